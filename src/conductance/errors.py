@@ -1,0 +1,34 @@
+"""The errors a person can cause: each names the thing, the place and the remedy."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class ConductanceError(Exception):
+    """Something a person can mend. The command line prints its message and exits with status 2."""
+
+
+class InputError(ConductanceError, ValueError):
+    """A value handed in is outside what its meaning allows."""
+
+
+class UnknownNameError(ConductanceError, LookupError):
+    """A name that no preset, family, architecture or data set has.
+
+    >>> str(UnknownNameError("data set", "mnits", ["mnist", "digits"]))
+    "unknown data set 'mnits'; did you mean 'mnist'? Known: digits, mnist"
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        nearest = get_close_matches(name, known, n=3, cutoff=0.5)
+        guess = f"; did you mean {' or '.join(map(repr, nearest))}?" if nearest else "."
+        super().__init__(f"unknown {kind} {name!r}{guess} Known: {', '.join(known)}")
+
+
+class DataError(ConductanceError):
+    """A data set is missing, truncated or altered."""
+
+
+class RunError(ConductanceError):
+    """A run folder or checkpoint cannot be used as asked."""
