@@ -1,0 +1,22 @@
+"""Images: found or fetched, verified, held on one device, augmented and handed out in batches."""
+
+from conductance.data.augment import Augmentation, shift_and_flip
+from conductance.data.catalog import DATASETS, Specification
+from conductance.data.datasets import load_dataset
+from conductance.data.images import Dataset, Images, split_validation
+from conductance.data.loader import DeviceLoader
+from conductance.data.preprocess import PREPROCESSINGS, Preprocessing
+
+__all__ = [
+    "DATASETS",
+    "PREPROCESSINGS",
+    "Augmentation",
+    "Dataset",
+    "DeviceLoader",
+    "Images",
+    "Preprocessing",
+    "Specification",
+    "load_dataset",
+    "shift_and_flip",
+    "split_validation",
+]

@@ -1,0 +1,19 @@
+"""Layers whose units average conductances."""
+
+from conductance.nn._conductance import ConductanceLayer, SignedLayer
+from conductance.nn.conv import AbsNormConv2d, CWAConv1d, CWAConv2d, CWAConv3d
+from conductance.nn.linear import AbsNormLinear, CWALinear
+from conductance.nn.observe import Observation, observe
+
+__all__ = [
+    "AbsNormConv2d",
+    "AbsNormLinear",
+    "CWAConv1d",
+    "CWAConv2d",
+    "CWAConv3d",
+    "CWALinear",
+    "ConductanceLayer",
+    "Observation",
+    "SignedLayer",
+    "observe",
+]

@@ -1,0 +1,17 @@
+"""Tables and figures from results on disk. Nothing here trains; matplotlib and jinja2 load on first use."""
+
+from conductance.report.page import write_report
+from conductance.report.rows import Row, summarise
+from conductance.report.runs import Run, load_runs
+from conductance.report.table import markdown_table, terminal_table, write_csv
+
+__all__ = [
+    "Row",
+    "Run",
+    "load_runs",
+    "markdown_table",
+    "summarise",
+    "terminal_table",
+    "write_csv",
+    "write_report",
+]

@@ -1,0 +1,28 @@
+"""Training: configs, the loop, its protocols, and what a run leaves behind."""
+
+from conductance.training.config import (
+    ConductanceConfig,
+    DataConfig,
+    ModelConfig,
+    OptimizerConfig,
+    ProtocolConfig,
+    RunConfig,
+)
+from conductance.training.evaluation import TrainedRun, evaluate, load_run
+from conductance.training.loop import NonFiniteLossError, train
+from conductance.training.run_folder import RunFolder
+
+__all__ = [
+    "ConductanceConfig",
+    "DataConfig",
+    "ModelConfig",
+    "NonFiniteLossError",
+    "OptimizerConfig",
+    "ProtocolConfig",
+    "RunConfig",
+    "RunFolder",
+    "TrainedRun",
+    "evaluate",
+    "load_run",
+    "train",
+]

@@ -1,0 +1,116 @@
+"""The steady state of a Hodgkin-Huxley membrane: a conductance-weighted average of potentials (eq. 1)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from conductance.biophysics._checks import PerUnit, refuse_volts, refuse_where
+from conductance.errors import InputError
+
+
+def steady_state(
+    open_probability: Tensor,
+    conductance: Tensor,
+    reversal_potential: PerUnit,
+    *,
+    resting_conductance: PerUnit,
+    resting_potential: PerUnit,
+) -> Tensor:
+    """Membrane potential at which the net ionic current of each postsynaptic neuron is zero (paper eq. 1).
+
+        V_i = (G_r E_r + sum_j G_ij p_j E_j) / (G_r + sum_j G_ij p_j)
+
+    Each presynaptic neuron j has its own reversal potential, so there may be any number of synapse classes.
+
+    Args:
+        open_probability: p, shape (..., fan_in), each in [0, 1].
+        conductance: G, maximal conductance in nS, shape (out, fan_in), finite and >= 0.
+        reversal_potential: E, in mV, shape (fan_in,).
+        resting_conductance: G_r, in nS, a number or shape (out,), finite and >= 0.
+        resting_potential: E_r, in mV, a number or shape (out,).
+
+    Returns:
+        V in mV, shape (..., out), between the least and the greatest of E and E_r. It has the wider of the
+        dtypes of p and G, and is differentiable in every argument.
+
+    Raises:
+        InputError: a shape does not fit; a conductance is negative, infinite or NaN; p lies outside [0, 1];
+            a potential is not finite or looks like volts (all below 1 in size and not all 0); or a unit has
+            no conductance at all (G_r = 0 and no open synapse), so that its potential is undefined.
+
+    >>> p = torch.tensor([0.5, 1.0])
+    >>> G = torch.tensor([[4.0, 1.0]])
+    >>> steady_state(p, G, [0.0, -70.0], resting_conductance=1.0, resting_potential=-65.0)
+    tensor([-33.7500])
+    """
+    refuse_volts(reversal_potential, "reversal_potential")
+    refuse_volts(resting_potential, "resting_potential")
+    return conductance_weighted_average(
+        open_probability, conductance, reversal_potential, resting_conductance, resting_potential
+    )
+
+
+def conductance_weighted_average(
+    open_probability: Tensor,
+    conductance: Tensor,
+    reversal_potential: PerUnit,
+    resting_conductance: PerUnit,
+    resting_potential: PerUnit,
+) -> Tensor:
+    """Evaluate eq. 1 as `steady_state` does, but trust the potentials to be in the unit that is meant.
+
+    A number that the program itself converted, such as a valence of 0.99 (-0.35 mV), is not a person's slip.
+    """
+    p, G, E, G_r, E_r = _in_one_dtype(
+        open_probability, conductance, reversal_potential, resting_conductance, resting_potential
+    )
+    _check_shapes(p, G, E, G_r, E_r)
+    _check_ranges(p, G, E, G_r, E_r)
+    total = G_r + F.linear(p, G)
+    _check_some_conductance(total)
+    return (G_r * E_r + F.linear(p, G * E)) / total
+
+
+def _in_one_dtype(p: Tensor, G: Tensor, *others: PerUnit) -> list[Tensor]:
+    dtype = torch.promote_types(p.dtype, G.dtype)
+    if not dtype.is_floating_point:  # counts and booleans would truncate the potentials
+        dtype = torch.get_default_dtype()
+    return [torch.as_tensor(quantity, dtype=dtype, device=G.device) for quantity in (p, G, *others)]
+
+
+def _check_shapes(p: Tensor, G: Tensor, E: Tensor, G_r: Tensor, E_r: Tensor) -> None:
+    if G.ndim != 2:
+        raise InputError(f"conductance has shape {tuple(G.shape)}; give (out, fan_in)")
+    out, fan_in = G.shape
+    if p.ndim == 0 or p.shape[-1] != fan_in:
+        raise InputError(
+            f"open_probability has shape {tuple(p.shape)}; conductance {tuple(G.shape)} needs (..., {fan_in})"
+        )
+    if E.shape != (fan_in,):
+        raise InputError(
+            f"reversal_potential has shape {tuple(E.shape)}; give one for each presynaptic neuron, shape ({fan_in},)"
+        )
+    for name, quantity in (("resting_conductance", G_r), ("resting_potential", E_r)):
+        if quantity.shape not in {(), (out,)}:
+            raise InputError(f"{name} has shape {tuple(quantity.shape)}; give a number or shape ({out},)")
+
+
+def _check_ranges(p: Tensor, G: Tensor, E: Tensor, G_r: Tensor, E_r: Tensor) -> None:
+    # Each test is written so that NaN fails it.
+    refuse_where(~((p >= 0) & (p <= 1)), p, "open_probability", "a probability lies in [0, 1]")
+    for name, quantity in (("conductance", G), ("resting_conductance", G_r)):
+        bad = ~((quantity >= 0) & quantity.isfinite())
+        refuse_where(bad, quantity, name, "a conductance is finite and at least 0 nS: clamp or mend it")
+    for name, quantity in (("reversal_potential", E), ("resting_potential", E_r)):
+        refuse_where(~quantity.isfinite(), quantity, name, "give a finite potential in mV")
+
+
+def _check_some_conductance(total: Tensor) -> None:
+    none = total == 0
+    if none.any():
+        *sample, unit = none.nonzero()[0].tolist()
+        where = f" for sample {sample}" if sample else ""
+        raise InputError(
+            f"unit {unit} has no conductance{where}: resting_conductance is 0 and none of its synapses is open, "
+            "so its membrane potential is undefined; give it a resting_conductance above 0 nS"
+        )

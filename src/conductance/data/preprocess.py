@@ -1,0 +1,91 @@
+"""From bytes to the numbers that a network sees."""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from conductance.data.images import require_pixels
+from conductance.errors import InputError, UnknownNameError
+
+PreprocessingKind = Literal["scaled", "whitened"]
+
+PREPROCESSINGS: tuple[str, ...] = get_args(PreprocessingKind)
+"""The kinds of preprocessing."""
+
+FULL = 255
+"""The largest value of a pixel."""
+
+
+class Preprocessing(nn.Module):
+    """Maps uint8 images (B, C, H, W) to float32 ones of the same shape, on the same device.
+
+    - `scaled` takes 0..255 to [-0.3, 1] and clips to [0, 1]: dark pixels are silent, and none is negative,
+      as a firing rate never is.
+    - `whitened` gives each channel mean 0 and variance 1 over the images that it was fitted to.
+
+    Both are one affine map for each channel, whose buffers `scale` and `shift`, of shape (C, 1, 1), go
+    into the state_dict. A `whitened` one must be fitted or loaded: until then it gives nothing but NaN.
+
+    Raises:
+        UnknownNameError: `kind` is neither of the two.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, kind: str, channels: int) -> None:
+        super().__init__()
+        if kind not in PREPROCESSINGS:
+            raise UnknownNameError("preprocessing", kind, PREPROCESSINGS)
+        self.kind = kind
+        scale, shift = (1.3 / FULL, -0.3) if kind == "scaled" else (torch.nan, torch.nan)
+        self.register_buffer("scale", torch.full((channels, 1, 1), scale))
+        self.register_buffer("shift", torch.full((channels, 1, 1), shift))
+
+    @classmethod
+    def fit(cls, kind: str, pixels: Tensor) -> "Preprocessing":
+        """The preprocessing of this kind for images like the training images `pixels`, on their device.
+
+        Args:
+            kind: one of `PREPROCESSINGS`.
+            pixels: uint8 of shape (N, C, H, W).
+
+        Raises:
+            UnknownNameError: there is no such kind.
+            InputError: `pixels` has another dtype or shape, or a channel to be whitened is constant.
+        """
+        require_pixels(pixels)
+        preprocessing = cls(kind, channels=pixels.shape[1]).to(pixels.device)
+        if kind == "whitened":
+            mean, deviation = _channel_statistics(pixels)
+            preprocessing.scale.copy_((1 / deviation).view(-1, 1, 1))
+            preprocessing.shift.copy_((-mean / deviation).view(-1, 1, 1))
+        return preprocessing
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Preprocess a batch.
+
+        Raises:
+            InputError: it is not uint8 of shape (B, C, H, W).
+        """
+        require_pixels(pixels)
+        values = torch.addcmul(self.shift, pixels.float(), self.scale)
+        return values.clamp_(0, 1) if self.kind == "scaled" else values
+
+    def extra_repr(self) -> str:
+        """What to show between the brackets when printed."""
+        return f"{self.kind!r}, channels={len(self.scale)}"
+
+
+def _channel_statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel, float64 of shape (C,), exact: from counts of values."""
+    counts = torch.stack([torch.bincount(channel.flatten(), minlength=FULL + 1) for channel in pixels.unbind(1)])
+    shares = counts / counts.sum(dim=1, keepdim=True).double()
+    values = torch.arange(FULL + 1, dtype=torch.float64, device=pixels.device)
+    mean = shares @ values
+    variance = (shares * (values - mean[:, None]).square()).sum(dim=1)
+    if (variance == 0).any():
+        constant = int(variance.argmin())
+        raise InputError(f"channel {constant} is the same in every pixel and cannot be whitened: use 'scaled'")
+    return mean, variance.sqrt()

@@ -1,0 +1,332 @@
+r"""Conductance-weighted averaging: the equation, once; every layer calls it.
+
+A postsynaptic unit i with presynaptic open probabilities :math:`p_j \in [0, 1]`, conductances :math:`G_{ij} \ge 0`
+and valences :math:`e_j \in [-1, 1]` sits at (paper eq. 1, 3 and 6, rescaled)
+
+.. math:: z_i = \frac{G_r e_r + \sum_j G_{ij} e_j p_j}{G_r + \sum_j G_{ij} p_j}, \qquad p_i = \max(z_i, 0).
+
+A synapse of valence e is a pair of synapses of valence +1 and -1 with conductances G (1 + e)/2 and G (1 - e)/2, and
+the leak is such a pair that is always open. With E' and I' the two sums, leak included,
+
+.. math:: z = \frac{E' - I'}{E' + I'},
+
+so the leak is the *bias* of two products, and where e is +1 or -1 each product needs only its own half of the
+channels: together they cost one affine layer, not the two of eq. 6.
+
+Nothing here looks at the values of its arguments (that would stop a GPU, a compiler or ``vmap`` at every step):
+conductances must be non-negative, open probabilities in [0, 1]. The layers of `conductance.nn` see to the first.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.nn import functional as F
+
+from conductance.errors import InputError
+from conductance.valence import Valence
+
+# (open probabilities, conductances (out, fan-in, *kernel), bias (out,) or None) -> (..., out, *positions)
+Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+# With no leak and no open synapse z would be 0/0. This floor makes it e_r, and is lost beside any real conductance.
+SMALLEST_LEAK = 1e-30
+
+ACTIVATIONS = (None, "relu")
+
+
+class _Average(Function):
+    """z = (E' - I') / (E' + I'), rectified on request.
+
+    Backward needs two tensors: with D = E' + I', dz/dE' = (1 - z)/D and dz/dI' = -(1 + z)/D, and where the rectified
+    p is 0 so is its gradient. Both are outputs, so that autograd knows how they depend on E' and I' and can
+    differentiate twice; p is besides what the next layer keeps as its input.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(excitation: Tensor, inhibition: Tensor, rectify: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        total = excitation + inhibition
+        z = torch.sub(excitation, inhibition).div_(total)
+        return (z.relu_() if rectify else z).to(dtype), total.to(dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.rectify = inputs[2]
+        ctx.input_dtype = inputs[0].dtype
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*output)
+
+    @staticmethod
+    def backward(ctx: Any, grad_z: Tensor | None, grad_total: Tensor | None) -> tuple[Tensor | None, ...]:
+        if grad_z is None:
+            return grad_total, grad_total, None, None
+        z, total = ctx.saved_tensors
+        slope = grad_z / total
+        if ctx.rectify:
+            slope = slope * (z > 0)
+        grad_E = slope * (1 - z)
+        grad_I = -slope * (1 + z)
+        if grad_total is not None:
+            grad_E, grad_I = grad_E + grad_total, grad_I + grad_total
+        return grad_E.to(ctx.input_dtype), grad_I.to(ctx.input_dtype), None, None
+
+
+def membrane_potential(
+    excitation: Tensor, inhibition: Tensor, activation: str | None = None, dtype: torch.dtype | None = None
+) -> Tensor:
+    """The steady state z = (E' - I') / (E' + I') in [-1, 1], or the open probability p = max(z, 0) in [0, 1].
+
+    Args:
+        excitation: E' > 0, the excitatory conductance that is open, leak included; any shape.
+        inhibition: I' > 0, the inhibitory one; same shape.
+        activation: None for z, ``"relu"`` for p (paper eq. 4), in the same step of autograd.
+        dtype: type of the result, that of ``excitation`` by default. The division is done in the inputs' own type.
+
+    Raises:
+        InputError: an activation other than these.
+    """
+    if activation not in ACTIVATIONS:
+        raise InputError(
+            f"activation={activation!r}: choose None (membrane potential z) or 'relu' (open probability p)"
+        )
+    return _Average.apply(excitation, inhibition, activation == "relu", dtype or excitation.dtype)[0]
+
+
+def leak_pair(
+    resting_conductance: float | Tensor,
+    resting_potential: float | Tensor,
+    units: int,
+    *,
+    like: Tensor | None = None,
+) -> Tensor:
+    """The leak as two always-open synapses: (2, units), G_r (1 + e_r)/2 excitatory and G_r (1 - e_r)/2 inhibitory."""
+    dtype, device = (None, None) if like is None else (like.dtype, like.device)
+    G_r = torch.as_tensor(resting_conductance, dtype=dtype, device=device).clamp(min=SMALLEST_LEAK)
+    e_r = torch.as_tensor(resting_potential, dtype=dtype, device=device)
+    return torch.stack([(G_r * (1 + e_r) / 2).expand(units), (G_r * (1 - e_r) / 2).expand(units)])
+
+
+def excitation_inhibition(
+    p: Tensor, conductance: Tensor, valence: Valence, leak: Tensor, product: Product
+) -> tuple[Tensor, Tensor]:
+    """The two conductances that compete for each unit: E' and I', leak included.
+
+    Args:
+        p: open probabilities, (..., C) for a linear layer, (..., C, *positions) for a convolution.
+        conductance: G >= 0, (out, fan-in, *kernel); for a doubled input (out, 2 * fan-in, *kernel), the excitatory
+            copies first.
+        valence: what each presynaptic channel is.
+        leak: (2, out), see `leak_pair`.
+        product: the sum over synapses, e.g. ``torch.nn.functional.linear``.
+    """
+    if valence.doubled_input or not valence.class_values:
+        return _pairwise(p, *_as_pairs(conductance, valence), leak, product, valence.groups)
+    return _by_class(p, conductance, valence, leak, product)
+
+
+def _as_pairs(conductance: Tensor, valence: Valence) -> tuple[Tensor, Tensor]:
+    """Every synapse as an excitatory and an inhibitory one: two tensors (out, fan-in, *kernel)."""
+    if valence.is_default_pair:
+        excitatory, inhibitory = conductance.chunk(2, 1)
+        return excitatory, inhibitory
+    e = valence.per_synapse(conductance)
+    excitatory, inhibitory = conductance * ((1 + e) / 2), conductance * ((1 - e) / 2)
+    if not valence.doubled_input:
+        return excitatory, inhibitory
+    fan_in = conductance.shape[1] // 2  # both copies read the same input, so their conductances add
+    return (
+        excitatory[:, :fan_in] + excitatory[:, fan_in:],
+        inhibitory[:, :fan_in] + inhibitory[:, fan_in:],
+    )
+
+
+def _pairwise(
+    p: Tensor, excitatory: Tensor, inhibitory: Tensor, leak: Tensor, product: Product, groups: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Both sums over all of p, read once: the two sets of conductances stacked on the output axis."""
+    if groups > 1:  # a stack would mix the groups
+        return product(p, excitatory, leak[0]), product(p, inhibitory, leak[1])
+    both = product(p, torch.cat([excitatory, inhibitory]), leak.flatten())
+    E, I = both.chunk(2, _channel_axis(excitatory))
+    return E, I
+
+
+def _by_class(
+    p: Tensor, conductance: Tensor, valence: Valence, leak: Tensor, product: Product
+) -> tuple[Tensor, Tensor]:
+    """One product for each distinct valence, over its own channels alone."""
+    axis = _channel_axis(conductance)
+    if valence.order is not None and valence.fan_in_order is not None:
+        p = p.index_select(axis, valence.order)
+        conductance = conductance.index_select(1, valence.fan_in_order)
+    inputs = p.split([size * valence.groups for size in valence.class_sizes], axis)
+    weights = conductance.split(list(valence.class_sizes), 1)
+    if valence.class_values == (1.0, -1.0):
+        return product(inputs[0], weights[0], leak[0]), product(inputs[1], weights[1], leak[1])
+    sums = [product(x, G, None) for x, G in zip(inputs, weights, strict=True)]
+    leak = leak.view(2, -1, *(1,) * (conductance.ndim - 2))
+    E = sum((S * ((1 + e) / 2) for S, e in zip(sums, valence.class_values, strict=True)), start=leak[0])
+    I = sum((S * ((1 - e) / 2) for S, e in zip(sums, valence.class_values, strict=True)), start=leak[1])
+    return E, I
+
+
+def _channel_axis(conductance: Tensor) -> int:
+    """Channels come last for a linear layer, before the positions for a convolution, batch or no batch."""
+    return 1 - conductance.ndim
+
+
+# The products --------------------------------------------------------------------------------------------------------
+
+
+def synaptic_sum(**options: Any) -> Product:
+    """The sum over synapses with torch's convolution ``options`` (stride, padding, dilation, groups); none: linear.
+
+    In half precision E' and I' are large and nearly equal, and rounding them would leave little of their difference.
+    There each unit's conductances are split into their mean and the rest: the mean multiplies a sum of p that all
+    units share, kept in float32, and only the rest goes through the low-precision product.
+    """
+
+    def product(p: Tensor, conductance: Tensor, bias: Tensor | None) -> Tensor:
+        plain = _PLAIN[conductance.ndim]
+        if low_precision(p, conductance) is None:
+            return plain(p, conductance, bias, **options)
+        return _split_product(p, conductance, bias, options)
+
+    return product
+
+
+def low_precision(p: Tensor, conductance: Tensor) -> torch.dtype | None:
+    """The half-precision type that a product of the two would be rounded to, None where it would not."""
+    if torch.is_autocast_enabled(p.device.type):
+        dtype = torch.get_autocast_dtype(p.device.type)
+    else:
+        dtype = torch.promote_types(p.dtype, conductance.dtype)
+    return dtype if dtype in (torch.bfloat16, torch.float16) else None
+
+
+def _split_product(p: Tensor, conductance: Tensor, bias: Tensor | None, options: dict[str, Any]) -> Tensor:
+    plain, groups = _PLAIN[conductance.ndim], options.get("groups", 1)
+    trailing = (1,) * (conductance.ndim - 2)
+    mean = conductance.detach().float().flatten(1).mean(1)
+    rest = (conductance - mean.view(-1, 1, *trailing)).to(conductance.dtype)
+    axis = _channel_axis(conductance)
+    with torch.autocast(p.device.type, enabled=False):
+        open_per_group = p.unflatten(axis, (groups, -1)).sum(axis, dtype=torch.float32)
+        if trailing:
+            window = torch.ones(groups, 1, *conductance.shape[2:], device=p.device)
+            open_per_group = plain(open_per_group, window, None, **options)
+    shared = open_per_group.repeat_interleave(len(mean) // groups, axis) if groups > 1 else open_per_group
+    result = plain(p, rest, None, **options).float() + shared * mean.view(-1, *trailing)
+    return result if bias is None else result + bias.float().view(-1, *trailing)
+
+
+_PLAIN: dict[int, Callable[..., Tensor]] = {2: F.linear, 3: F.conv1d, 4: F.conv2d, 5: F.conv3d}
+
+
+# The layers as functions ---------------------------------------------------------------------------------------------
+
+
+def _cwa(
+    p: Tensor,
+    conductance: Tensor,
+    valence: Valence | float | Sequence[float] | Tensor | None,
+    resting_conductance: float | Tensor,
+    resting_potential: float | Tensor,
+    doubled_input: bool,
+    activation: str | None,
+    **options: Any,
+) -> Tensor:
+    if not isinstance(valence, Valence):
+        groups = options.get("groups", 1)
+        channels = conductance.shape[1] * groups // (2 if doubled_input else 1)
+        valence = Valence(
+            valence,
+            channels,
+            groups=groups,
+            doubled_input=doubled_input,
+            device=conductance.device,
+            dtype=conductance.dtype,
+        )
+    leak = leak_pair(resting_conductance, resting_potential, len(conductance), like=conductance)
+    E, I = excitation_inhibition(p, conductance, valence, leak, synaptic_sum(**options))
+    return membrane_potential(E, I, activation, low_precision(p, conductance))
+
+
+def cwa_linear(
+    p: Tensor,
+    conductance: Tensor,
+    valence: Valence | float | Sequence[float] | Tensor | None = None,
+    *,
+    resting_conductance: float | Tensor = 1.0,
+    resting_potential: float | Tensor = 0.0,
+    doubled_input: bool = False,
+    activation: str | None = None,
+) -> Tensor:
+    """Conductance-weighted average over all inputs (paper eq. 3 with the leak of eq. 1).
+
+    Args:
+        p: open probabilities in [0, 1], (..., in_features).
+        conductance: G >= 0, (out_features, in_features), or (out_features, 2 * in_features) for a doubled input.
+        valence: as for `conductance.valence.Valence`; an instance of it saves sorting the channels at each call.
+        resting_conductance: G_r >= 0, a number or (out_features,).
+        resting_potential: e_r in [-1, 1], a number or (out_features,).
+        doubled_input: read p as an excitatory and an inhibitory copy.
+        activation: None for z in [-1, 1], ``"relu"`` for p in [0, 1].
+
+    Returns:
+        (..., out_features).
+
+    Raises:
+        InputError: see `Valence` and `membrane_potential`.
+    """
+    return _cwa(p, conductance, valence, resting_conductance, resting_potential, doubled_input, activation)
+
+
+def cwa_conv(
+    p: Tensor,
+    conductance: Tensor,
+    valence: Valence | float | Sequence[float] | Tensor | None = None,
+    *,
+    resting_conductance: float | Tensor = 1.0,
+    resting_potential: float | Tensor = 0.0,
+    doubled_input: bool = False,
+    activation: str | None = None,
+    stride: int | tuple[int, ...] = 1,
+    padding: str | int | tuple[int, ...] = 0,
+    dilation: int | tuple[int, ...] = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Conductance-weighted average over a receptive field in 1, 2 or 3 dimensions (paper eq. 6).
+
+    Args as for `cwa_linear` and torch's convolutions; ``conductance`` is (out_channels, in_channels / groups,
+    *kernel), twice as wide for a doubled input; its number of axes decides the dimension. Padding adds closed
+    synapses (p = 0).
+    """
+    return _cwa(
+        p,
+        conductance,
+        valence,
+        resting_conductance,
+        resting_potential,
+        doubled_input,
+        activation,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+    )
+
+
+def signed_excitation_inhibition(
+    p: Tensor, weight: Tensor, leak: Tensor, product: Product, groups: int = 1
+) -> tuple[Tensor, Tensor]:
+    """E' and I' of AbsNorm, z = (G_r e_r + sum_j W_ij p_j) / (G_r + sum_j |W_ij| p_j) (paper section 4.4).
+
+    A signed weight is a synapse of either kind, so this is the same average, with E' from the positive part of W and
+    I' from the negative part. Shapes as in `excitation_inhibition`, ``weight`` of either sign.
+    """
+    return _pairwise(p, weight.clamp(min=0), (-weight).clamp(min=0), leak, product, groups)

@@ -1,0 +1,123 @@
+"""Conductance initialisations: which G a network starts from, whatever form its parameters have.
+
+Each function takes a layer or a whole model, sets the conductances of every `ConductanceLayer` in it, and returns it.
+`lognormal_` and `exponential_` draw conductances; `twin_` and `balance_` then rearrange or scale what was drawn, in
+that order.
+"""
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from conductance import functional
+from conductance.errors import InputError
+from conductance.nn import ConductanceLayer
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def conductance_layers(module: nn.Module) -> Iterator[ConductanceLayer]:
+    """The conductance layers of a model, in the order in which they were defined."""
+    return (layer for layer in module.modules() if isinstance(layer, ConductanceLayer))
+
+
+def glorot_(module: M) -> M:
+    """Glorot-uniform around 1, as in the paper (section 4.3)."""
+    for layer in conductance_layers(module):
+        layer.reset_parameters()
+    return module
+
+
+def lognormal_(module: M, sigma: float = 1.5, mean: float = 1.0) -> M:
+    """Log-normal conductances, as cortical synapses have them: log G is normal with standard deviation ``sigma``.
+
+    Args:
+        module: a layer or a model.
+        sigma: >= 0; the larger, the fewer synapses carry most of the conductance.
+        mean: > 0, the mean of G itself.
+
+    Raises:
+        InputError: sigma or mean out of range.
+    """
+    if not (sigma >= 0 and mean > 0):
+        raise InputError(f"sigma={sigma}, mean={mean}: sigma must not be negative, mean must be positive")
+    for layer in conductance_layers(module):
+        normal = torch.randn_like(layer.g)
+        layer.set_conductance(mean * torch.exp(sigma * normal - sigma**2 / 2))
+    return module
+
+
+def exponential_(module: M, mean: float = 1.0) -> M:
+    """Exponentially distributed conductances with the given mean (> 0).
+
+    Raises:
+        InputError: mean not positive.
+    """
+    if not mean > 0:
+        raise InputError(f"mean={mean}: must be positive")
+    for layer in conductance_layers(module):
+        layer.set_conductance(torch.empty_like(layer.g).exponential_(1 / mean))
+    return module
+
+
+@torch.no_grad()
+def twin_(module: M) -> M:
+    """Start the second (inhibitory) half of each layer's units as a copy of the first (excitatory) half.
+
+    The next layer then receives the same activity from both kinds, so that its E and I start from the same input.
+    A middle unit of an odd number keeps its own conductances.
+    """
+    for layer in conductance_layers(module):
+        G = layer.conductance.clone()
+        half = len(G) // 2
+        G[len(G) - half :] = G[:half]
+        layer.set_conductance(G)
+    return module
+
+
+@torch.no_grad()
+def balance_(model: M, batch: Tensor) -> M:
+    """Scale each unit's inhibitory conductances so that, on one batch, its mean E equals its mean I.
+
+    One pass: each layer is balanced on the activity that the balanced layers before it produce. The leak stays out of
+    it. With graded valences, synapses of negative valence are scaled until the mean of sum_j G_ij e_j p_j is 0. A
+    unit that receives no inhibition, or no excitation, is left as it is.
+
+    Args:
+        model: a layer or a model.
+        batch: open probabilities in [0, 1], as the model takes them; some hundred samples are enough.
+    """
+
+    def balance(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(layer, ConductanceLayer)
+        _balance_layer(layer, inputs[0])
+
+    handles = [layer.register_forward_pre_hook(balance) for layer in conductance_layers(model)]
+    training = model.training
+    model.eval()
+    try:
+        model(batch)
+    finally:
+        model.train(training)
+        for handle in handles:
+            handle.remove()
+    return model
+
+
+def _balance_layer(layer: ConductanceLayer, p: Tensor) -> None:
+    G = layer.conductance
+    inhibitory = layer.presynaptic.per_synapse(G) < 0
+    excess = _mean_drive(layer, p, G * ~inhibitory)
+    deficit = -_mean_drive(layer, p, G * inhibitory)
+    factor = torch.where((excess > 0) & (deficit > 0), excess / deficit, 1.0)
+    layer.set_conductance(torch.where(inhibitory, G * factor.view(-1, *(1,) * (G.ndim - 1)), G))
+
+
+def _mean_drive(layer: ConductanceLayer, p: Tensor, G: Tensor) -> Tensor:
+    """Mean over samples and positions of sum_j G_ij e_j p_j, for each unit: (out,)."""
+    no_leak = torch.zeros_like(layer.leak())
+    product = functional.synaptic_sum(**layer.convolution)
+    E, I = functional.excitation_inhibition(p, G, layer.presynaptic, no_leak, product)
+    return (E - I).movedim(1 - G.ndim, 0).flatten(1).mean(1)

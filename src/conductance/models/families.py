@@ -1,0 +1,147 @@
+"""Layer families: the same network with conductance-averaging, AbsNorm or affine units."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from conductance import nn as cnn
+from conductance.errors import InputError, UnknownNameError
+
+Builder = Callable[..., nn.Module]
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a network's layers are built, and what input they expect.
+
+    Attributes:
+        name: what it is called in presets and tables.
+        description: one line for people.
+        linear: ``linear(in_features, out_features, *, first=False, activate=True, **options)``.
+        conv2d: ``conv2d(in_channels, out_channels, kernel_size, stride, padding, *, first=False, ...)``, likewise.
+        preprocessing: ``"scaled"`` to [0, 1], or ``"whitened"`` (paper section 4.1).
+        shortcut: how a residual shortcut joins unless told otherwise: ``"sum"`` or ``"mean"``.
+    """
+
+    name: str
+    description: str
+    linear: Builder
+    conv2d: Builder
+    preprocessing: str
+    shortcut: str
+
+    def with_options(self, options: Mapping[str, Any]) -> "Family":
+        """The same family with further arguments for each of its layers."""
+        if not options:
+            return self
+
+        def bound(build: Builder) -> Builder:
+            return lambda *args, **kwargs: build(*args, **kwargs, **options)
+
+        return Family(
+            self.name, self.description, bound(self.linear), bound(self.conv2d), self.preprocessing, self.shortcut
+        )
+
+
+def _cwa(layer: Builder) -> Builder:
+    def build(*sizes: int, first: bool = False, activate: bool = True, **options: Any) -> nn.Module:
+        return layer(*sizes, doubled_input=first, activation="relu" if activate else None, **options)
+
+    return build
+
+
+def _cwa_bn(layer: Builder, norm: Builder) -> Builder:
+    """BatchNorm between z and its rectification, as the paper puts it in its affine networks (section 4.3)."""
+
+    def build(*sizes: int, first: bool = False, activate: bool = True, **options: Any) -> nn.Module:
+        return _stack(layer(*sizes, doubled_input=first, **options), norm(sizes[1]), activate)
+
+    return build
+
+
+def _absnorm(layer: Builder) -> Builder:
+    def build(*sizes: int, first: bool = False, activate: bool = True, **options: Any) -> nn.Module:
+        del first  # signed synapses need no second copy of the input
+        return layer(*sizes, activation="relu" if activate else None, **options)
+
+    return build
+
+
+def _affine(layer: Builder, norm: Builder | None) -> Builder:
+    def build(*sizes: int, first: bool = False, activate: bool = True, **options: Any) -> nn.Module:
+        del first
+        if options:
+            raise InputError(
+                f"affine layers have no {', '.join(sorted(options))}; these options are for cwa and absnorm"
+            )
+        affine = layer(*sizes, bias=norm is None)  # BatchNorm brings its own shift
+        for name, parameter in affine.named_parameters():
+            nn.init.zeros_(parameter) if name == "bias" else nn.init.xavier_uniform_(parameter)
+        return _stack(affine, norm(sizes[1]) if norm else None, activate)
+
+    return build
+
+
+def _stack(layer: nn.Module, norm: nn.Module | None, activate: bool) -> nn.Module:
+    modules = [layer, norm, nn.ReLU(inplace=True) if activate else None]
+    return nn.Sequential(*(module for module in modules if module is not None))
+
+
+FAMILIES = {
+    family.name: family
+    for family in [
+        Family(
+            "cwa",
+            "excitatory and inhibitory conductances, no normalisation layer (paper eq. 6)",
+            _cwa(cnn.CWALinear),
+            _cwa(cnn.CWAConv2d),
+            "scaled",
+            "mean",
+        ),
+        Family(
+            "cwa_bn",
+            "the same, with BatchNorm before each rectification",
+            _cwa_bn(cnn.CWALinear, nn.BatchNorm1d),
+            _cwa_bn(cnn.CWAConv2d, nn.BatchNorm2d),
+            "scaled",
+            "mean",
+        ),
+        Family(
+            "affine",
+            "ordinary weights and biases, no normalisation",
+            _affine(nn.Linear, None),
+            _affine(nn.Conv2d, None),
+            "scaled",
+            "sum",
+        ),
+        Family(
+            "affine_bn",
+            "ordinary weights with BatchNorm, whitened input",
+            _affine(nn.Linear, nn.BatchNorm1d),
+            _affine(nn.Conv2d, nn.BatchNorm2d),
+            "whitened",
+            "sum",
+        ),
+        Family(
+            "absnorm",
+            "signed weights, divided by their total size (paper section 4.4)",
+            _absnorm(cnn.AbsNormLinear),
+            _absnorm(cnn.AbsNormConv2d),
+            "scaled",
+            "mean",
+        ),
+    ]
+}
+
+
+def get_family(name: str) -> Family:
+    """A family by its name.
+
+    Raises:
+        UnknownNameError: no such family; names the nearest.
+    """
+    if name not in FAMILIES:
+        raise UnknownNameError("layer family", name, FAMILIES)
+    return FAMILIES[name]

@@ -1,0 +1,43 @@
+"""The fully connected network (paper section 4.2)."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
+
+from torch import Tensor, nn
+
+from conductance.models.families import Family
+
+MNIST_WIDTHS = (2000, 2000)
+CIFAR_WIDTHS = (2000, 1000, 500)
+
+
+class FCN(nn.Module):
+    """Fully connected hidden layers of one family, then an affine readout.
+
+    Args:
+        family: what the hidden layers are made of.
+        input_shape: (channels, height, width); images are flattened.
+        num_classes: outputs of the readout.
+        widths: units of each hidden layer; the paper's by default (2000, 2000 for grey images, 2000, 1000, 500 for
+            colour).
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        *,
+        widths: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__()
+        if widths is None:
+            widths = MNIST_WIDTHS if input_shape[0] == 1 else CIFAR_WIDTHS
+        sizes = [prod(input_shape), *widths]
+        self.hidden = nn.Sequential(*(family.linear(a, b, first=i == 0) for i, (a, b) in enumerate(pairwise(sizes))))
+        self.readout = nn.Linear(sizes[-1], num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) to logits (N, num_classes)."""
+        return self.readout(self.hidden(images.flatten(1)))

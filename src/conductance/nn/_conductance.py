@@ -1,0 +1,289 @@
+"""What every conductance layer has: conductances, the valence of its inputs, a leak."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from conductance import functional
+from conductance.errors import InputError, UnknownNameError
+from conductance.nonnegative import NONNEGATIVE
+from conductance.valence import Valence
+
+
+# A unit without input divides by its leak alone; one that learns it away would divide by nothing.
+LEAST_LEARNT_LEAK = 1e-3
+
+
+class Leak(nn.Module):
+    """The resting conductance and potential of each unit, held as two always-open synapses (`functional.leak_pair`).
+
+    Fixed, it is a buffer; learnt, a parameter whose two conductances stay above `LEAST_LEARNT_LEAK` in the way that
+    ``nonnegative`` names, so that the resting potential stays in (-1, 1).
+    """
+
+    def __init__(
+        self,
+        units: int,
+        resting_conductance: float | Tensor,
+        resting_potential: float | Tensor,
+        *,
+        learn: bool,
+        nonnegative: str,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        super().__init__()
+        self.form = nonnegative if learn else "projected"
+        self.least = LEAST_LEARNT_LEAK if learn else 0.0
+        G_r = torch.as_tensor(resting_conductance, dtype=torch.float64)
+        e_r = torch.as_tensor(resting_potential, dtype=torch.float64)
+        _check_leak(G_r, e_r, units)
+        pair = functional.leak_pair(G_r, e_r, units).to(device=device, dtype=dtype or torch.get_default_dtype())
+        pair = NONNEGATIVE[self.form].parameter((pair - self.least).clamp(min=0))
+        if learn:
+            self.pair = nn.Parameter(pair)
+        else:
+            self.register_buffer("pair", pair)
+
+    def forward(self) -> Tensor:
+        """The leak's excitatory and inhibitory conductance, (2, units)."""
+        return NONNEGATIVE[self.form].conductance(self.pair) + self.least
+
+    @property
+    def conductance(self) -> Tensor:
+        """G_r of each unit, (units,)."""
+        return self().sum(0)
+
+    @property
+    def potential(self) -> Tensor:
+        """e_r of each unit, (units,)."""
+        excitatory, inhibitory = self()
+        return (excitatory - inhibitory) / (excitatory + inhibitory)
+
+
+def _check_leak(G_r: Tensor, e_r: Tensor, units: int) -> None:
+    for name, value in (("resting_conductance", G_r), ("resting_potential", e_r)):
+        if value.shape not in ((), (1,), (units,)):
+            raise InputError(
+                f"{name} has shape {tuple(value.shape)}; give one number, or one for each of {units} units"
+            )
+    if not bool(((G_r >= 0) & G_r.isfinite()).all()):
+        raise InputError("resting_conductance must be finite and not negative (0 for no leak)")
+    if not bool((e_r.abs() <= 1).all()):
+        raise InputError("resting_potential must lie in [-1, 1] (rescaled; 0 is half-way between E and I)")
+
+
+class _AveragingLayer(nn.Module):
+    """A layer of units that average what they receive: shapes, leak, activation and the product over synapses."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        resting_conductance: float | Tensor,
+        resting_potential: float | Tensor,
+        learn_resting: bool,
+        nonnegative: str,
+        activation: str | None,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+        groups: int = 1,
+        **convolution: int | str | tuple[int, ...],
+    ) -> None:
+        super().__init__()
+        if nonnegative not in NONNEGATIVE:
+            raise UnknownNameError("way to keep conductances non-negative", nonnegative, NONNEGATIVE)
+        if activation not in functional.ACTIVATIONS:
+            raise InputError(f"activation={activation!r}: choose None (z in [-1, 1]) or 'relu' (p in [0, 1])")
+        for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if groups < 1 or channels < 1 or channels % groups:
+                raise InputError(f"{name}={channels} cannot be divided into groups={groups}")
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.activation = activation
+        self.convolution = {**convolution, "groups": groups} if convolution else {}
+        self._product = functional.synaptic_sum(**self.convolution)
+        self.leak = Leak(
+            out_channels,
+            resting_conductance,
+            resting_potential,
+            learn=learn_resting,
+            nonnegative=nonnegative,
+            device=device,
+            dtype=dtype,
+        )
+
+    @property
+    def resting_conductance(self) -> Tensor:
+        """G_r of each unit, (out,), >= 0."""
+        return self.leak.conductance
+
+    @property
+    def resting_potential(self) -> Tensor:
+        """e_r of each unit, (out,), in [-1, 1]: where z rests when no synapse is open."""
+        return self.leak.potential
+
+    def excitation_inhibition(self, p: Tensor) -> tuple[Tensor, Tensor]:
+        """E' and I', the excitatory and inhibitory conductance open at each unit, leak included."""
+        raise NotImplementedError
+
+    def forward(self, p: Tensor) -> Tensor:
+        """Open probabilities in [0, 1] to membrane potentials z in [-1, 1], or to open probabilities p."""
+        E, I = self.excitation_inhibition(p)
+        # E' and I' come in float32 where the input is in half precision; the result goes on in the input's way.
+        return functional.membrane_potential(E, I, self.activation, functional.low_precision(p, self.leak.pair))
+
+    def extra_repr(self) -> str:
+        """Sizes and options, as torch's layers show theirs."""
+        parts = [f"{self.in_channels} -> {self.out_channels}"]
+        parts += [f"{name}={value}" for name, value in self.convolution.items() if value not in (0, 1, (0,), (1,))]
+        return ", ".join([*parts, f"activation={self.activation}"])
+
+
+class ConductanceLayer(_AveragingLayer):
+    """Non-negative conductances from presynaptic channels that excite or inhibit (paper eq. 3 and 6).
+
+    The base of `CWALinear` and `CWAConv1d`, `CWAConv2d`, `CWAConv3d`, which say what the arguments are.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: tuple[int, ...] = (),
+        *,
+        valence: float | Sequence[float] | Tensor | None = None,
+        doubled_input: bool = False,
+        nonnegative: str = "rectified",
+        resting_conductance: float | Tensor = 1.0,
+        resting_potential: float | Tensor = 0.0,
+        learn_resting: bool = False,
+        activation: str | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        groups: int = 1,
+        **convolution: int | str | tuple[int, ...],
+    ) -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            resting_conductance=resting_conductance,
+            resting_potential=resting_potential,
+            learn_resting=learn_resting,
+            nonnegative=nonnegative,
+            activation=activation,
+            device=device,
+            dtype=dtype,
+            groups=groups,
+            **convolution,
+        )
+        self.nonnegative = nonnegative
+        self.doubled_input = doubled_input
+        self.presynaptic = Valence(
+            valence, in_channels, groups=groups, doubled_input=doubled_input, device=device, dtype=dtype
+        )
+        fan_in = in_channels // groups * (2 if doubled_input else 1)
+        self.g = nn.Parameter(torch.empty(out_channels, fan_in, *kernel_size, device=device, dtype=dtype))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """The paper's initialisation: Glorot-uniform around 1 (section 4.3)."""
+        if not self.g.is_meta:
+            self.set_conductance(1 + nn.init.xavier_uniform_(torch.empty_like(self.g)).clamp(min=-1))
+
+    @property
+    def conductance(self) -> Tensor:
+        """G >= 0 as used, (out, fan-in channels, *kernel); the excitatory copies of a doubled input come first."""
+        return NONNEGATIVE[self.nonnegative].conductance(self.g)
+
+    @property
+    def valence(self) -> Tensor:
+        """e in [-1, 1] of each presynaptic channel, (in,), or (2 * in,) for a doubled input."""
+        return self.presynaptic.values
+
+    @property
+    def fan_in(self) -> int:
+        """How many synapses each unit has."""
+        return math.prod(self.g.shape[1:])
+
+    @torch.no_grad()
+    def set_conductance(self, conductance: Tensor) -> None:
+        """Set G, whichever form the parameter has.
+
+        Args:
+            conductance: G >= 0 of the shape of ``conductance``, or one that broadcasts to it.
+
+        Raises:
+            InputError: a shape that does not fit, or a value that is negative, infinite or NaN.
+        """
+        G = torch.as_tensor(conductance, dtype=self.g.dtype, device=self.g.device)
+        try:
+            G = G.expand_as(self.g)
+        except RuntimeError:
+            raise InputError(f"conductance has shape {tuple(G.shape)}; this layer's is {tuple(self.g.shape)}") from None
+        if not bool(((G >= 0) & G.isfinite()).all()):
+            raise InputError(
+                f"conductances must be finite and not negative, but {int((~(G >= 0)).sum())} of {G.numel()} values "
+                f"are negative or NaN and {int(G.isinf().sum())} infinite; an inhibitory synapse is a positive "
+                "conductance from a channel of valence -1"
+            )
+        self.g.copy_(NONNEGATIVE[self.nonnegative].parameter(G))
+
+    def excitation_inhibition(self, p: Tensor) -> tuple[Tensor, Tensor]:
+        """E' and I', the excitatory and inhibitory conductance open at each unit, leak included."""
+        return functional.excitation_inhibition(p, self.conductance, self.presynaptic, self.leak(), self._product)
+
+    def extra_repr(self) -> str:
+        """Sizes and options, as torch's layers show theirs."""
+        doubled = ", doubled_input=True" if self.doubled_input else ""
+        return f"{super().extra_repr()}, nonnegative={self.nonnegative}{doubled}"
+
+
+class SignedLayer(_AveragingLayer):
+    """Signed synapses, normalised by their total size (AbsNorm, paper section 4.4).
+
+    The base of `AbsNormLinear` and `AbsNormConv2d`, which say what the arguments are.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: tuple[int, ...] = (),
+        *,
+        resting_conductance: float | Tensor = 1.0,
+        resting_potential: float | Tensor = 0.0,
+        learn_resting: bool = False,
+        activation: str | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        groups: int = 1,
+        **convolution: int | str | tuple[int, ...],
+    ) -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            resting_conductance=resting_conductance,
+            resting_potential=resting_potential,
+            learn_resting=learn_resting,
+            nonnegative="rectified",
+            activation=activation,
+            device=device,
+            dtype=dtype,
+            groups=groups,
+            **convolution,
+        )
+        self.weight = nn.Parameter(
+            torch.empty(out_channels, in_channels // groups, *kernel_size, device=device, dtype=dtype)
+        )
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Glorot-uniform, as the paper's affine networks."""
+        nn.init.xavier_uniform_(self.weight)
+
+    def excitation_inhibition(self, p: Tensor) -> tuple[Tensor, Tensor]:
+        """E' from the positive weights and I' from the negative ones, leak included."""
+        return functional.signed_excitation_inhibition(p, self.weight, self.leak(), self._product, self.groups)

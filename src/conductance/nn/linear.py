@@ -1,0 +1,96 @@
+"""Fully connected layers."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from conductance.nn._conductance import ConductanceLayer, SignedLayer
+
+
+class CWALinear(ConductanceLayer):
+    r"""Conductance-weighted average of all inputs, in place of ``torch.nn.Linear`` (paper eq. 3).
+
+    .. math:: z_i = \frac{G_r e_r + \sum_j G_{ij} e_j p_j}{G_r + \sum_j G_{ij} p_j}
+
+    Input (..., in_features) in [0, 1]; output (..., out_features), z in [-1, 1] or p in [0, 1].
+
+    Args:
+        in_features: number of presynaptic channels.
+        out_features: number of units.
+        valence: None for half excitatory (the first half), half inhibitory; the excitatory share, e.g. 0.8; or one
+            value in [-1, 1] for each presynaptic channel.
+        doubled_input: for a first layer: read the input as an excitatory and an inhibitory copy.
+        nonnegative: how G stays >= 0: "rectified" (G = max(1 + g, 0), the paper's), "exp", "softplus", or
+            "projected" (G itself; needs an optimiser from `conductance.optim`, which clamps it after each step).
+        resting_conductance: G_r >= 0, a number or (out_features,).
+        resting_potential: e_r in [-1, 1], a number or (out_features,).
+        learn_resting: let each unit learn its G_r and e_r.
+        activation: None for z, "relu" for p = max(z, 0) (eq. 4).
+        device: as in torch.
+        dtype: as in torch.
+
+    Raises:
+        InputError: a valence, resting term or size outside its range.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        valence: float | Sequence[float] | Tensor | None = None,
+        doubled_input: bool = False,
+        nonnegative: str = "rectified",
+        resting_conductance: float | Tensor = 1.0,
+        resting_potential: float | Tensor = 0.0,
+        learn_resting: bool = False,
+        activation: str | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(
+            in_features,
+            out_features,
+            valence=valence,
+            doubled_input=doubled_input,
+            nonnegative=nonnegative,
+            resting_conductance=resting_conductance,
+            resting_potential=resting_potential,
+            learn_resting=learn_resting,
+            activation=activation,
+            device=device,
+            dtype=dtype,
+        )
+
+
+class AbsNormLinear(SignedLayer):
+    r"""Signed weights, divided by their total size (AbsNorm, paper section 4.4).
+
+    .. math:: z_i = \frac{G_r e_r + \sum_j W_{ij} p_j}{G_r + \sum_j |W_{ij}| p_j}
+
+    Input (..., in_features) in [0, 1]; output (..., out_features). Args as for `CWALinear`, without valence.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        resting_conductance: float | Tensor = 1.0,
+        resting_potential: float | Tensor = 0.0,
+        learn_resting: bool = False,
+        activation: str | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(
+            in_features,
+            out_features,
+            resting_conductance=resting_conductance,
+            resting_potential=resting_potential,
+            learn_resting=learn_resting,
+            activation=activation,
+            device=device,
+            dtype=dtype,
+        )

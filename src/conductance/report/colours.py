@@ -1,0 +1,22 @@
+"""What each colour means, on the page and in its figures."""
+
+from collections.abc import Iterable
+
+INK = "#24292f"
+EXCITATORY = "#c8452f"
+INHIBITORY = "#2f6fb5"
+
+# Okabe and Ito's colour-blind-safe palette, less the two hues that excitation and inhibition own.
+FAMILIES = ("#009e73", "#e69f00", "#cc79a7", "#56b4e9", "#8c8c8c")
+
+# A figure is drawn in these colours; the page's style sheet then gives each its light or dark shade.
+THEMED = {
+    INK: "currentColor",
+    EXCITATORY: f"var(--excitatory, {EXCITATORY})",
+    INHIBITORY: f"var(--inhibitory, {INHIBITORY})",
+}
+
+
+def family_colours(families: Iterable[str]) -> dict[str, str]:
+    """A colour for each family, the same all over the page."""
+    return {family: FAMILIES[i % len(FAMILIES)] for i, family in enumerate(sorted(set(families)))}

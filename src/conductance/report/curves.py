@@ -1,0 +1,107 @@
+"""Learning curves: accuracy against epoch, a line for each configuration and a band over its seeds."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from conductance.report.colours import INK
+from conductance.report.groups import Group
+from conductance.report.svg import figure_style, to_svg
+
+MARKERS = ("", "o", "s", "^", "D", "v")
+ACCURACIES = (0, 20, 50, 80, 90, 95, 98, 99, 99.5, 100)
+FINEST = 0.25  # errors (%) much smaller than this are drawn as one
+
+
+@dataclass(frozen=True)
+class CurvePanel:
+    """One data set and architecture."""
+
+    title: str
+    svg: str
+
+
+def curve_panels(groups: Iterable[Group], colours: Mapping[str, str]) -> list[CurvePanel]:
+    """A panel for each data set and architecture that has finished runs; `groups` come in their order."""
+    shown = [group for group in groups if any(run.epochs for run in group.finished)]
+    with figure_style():
+        return [
+            _panel(f"{dataset} · {architecture}", list(members), colours)
+            for (dataset, architecture), members in groupby(shown, lambda g: (g.dataset, g.architecture))
+        ]
+
+
+def _panel(title: str, groups: Sequence[Group], colours: Mapping[str, str]) -> CurvePanel:
+    figure = Figure(figsize=(4.6, 3.1))
+    axes = figure.add_axes((0.115, 0.14, 0.865, 0.83))
+    drawn: dict[str, int] = {}
+    for group in groups:
+        marker = MARKERS[drawn.get(group.family, 0) % len(MARKERS)]
+        drawn[group.family] = drawn.get(group.family, 0) + 1
+        _draw(axes, group, colours[group.family], marker, _label(group, groups))
+    axes.plot([], [], color=INK, linewidth=1.0, linestyle=(0, (3, 2)), label="training images")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("accuracy (%)")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    _widen_towards_100(axes)
+    axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
+    for text in axes.legend(loc="lower right", handlelength=1.8, labelspacing=0.35).get_texts():
+        text.set_parse_math(False)
+    return CurvePanel(title, to_svg(figure, f"Learning curves for {title}: accuracy against epoch"))
+
+
+def _label(group: Group, panel: Sequence[Group]) -> str:
+    """The family, and as much more as tells it from its like in the same panel."""
+    alike = [other for other in panel if other.family == group.family]
+    name = [group.name] if len({other.name for other in alike}) > 1 else []
+    epochs = [f"{group.epochs} epochs"] if len({other.epochs for other in alike}) > 1 else []
+    return " · ".join([group.family, *name, *epochs])
+
+
+def _widen_towards_100(axes: Axes) -> None:
+    """Halving the errors moves a curve up by the same step wherever it is."""
+    low, high = axes.dataLim.intervaly
+
+    def rise(accuracy: np.ndarray) -> np.ndarray:
+        return -np.log(np.maximum(100 + FINEST - accuracy, FINEST / 10))
+
+    def fall(height: np.ndarray) -> np.ndarray:
+        return 100 + FINEST - np.exp(-height)
+
+    axes.set_yscale("function", functions=(rise, fall))
+    axes.yaxis.set_major_locator(FixedLocator(ACCURACIES))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda accuracy, _: f"{accuracy:g}"))
+    margin = 0.03 * (rise(high) - rise(low))
+    axes.set_ylim(max(0.0, fall(rise(low) - margin)), min(100.1, fall(rise(high) + margin)))
+
+
+def _draw(axes: Axes, group: Group, colour: str, marker: str, label: str) -> None:
+    epochs, test = _over_seeds(group, "test_accuracy")
+    _, train = _over_seeds(group, "train_accuracy")
+    axes.plot(epochs, train.mean(axis=0), color=colour, linewidth=1.0, linestyle=(0, (3, 2)))
+    axes.plot(
+        epochs,
+        test.mean(axis=0),
+        color=colour,
+        linewidth=1.6,
+        marker=marker,
+        markersize=3.5,
+        markevery=max(1, len(epochs) // 8),
+        label=label,
+    )
+    if len(test) > 1:
+        middle, spread = test.mean(axis=0), test.std(axis=0, ddof=1)
+        axes.fill_between(epochs, middle - spread, middle + spread, color=colour, alpha=0.2, linewidth=0)
+
+
+def _over_seeds(group: Group, quantity: str) -> tuple[list[int], np.ndarray]:
+    """The epochs all seeds have, and the quantity at each: one line a seed."""
+    seeds = [{epoch["epoch"]: epoch[quantity] for epoch in run.epochs} for run in group.finished]
+    shared = sorted(set.intersection(*(set(seed) for seed in seeds)))
+    return shared, np.array([[seed[epoch] for epoch in shared] for seed in seeds], dtype=float)

@@ -1,0 +1,148 @@
+"""What only a network of conductances can show: its excitation, its inhibition, and what they settle to."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from conductance.report.colours import EXCITATORY, INHIBITORY, INK
+from conductance.report.groups import Group
+from conductance.report.records import Record
+from conductance.report.runs import Run
+from conductance.report.svg import figure_style, to_svg
+
+WIDTH, HEAD, ROW, PLOT, FOOT = 2.9, 0.3, 0.92, 0.5, 0.42
+LEFT, RIGHT = 0.16, 0.1
+
+Draw = Callable[[Axes, Record], None]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One quantity, layer below layer."""
+
+    title: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """The inside of one trained network."""
+
+    group: Group
+    seed: int
+    images: int
+    columns: list[Column]
+
+
+def portraits(groups: Iterable[Group]) -> list[Portrait]:
+    """One portrait for each configuration that recorded its internals, of its lowest such seed."""
+    with figure_style():
+        return [_portrait(group, run) for group in groups for run in _recorded(group)[:1]]
+
+
+def unit_balance(layer: Record) -> np.ndarray:
+    """(E - I) / (E + I) of each unit's mean conductances; a unit with neither sits at 0.
+
+    >>> unit_balance({"excitation": [3.0, 1.0, 0.0], "inhibition": [1.0, 1.0, 0.0]}).tolist()
+    [0.5, 0.0, 0.0]
+    """
+    E, I = np.asarray(layer["excitation"], float), np.asarray(layer["inhibition"], float)
+    total = E + I
+    return np.divide(E - I, total, out=np.zeros_like(total), where=total > 0)
+
+
+def _recorded(group: Group) -> list[Run]:
+    return [run for run in group.finished if run.internals is not None and run.internals["layers"]]
+
+
+def _portrait(group: Group, run: Run) -> Portrait:
+    internals = run.internals or {}
+    quantities: list[tuple[str, str, Draw]] = [
+        ("Conductances E and I", "conductance (dimensionless)", _draw_conductances),
+        ("State z", "z (dimensionless)", _draw_z),
+        ("Output p", "p (dimensionless)", _draw_p),
+        ("Balance of each unit", "(E − I) / (E + I)", _draw_balance),
+    ]
+    columns = [
+        Column(title, _stack(internals["layers"], title, label, draw, group)) for title, label, draw in quantities
+    ]
+    return Portrait(group, run.seed, internals["images"], columns)
+
+
+def _stack(layers: Sequence[Record], title: str, label: str, draw: Draw, group: Group) -> str:
+    """The layers one below the other, the input's first."""
+    height = HEAD + ROW * (len(layers) - 1) + PLOT + FOOT
+    figure = Figure(figsize=(WIDTH, height))
+    for index, layer in enumerate(layers):
+        top = height - HEAD - ROW * index
+        box = (LEFT / WIDTH, (top - PLOT) / height, (WIDTH - LEFT - RIGHT) / WIDTH, PLOT / height)
+        axes = figure.add_axes(box)
+        draw(axes, layer)
+        _dress(axes, layer["name"])
+    axes.set_xlabel(label)
+    return to_svg(figure, f"{title} by layer, {group.name}")
+
+
+def _dress(axes: Axes, title: str) -> None:
+    axes.set_title(title, loc="left", pad=3, parse_math=False)
+    axes.spines["left"].set_visible(False)
+    axes.yaxis.set_visible(False)
+    axes.set_ylim(bottom=0)
+
+
+def _draw_conductances(axes: Axes, layer: Record) -> None:
+    for name, colour in (("excitatory_conductance", EXCITATORY), ("inhibitory_conductance", INHIBITORY)):
+        edges, density = _density(layer[name])
+        axes.stairs(density, edges, fill=True, color=colour, alpha=0.25, linewidth=0)
+        axes.stairs(density, edges, color=colour, linewidth=1.1)
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+
+
+def _draw_z(axes: Axes, layer: Record) -> None:
+    _draw_by_sign(axes, *_density(layer["z"]))
+
+
+def _draw_balance(axes: Axes, layer: Record) -> None:
+    counts, edges = np.histogram(unit_balance(layer), bins=40, range=(-1, 1))
+    _draw_by_sign(axes, edges, counts.astype(float))
+
+
+def _draw_by_sign(axes: Axes, edges: np.ndarray, heights: np.ndarray) -> None:
+    middles = (edges[:-1] + edges[1:]) / 2
+    for colour, chosen in ((INHIBITORY, middles < 0), (EXCITATORY, middles >= 0)):
+        axes.stairs(np.where(chosen, heights, 0), edges, fill=True, color=colour, alpha=0.75, linewidth=0)
+    axes.axvline(0, color=INK, linewidth=0.6, alpha=0.5)
+    axes.set_xlim(-1, 1)
+    axes.set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "−0.5", "0", "0.5", "1"])
+
+
+def _draw_p(axes: Axes, layer: Record) -> None:
+    """The silent values pile up in the first bar; it is cut off so that the rest can be seen."""
+    edges, density = _density(layer["p"])
+    rest = density[1:].max(initial=0.0)
+    axes.stairs(density, edges, fill=True, color=INK, alpha=0.45, linewidth=0)
+    axes.text(
+        0.98,
+        0.95,
+        f"{layer['active_fraction']:.0%} active",
+        transform=axes.transAxes,
+        ha="right",
+        va="top",
+        fontsize=7.5,
+    )
+    axes.set_xlim(0, 1)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+    if rest > 0:
+        axes.set_ylim(top=min(density.max(), 1.6 * rest))
+
+
+def _density(histogram: Record) -> tuple[np.ndarray, np.ndarray]:
+    """Edges, and heights that enclose an area of 1: bins of different widths compare fairly."""
+    edges, counts = np.asarray(histogram["edges"], float), np.asarray(histogram["counts"], float)
+    mass = counts.sum() * np.diff(edges)
+    return edges, np.divide(counts, mass, out=np.zeros_like(counts), where=mass > 0)

@@ -1,0 +1,54 @@
+"""The report: one self-contained HTML page."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from conductance.report.colours import family_colours
+from conductance.report.extras import require
+from conductance.report.files import write_whole
+from conductance.report.groups import Group, group_runs
+from conductance.report.provenance import provenance_of
+from conductance.report.rows import row_of
+from conductance.report.runs import load_runs
+from conductance.report.table import columns_for
+
+
+def write_report(paths: Iterable[str | Path], destination: str | Path) -> Path:
+    """Write the report on the runs under `paths` and return where it lies.
+
+    `destination` is the page itself where it ends in .html, else the folder that receives `report.html`.
+    """
+    require("jinja2", "matplotlib")
+    page = render_page(group_runs(load_runs(paths)))
+    destination = Path(destination)
+    target = destination if destination.suffix == ".html" else destination / "report.html"
+    write_whole(target, page)
+    return target
+
+
+def render_page(groups: list[Group]) -> str:
+    """The page as text; the same runs always give the same page."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from conductance.report.curves import curve_panels
+    from conductance.report.internals import portraits
+
+    environment = Environment(
+        loader=PackageLoader("conductance.report", "template"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    rows = [row_of(group) for group in groups]
+    colours = family_colours(group.family for group in groups)
+    return environment.get_template("report.html").render(
+        rows=rows,
+        columns=columns_for(rows),
+        colours=colours,
+        panels=curve_panels(groups, colours),
+        portraits=portraits(groups),
+        provenance=[provenance_of(group) for group in groups if group.finished],
+        finished=sum(len(group.finished) for group in groups),
+        unfinished=[(group, run) for group in groups for run in group.unfinished],
+    )

@@ -1,0 +1,60 @@
+"""One row of numbers for each configuration."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from conductance.report.groups import Group, group_runs
+from conductance.report.runs import Run
+
+
+@dataclass(frozen=True)
+class Row:
+    """A configuration over its seeds: accuracies in %, taken from the finished runs alone.
+
+    Where no run has finished, `seeds` is empty and the numbers are None; `test_accuracy_std`, the sample
+    standard deviation, is also None for a single seed. `unfinished` tells how far each unfinished run is.
+    """
+
+    dataset: str
+    architecture: str
+    family: str
+    name: str
+    epochs: int
+    seeds: tuple[int, ...]
+    test_accuracy: float | None
+    test_accuracy_std: float | None
+    best_test_accuracy: float | None
+    train_accuracy: float | None
+    seconds: float | None
+    parameters: int | None
+    unfinished: tuple[str, ...]
+
+
+def summarise(runs: Iterable[Run]) -> list[Row]:
+    """A row for each configuration among `runs`, by data set, architecture, family and name."""
+    return [row_of(group) for group in group_runs(runs)]
+
+
+def row_of(group: Group) -> Row:
+    """The row of one configuration."""
+    summaries = group.summaries
+
+    def mean(key: str) -> float | None:
+        return fmean(summary[key] for summary in summaries) if summaries else None
+
+    return Row(
+        dataset=group.dataset,
+        architecture=group.architecture,
+        family=group.family,
+        name=group.name,
+        epochs=group.epochs,
+        seeds=tuple(run.seed for run in group.finished),
+        test_accuracy=mean("test_accuracy"),
+        test_accuracy_std=stdev(s["test_accuracy"] for s in summaries) if len(summaries) > 1 else None,
+        best_test_accuracy=mean("best_test_accuracy"),
+        train_accuracy=mean("train_accuracy"),
+        seconds=mean("seconds"),
+        parameters=summaries[0]["parameters"] if summaries else None,
+        unfinished=tuple(run.progress for run in group.unfinished),
+    )

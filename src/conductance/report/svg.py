@@ -1,0 +1,75 @@
+"""Matplotlib figures as SVG that sits well inside a page: small, themed, with no names that could clash."""
+
+import hashlib
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from conductance.report.colours import INK, THEMED
+
+STYLE = {
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.6,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": INK,
+    "axes.unicode_minus": True,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "font.size": 8.0,
+    "axes.labelsize": 8.0,
+    "axes.titlesize": 8.0,
+    "legend.fontsize": 8.0,
+    "legend.frameon": False,
+    "legend.labelcolor": INK,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "conductance",
+    "text.color": INK,
+    "text.usetex": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+}
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Draw in the page's style, and leave matplotlib's own settings as they were."""
+    with matplotlib.rc_context(STYLE):
+        yield
+
+
+def to_svg(figure: Figure, description: str) -> str:
+    """The figure as an `<svg>` element that a screen reader announces as `description`."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->|<style .*?</style>", "", text, flags=re.DOTALL)
+    text = re.sub(r"font:[^;\"]*?([\d.]+px)[^;\"]*", r"font-size: \1", text)
+    text = re.sub(r"font-family:[^;\"]*;? ?", "", text)
+    text = re.sub(r">\s*\n\s*<", "><", text)
+    for colour, themed in THEMED.items():
+        text = text.replace(colour, themed)
+    text = _own_names(text, description)
+    head = f'<svg role="img" aria-label="{escape(description)}" viewBox='
+    return re.sub(r"<svg .*?viewBox=(\"[^\"]*\")[^>]*>", lambda match: f"{head}{match[1]}>", text, count=1)
+
+
+def _own_names(text: str, description: str) -> str:
+    """Keep only the ids the figure refers to, each made unlike any other figure's."""
+    prefix = "f" + hashlib.blake2s((description + text).encode(), digest_size=4).hexdigest()
+    used = set(re.findall(r'(?:href="#|url\(#)([\w-]+)', text))
+    text = re.sub(r' id="([^"]*)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", text)
+    return re.sub(r'(xlink:href="#|url\(#)', lambda m: m[1].removeprefix("xlink:") + prefix + "-", text)

@@ -1,0 +1,130 @@
+"""Rows as a table: for a terminal, for Markdown and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conductance.report.extras import require
+from conductance.report.files import write_whole
+from conductance.report.rows import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rich.table import Table
+
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading and how a row is written under it."""
+
+    heading: str
+    text: Callable[[Row], str]
+    numeric: bool = False
+
+
+def columns_for(rows: Sequence[Row]) -> list[Column]:
+    """The columns these rows need: names appear only where nothing else tells two rows apart."""
+    kinds = Counter((row.dataset, row.architecture, row.family) for row in rows)
+    columns = [
+        Column("Data set", lambda row: row.dataset),
+        Column("Architecture", lambda row: row.architecture),
+        Column("Family", lambda row: row.family),
+        Column("Name", lambda row: row.name),
+        Column("Test %", _test_accuracy, numeric=True),
+        Column("Best %", lambda row: _percent(row.best_test_accuracy), numeric=True),
+        Column("Train %", lambda row: _percent(row.train_accuracy), numeric=True),
+        Column("Seeds", lambda row: str(len(row.seeds)), numeric=True),
+        Column("Epochs", lambda row: str(row.epochs), numeric=True),
+        Column("Time", lambda row: duration(row.seconds), numeric=True),
+    ]
+    ambiguous = any(count > 1 for count in kinds.values())
+    return [column for column in columns if column.heading != "Name" or ambiguous]
+
+
+def unfinished_note(rows: Sequence[Row]) -> str:
+    """The runs that enter no mean, in a sentence; empty where all have finished."""
+    runs = [f"{row.name}, {progress}" for row in rows for progress in row.unfinished]
+    return f"Unfinished, in no mean: {'; '.join(runs)}." if runs else ""
+
+
+def terminal_table(rows: Sequence[Row]) -> Table:
+    """A rich table, for `rich.print`; unfinished runs are named below it."""
+    require("rich")
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    columns = columns_for(rows)
+    note = Text(unfinished_note(rows))
+    table = Table(box=SIMPLE_HEAD, collapse_padding=True, caption=note or None, caption_justify="left")
+    for column in columns:
+        table.add_column(
+            column.heading,
+            justify="right" if column.numeric else "left",
+            no_wrap=column.numeric,
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*(Text(column.text(row)) for column in columns))
+    return table
+
+
+def markdown_table(rows: Sequence[Row]) -> str:
+    """A GitHub-flavoured Markdown table ending in a newline; unfinished runs are named below it."""
+    columns = columns_for(rows)
+    lines = [[column.heading for column in columns], ["--:" if column.numeric else ":--" for column in columns]]
+    lines += [[_markdown(column.text(row)) for column in columns] for row in rows]
+    table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    note = unfinished_note(rows)
+    return f"{table}\n{_markdown(note)}\n" if note else table
+
+
+def write_csv(rows: Sequence[Row], path: str | Path) -> Path:
+    """Every field of every row at full precision; lists joined by semicolons, unknown numbers left empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        lists = {"seeds": ";".join(map(str, row.seeds)), "unfinished": ";".join(row.unfinished)}
+        writer.writerow(asdict(row) | lists)
+    write_whole(Path(path), text.getvalue())
+    return Path(path)
+
+
+def duration(seconds: float | None) -> str:
+    """A length of time as a person would say it.
+
+    >>> duration(3.25), duration(125.0), duration(7380.0)
+    ('3.2 s', '2 min 05 s', '2 h 03 min')
+    """
+    if seconds is None:
+        return NOTHING
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _test_accuracy(row: Row) -> str:
+    if row.test_accuracy is None:
+        return NOTHING
+    spread = NOTHING if row.test_accuracy_std is None else f"{row.test_accuracy_std:.2f}"
+    return f"{row.test_accuracy:.2f} ± {spread}"
+
+
+def _percent(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.2f}"
+
+
+def _markdown(text: str) -> str:
+    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")

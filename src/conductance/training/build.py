@@ -1,0 +1,90 @@
+"""From a config to the things that train: network, optimiser, loaders."""
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from conductance import init, optim
+from conductance.data import Augmentation, Dataset, Images, Preprocessing, shift_and_flip
+from conductance.errors import InputError
+from conductance.models import create_model, get_family
+from conductance.nn import ConductanceLayer
+from conductance.training.config import ConductanceConfig, RunConfig
+
+BALANCE_IMAGES = 500
+
+
+def layer_options(config: RunConfig) -> dict[str, Any]:
+    """The arguments of every hidden layer, as far as its family has them."""
+    choices = config.conductance
+    resting = {
+        "resting_conductance": choices.resting_conductance,
+        "resting_potential": choices.resting_potential,
+        "learn_resting": choices.learn_resting,
+    }
+    if config.model.family in ("cwa", "cwa_bn"):
+        return {"nonnegative": choices.nonnegative, **resting}
+    return resting if config.model.family == "absnorm" else {}
+
+
+def build_network(config: RunConfig, dataset: Dataset) -> nn.Module:
+    """The network with the family's own default initialisation (affine: Glorot; conductances: Glorot around 1).
+
+    Raises:
+        UnknownNameError: no such architecture or family.
+    """
+    options: dict[str, Any] = {}
+    if config.model.widths is not None:
+        options["widths"] = config.model.widths
+    if config.model.shortcut is not None:
+        if config.model.architecture != "resnet18":
+            raise InputError(f"shortcut={config.model.shortcut}: {config.model.architecture} has no shortcuts")
+        options["shortcut"] = config.model.shortcut
+    return create_model(
+        config.model.architecture,
+        config.model.family,
+        dataset.input_shape,
+        dataset.num_classes,
+        layer_options=layer_options(config),
+        **options,
+    )
+
+
+def initialize(network: nn.Module, choices: ConductanceConfig, batch: Tensor) -> None:
+    """Draw the conductances, then pair and balance them as ``choices`` says; networks without any stay as they are."""
+    if not any(isinstance(layer, ConductanceLayer) for layer in network.modules()):
+        return
+    if choices.initialization == "lognormal":
+        init.lognormal_(network, choices.sigma)
+    elif choices.initialization == "exponential":
+        init.exponential_(network)
+    if choices.twin:
+        init.twin_(network)
+    if choices.balance:
+        init.balance_(network, batch)
+
+
+def build_preprocessing(config: RunConfig, train: Images) -> Preprocessing:
+    """What the family expects of its input: scaled to [0, 1], or whitened."""
+    return Preprocessing.fit(get_family(config.model.family).preprocessing, train.pixels)
+
+
+def build_augmentation(config: RunConfig) -> Augmentation | None:
+    """What is drawn anew for every training image."""
+    choices = config.data
+    if choices.augmentation == "none":
+        return None
+    return partial(shift_and_flip, max_shift=choices.max_shift, flip=choices.augmentation == "shift_flip")
+
+
+def build_optimizer(config: RunConfig, network: nn.Module) -> torch.optim.Optimizer:
+    """Adam, with Dale's law kept after every step."""
+    choices = config.optimizer
+    return optim.adam(
+        network,
+        choices.learning_rate,
+        readout_learning_rate=choices.readout_learning_rate,
+        betas=choices.betas,
+    )

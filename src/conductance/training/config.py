@@ -1,0 +1,164 @@
+"""What a run is: every choice that decides its result, in one frozen record.
+
+The text under each field is the help that ``conductance train PRESET --help`` shows.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+from types import UnionType
+from typing import Any, Literal, get_args, get_type_hints
+
+from conductance.errors import InputError
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network."""
+
+    architecture: str = "cnn"
+    """fcn, cnn or resnet18"""
+    family: str = "cwa"
+    """what its hidden layers are made of: cwa, cwa_bn, affine, affine_bn or absnorm"""
+    widths: tuple[int, ...] | None = None
+    """units of each hidden layer (for resnet18: of each stage); the paper's where left out"""
+    shortcut: Literal["sum", "mean"] | None = None
+    """resnet18: how a shortcut joins; the family's own where left out"""
+
+
+@dataclass(frozen=True)
+class ConductanceConfig:
+    """The conductance layers (families cwa and cwa_bn; the resting terms for absnorm too)."""
+
+    nonnegative: Literal["rectified", "exp", "softplus", "projected"] = "projected"
+    """how a conductance stays non-negative"""
+    initialization: Literal["glorot", "lognormal", "exponential"] = "lognormal"
+    """distribution of the conductances at the start; glorot is the paper's"""
+    sigma: float = 1.5
+    """standard deviation of the log-conductance, for lognormal"""
+    twin: bool = True
+    """start each layer's inhibitory units as copies of its excitatory ones"""
+    balance: bool = True
+    """scale inhibition so that each unit starts with mean E = mean I on one batch"""
+    excitatory_share: float = 0.5
+    """share of excitatory units in each hidden layer"""
+    resting_conductance: float = 1.0
+    """G_r of every unit"""
+    resting_potential: float = 0.0
+    """e_r of every unit, in [-1, 1]"""
+    learn_resting: bool = False
+    """let each unit learn its resting conductance and potential"""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The images."""
+
+    dataset: str = "digits"
+    """digits, mnist, fashion_mnist or cifar10"""
+    batch_size: int = 100
+    """images in a batch (on each process)"""
+    augmentation: Literal["none", "shift", "shift_flip"] = "none"
+    """what is drawn anew for every image: a shift by up to `max_shift` pixels, and a horizontal flip"""
+    max_shift: int = 4
+    """pixels"""
+    validation_images: int = 0
+    """training images held out to choose by; never trained on"""
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Adam."""
+
+    learning_rate: float = 1e-2
+    """step of the conductances (families cwa, cwa_bn)"""
+    readout_learning_rate: float = 1e-3
+    """step of all other weights, affine and AbsNorm layers included"""
+    betas: tuple[float, float] = (0.9, 0.99)
+    """decay of Adam's running means"""
+    label_smoothing: float = 0.0
+    """share of the target probability spread over all classes"""
+
+
+@dataclass(frozen=True)
+class ProtocolConfig:
+    """When the step size changes, and when training stops."""
+
+    name: Literal["onecycle", "paper"] = "onecycle"
+    """onecycle: up, then down to 0 over the given epochs. paper: divide by 10 on a plateau, stop once fitted"""
+    warmup: float = 0.2
+    """onecycle: share of the steps that lead up to the peak"""
+    patience: int = 25
+    """paper: epochs without a lower training loss before the step size is divided by 10"""
+    stop_train_accuracy: float = 99.4
+    """paper: training accuracy (%) above which training stops"""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A complete run. A preset is a function that returns one of these."""
+
+    name: str
+    """what the run is called in tables"""
+    epochs: int = 10
+    """passes over the training images (protocol paper: at most)"""
+    seed: int = 0
+    """decides the initial weights, the order of the images and their augmentation"""
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    """mixed precision; no: float32 throughout"""
+    accumulate: int = 1
+    """batches whose gradients make one step"""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    conductance: ConductanceConfig = field(default_factory=ConductanceConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+
+    def __post_init__(self) -> None:
+        for name, value, least in (
+            ("epochs", self.epochs, 1),
+            ("accumulate", self.accumulate, 1),
+            ("data.batch_size", self.data.batch_size, 1),
+            ("data.validation_images", self.data.validation_images, 0),
+            ("data.max_shift", self.data.max_shift, 0),
+        ):
+            if value < least:
+                raise InputError(f"{name}={value}: must be at least {least}")
+        for name, step in (
+            ("optimizer.learning_rate", self.optimizer.learning_rate),
+            ("optimizer.readout_learning_rate", self.optimizer.readout_learning_rate),
+        ):
+            if not 0 < step < float("inf"):
+                raise InputError(f"{name}={step}: must be positive and finite")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values, for JSON."""
+        return dataclasses.asdict(self)
+
+
+def config_from_dict(values: dict[str, Any]) -> RunConfig:
+    """The inverse of `RunConfig.to_dict`, after a trip through JSON.
+
+    Raises:
+        InputError: a field that no `RunConfig` has, or one that is missing: another version wrote it.
+    """
+    return _build(RunConfig, values)
+
+
+def _build(kind: type[Any], values: dict[str, Any]) -> Any:
+    types = get_type_hints(kind)
+    unknown = set(values) - set(types)
+    if unknown:
+        raise InputError(
+            f"{kind.__name__} has no field {', '.join(sorted(unknown))}; another version wrote this config"
+        )
+    return kind(**{name: _restore(types[name], value) for name, value in values.items()})
+
+
+def _restore(kind: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(kind):
+        return _build(kind, value)  # type: ignore[arg-type]
+    if isinstance(value, list):
+        return tuple(value)
+    if kind is float or (isinstance(kind, UnionType) and float in get_args(kind) and value is not None):
+        return float(value)
+    return value

@@ -1,0 +1,47 @@
+"""Where a run computes, and that it does so the same way each time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from conductance.errors import InputError
+from conductance.training.config import RunConfig
+
+
+def create_accelerator(config: RunConfig, device: str) -> Accelerator:
+    """One device, or one of several processes under ``accelerate launch``.
+
+    Args:
+        config: gives precision and gradient accumulation.
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        InputError: another name, or a device that this machine lacks.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device not in ("auto", "cpu", *available):
+        raise InputError(f"device={device!r}: choose auto, cpu, cuda or mps")
+    if not available.get(device, True):
+        raise InputError(f"device={device!r}: torch finds none on this machine; leave it out, or choose cpu")
+    # accelerate keeps one state per process; a second run in it may want another device or precision
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return Accelerator(
+        cpu=device == "cpu",
+        mixed_precision=config.precision,
+        gradient_accumulation_steps=config.accumulate,
+    )
+
+
+@contextmanager
+def reproducible() -> Iterator[None]:
+    """The same seed gives the same numbers on the same machine: no algorithm is chosen by a race."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before

@@ -1,0 +1,270 @@
+"""Training: from a config and an empty folder to a finished run."""
+
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from rich.console import Console
+from torch import Tensor
+from torch.nn import functional as F
+
+from conductance.data import Dataset, DeviceLoader, Images, load_dataset, split_validation
+from conductance.errors import InputError, RunError
+from conductance.training import build, provenance
+from conductance.training.config import RunConfig
+from conductance.training.device import create_accelerator, reproducible
+from conductance.training.evaluation import EVALUATION_BATCH, evaluate
+from conductance.training.internals import internals
+from conductance.training.progress import TrainingProgress
+from conductance.training.protocols import create_protocol
+from conductance.training.run_folder import RunFolder
+from conductance.training.tally import Tally
+
+SECONDS_BETWEEN_LOOKS = 0.5  # a look at the loss waits for the device, so it is not taken at every step
+VALIDATION_SEED = 0  # the held-out images are the same for every seed of a preset
+
+
+class NonFiniteLossError(RunError):
+    """The loss became infinite or NaN."""
+
+
+def train(
+    config: RunConfig,
+    out: Path,
+    *,
+    data_dir: Path | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    console: Console | None = None,
+    command: str | None = None,
+) -> dict[str, Any]:
+    """Train one network and leave everything about it in a folder.
+
+    Args:
+        config: the complete run.
+        out: its folder; must not hold another run.
+        data_dir: where to look for the data set first.
+        device: "auto" (a GPU where there is one), "cpu", "cuda" or "mps".
+        resume: go on with the run that ``out`` holds, as if it had never stopped; a finished one is left as it is.
+        console: where progress is shown; None for silence.
+        command: what to record as the command that reproduces the run; as typed by default.
+
+    Returns:
+        The content of ``summary.json``; accuracies in %.
+
+    Raises:
+        ConductanceError: a name, file or folder that does not serve; all checked before training starts.
+        NonFiniteLossError: the loss is no longer a number; the checkpoint of the last good epoch stays.
+    """
+    folder = RunFolder(out)
+    folder.check(config, resume=resume)
+    if resume and folder.finished:
+        return folder.read_json(folder.summary_file)
+    checkpoint = folder.read_checkpoint() if resume else None
+    dataset = load_dataset(config.data.dataset, data_dir)
+    run = _Run(config, folder, dataset, create_accelerator(config, device))
+    if checkpoint is not None:
+        run.load_state_dict(checkpoint)
+    run.accelerator.wait_for_everyone()  # nobody claims the folder before everybody has checked it
+    if run.accelerator.is_main_process:
+        folder.claim(config)
+    run.fit(console if run.accelerator.is_main_process else None)
+    return run.finish(command or provenance.command_line())
+
+
+class _Run:
+    """The state of one training run, between an empty folder and a finished one."""
+
+    def __init__(self, config: RunConfig, folder: RunFolder, dataset: Dataset, accelerator: Accelerator) -> None:
+        self.config, self.folder, self.accelerator = config, folder, accelerator
+        device = accelerator.device
+        train, self.validation = split_validation(dataset.train, config.data.validation_images, VALIDATION_SEED)
+        train, self.test = train.to(device), dataset.test.to(device)
+        self.preprocessing = build.build_preprocessing(config, train).to(device)
+
+        set_seed(config.seed)
+        network = build.build_network(config, dataset).to(device)
+        first = self.preprocessing(train.pixels[: build.BALANCE_IMAGES])
+        self._check_input(first)
+        build.initialize(network, config.conductance, first)
+        self.parameters = sum(p.numel() for p in network.parameters())
+
+        self.loader = DeviceLoader(
+            train,
+            config.data.batch_size,
+            preprocessing=self.preprocessing,
+            augmentation=build.build_augmentation(config),
+            shuffle=True,
+            seed=config.seed,
+            rank=accelerator.process_index,
+            world_size=accelerator.num_processes,
+            drop_last=self._must_drop_last(train),
+        )
+        optimizer = build.build_optimizer(config, network)
+        steps = -(-len(self.loader) // config.accumulate) * config.epochs
+        self.protocol = create_protocol(optimizer, config.protocol, steps)
+        self.network, self.optimizer = accelerator.prepare(network, optimizer)
+        self.metrics: list[dict[str, Any]] = []
+        self.stopped = False
+
+    def _must_drop_last(self, train: Images) -> bool:
+        """Processes must keep step, and BatchNorm has nothing to learn from one image."""
+        processes = self.accelerator.num_processes
+        return processes > 1 or len(train) % self.config.data.batch_size == 1
+
+    def _check_input(self, batch: Tensor) -> None:
+        """Once per run: conductance layers need open probabilities."""
+        if self.preprocessing.kind == "whitened":
+            return
+        low, high = float(batch.min()), float(batch.max())
+        if not (low >= 0 and high <= 1):
+            raise InputError(
+                f"{self.config.data.dataset}: inputs lie in [{low:g}, {high:g}], but open probabilities must lie in "
+                "[0, 1]; choose the preprocessing 'scaled'"
+            )
+
+    # Training ------------------------------------------------------------------------------------------------------
+
+    def fit(self, console: Console | None) -> None:
+        """Train until the protocol or the last epoch says stop, saving after each epoch."""
+        per_epoch = len(self.loader)
+        total, done = per_epoch * self.config.epochs, per_epoch * len(self.metrics)
+        with reproducible(), TrainingProgress(self.config.name, total, done, console) as progress:
+            while len(self.metrics) < self.config.epochs and not self.stopped:
+                self.metrics.append(self._epoch(progress))
+                latest = self.metrics[-1]
+                self.stopped = self.protocol.after_epoch(latest["train_loss"], latest["train_accuracy"])
+                progress.epoch(latest, self.config.epochs)
+                if self.accelerator.is_main_process:
+                    self.folder.write_epoch(self.state_dict(), self.metrics)
+
+    def _epoch(self, progress: TrainingProgress) -> dict[str, Any]:
+        started = time.perf_counter()
+        learning_rate = self.optimizer.param_groups[0]["lr"]
+        tally = self._pass_over_training_images(progress)
+        test_loss, test_accuracy = self._evaluate(self.test)
+        return {
+            "epoch": len(self.metrics) + 1,
+            "train_loss": self._mean(tally.loss()),
+            "train_accuracy": self._mean(tally.accuracy()),
+            "validation_accuracy": self._evaluate(self.validation)[1] if self.validation is not None else None,
+            "test_loss": test_loss,
+            "test_accuracy": test_accuracy,
+            "learning_rate": learning_rate,
+            "seconds": round(time.perf_counter() - started, 3),
+        }
+
+    def _pass_over_training_images(self, progress: TrainingProgress) -> Tally:
+        self.network.train()
+        tally = Tally.of(len(self.loader), self.accelerator.device)
+        looked = time.perf_counter()
+        for batch, (images, labels) in enumerate(self.loader):
+            step_now = (batch + 1) % self.config.accumulate == 0 or batch + 1 == len(self.loader)
+            with nullcontext() if step_now else self.accelerator.no_sync(self.network):
+                logits = self.network(images)
+                loss = F.cross_entropy(logits, labels, label_smoothing=self.config.optimizer.label_smoothing)
+                self.accelerator.backward(loss)
+            if step_now:
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+                self.protocol.after_step()
+            tally.add(loss, logits, labels)
+            progress.step()
+            if time.perf_counter() - looked > SECONDS_BETWEEN_LOOKS:
+                looked = time.perf_counter()
+                progress.show(self._checked(tally).loss(), tally.accuracy())
+        return self._checked(tally)
+
+    def _checked(self, tally: Tally) -> Tally:
+        step = tally.first_bad_step()
+        if step is not None:
+            kept = f"the checkpoint of epoch {len(self.metrics)} is kept" if self.metrics else "no epoch was finished"
+            raise NonFiniteLossError(
+                f"{self.folder.path}: the loss is {float(tally.losses[step - 1])} at step {step} of epoch "
+                f"{len(self.metrics) + 1}{self._first_bad_parameter()}; {kept}. A smaller "
+                "--optimizer.learning-rate may help"
+            )
+        return tally
+
+    def _first_bad_parameter(self) -> str:
+        for name, parameter in self.network.named_parameters():
+            if not bool(parameter.isfinite().all()):
+                return f" ({name} holds values that are not finite)"
+        return ""
+
+    def _mean(self, value: float) -> float:
+        """Over all processes."""
+        if self.accelerator.num_processes == 1:
+            return value
+        return float(self.accelerator.reduce(torch.tensor(value, device=self.accelerator.device), "mean"))
+
+    def _evaluate(self, images: Images) -> tuple[float, float]:
+        return evaluate(self.accelerator.unwrap_model(self.network), self.preprocessing, images)
+
+    # What is kept --------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs to go on as if it had never stopped."""
+        return {
+            "network": self.accelerator.unwrap_model(self.network).state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "protocol": self.protocol.state_dict(),
+            "loader": self.loader.state_dict(),
+            "random": torch.get_rng_state(),
+            "metrics": self.metrics,
+            "stopped": self.stopped,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            RunError: it does not fit this run's network.
+        """
+        try:
+            self.accelerator.unwrap_model(self.network).load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.protocol.load_state_dict(state["protocol"])
+            self.loader.load_state_dict(state["loader"])
+            torch.set_rng_state(state["random"])
+            self.metrics, self.stopped = list(state["metrics"]), state["stopped"]
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise RunError(f"{self.folder.checkpoint_file} does not fit this run: {error}") from None
+
+    def finish(self, command: str) -> dict[str, Any]:
+        """Write the results; the checkpoint has served."""
+        network = self.accelerator.unwrap_model(self.network)
+        config, last = self.config, self.metrics[-1]
+        summary = {
+            "name": config.name,
+            "dataset": config.data.dataset,
+            "architecture": config.model.architecture,
+            "family": config.model.family,
+            "seed": config.seed,
+            "epochs": len(self.metrics),
+            "seconds": round(sum(epoch["seconds"] for epoch in self.metrics), 3),
+            "test_accuracy": last["test_accuracy"],
+            "best_test_accuracy": max(epoch["test_accuracy"] for epoch in self.metrics),
+            "train_accuracy": last["train_accuracy"],
+            "validation_accuracy": last["validation_accuracy"],
+            "parameters": self.parameters,
+            "versions": provenance.versions(),
+            "hardware": provenance.hardware(self.accelerator.device),
+            "git_commit": provenance.git_commit(),
+            "command": command,
+            "config": config.to_dict(),
+        }
+        if self.accelerator.is_main_process:
+            preprocessing = {f"preprocessing.{k}": v for k, v in self.preprocessing.state_dict().items()}
+            self.folder.write_weights({**{f"network.{k}": v for k, v in network.state_dict().items()}, **preprocessing})
+            seen = internals(network, self.preprocessing(self.test.pixels[:EVALUATION_BATCH]))
+            if seen["layers"]:
+                self.folder.write_json(self.folder.internals_file, seen)
+            self.folder.write_json(self.folder.summary_file, summary)
+            self.folder.checkpoint_file.unlink(missing_ok=True)
+        self.accelerator.wait_for_everyone()
+        return summary

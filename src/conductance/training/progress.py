@@ -1,0 +1,62 @@
+"""What a person sees while a run trains."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class TrainingProgress:
+    """A bar over all steps with loss, accuracy and time left, and a line for every finished epoch.
+
+    Args:
+        name: the run's name.
+        total_steps: batches of the whole run; ``done`` of them before a resumed run goes on.
+        done: see there.
+        console: where to; None for no output at all.
+    """
+
+    def __init__(self, name: str, total_steps: int, done: int, console: Console | None) -> None:
+        self.console = console
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=console is None,
+            transient=True,
+        )
+        self.task = self.bar.add_task(name, total=total_steps, completed=done, state="")
+
+    def __enter__(self) -> "TrainingProgress":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def step(self) -> None:
+        """One more batch is done."""
+        self.bar.advance(self.task)
+
+    def show(self, loss: float, accuracy: float) -> None:
+        """The epoch so far."""
+        self.bar.update(self.task, state=f"loss {loss:.3f}  accuracy {accuracy:5.2f} %")
+
+    def epoch(self, metrics: Mapping[str, Any], epochs: int) -> None:
+        """A line that stays."""
+        if self.console is None:
+            return
+        validation = metrics["validation_accuracy"]
+        held_out = "" if validation is None else f"  validation {validation:5.2f} %"
+        self.console.print(
+            f"epoch {metrics['epoch']:>3}/{epochs}  loss {metrics['train_loss']:.4f}  "
+            f"train {metrics['train_accuracy']:5.2f} %{held_out}  test {metrics['test_accuracy']:5.2f} %  "
+            f"{metrics['seconds']:.1f} s",
+            highlight=False,
+        )

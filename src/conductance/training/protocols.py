@@ -1,0 +1,70 @@
+"""Protocols: how the step size changes, and when training stops."""
+
+from math import cos, pi
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+
+from conductance.training.config import ProtocolConfig
+
+
+class OneCycle:
+    """Up in a line to the peak, then down along a cosine to 0; stops after the given epochs."""
+
+    def __init__(self, optimizer: Optimizer, config: ProtocolConfig, total_steps: int) -> None:
+        rise = max(1, round(config.warmup * total_steps))
+
+        def factor(step: int) -> float:
+            if step < rise:
+                return (step + 1) / rise
+            return 0.5 * (1 + cos(pi * (step - rise) / max(1, total_steps - rise)))
+
+        self.schedule = LambdaLR(optimizer, factor)
+
+    def after_step(self) -> None:
+        """To be called after each step of the optimiser."""
+        self.schedule.step()
+
+    def after_epoch(self, train_loss: float, train_accuracy: float) -> bool:
+        """Whether to stop before the last epoch: never."""
+        del train_loss, train_accuracy
+        return False
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs."""
+        return {"last_epoch": self.schedule.last_epoch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.schedule.last_epoch = state["last_epoch"]
+
+
+class Plateau:
+    """The paper's (section 4.3): a tenth of the step after ``patience`` epochs without a lower training loss."""
+
+    def __init__(self, optimizer: Optimizer, config: ProtocolConfig) -> None:
+        # torch counts the epochs it tolerates, the paper those that elapse
+        self.schedule = ReduceLROnPlateau(optimizer, factor=0.1, patience=max(0, config.patience - 1), threshold=0)
+        self.stop_above = config.stop_train_accuracy
+
+    def after_step(self) -> None:
+        """The step size changes only between epochs."""
+
+    def after_epoch(self, train_loss: float, train_accuracy: float) -> bool:
+        """Whether the training set is fitted."""
+        self.schedule.step(train_loss)
+        return train_accuracy > self.stop_above
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs."""
+        return {"best": float(self.schedule.best), "bad_epochs": self.schedule.num_bad_epochs}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.schedule.best, self.schedule.num_bad_epochs = state["best"], state["bad_epochs"]
+
+
+def create_protocol(optimizer: Optimizer, config: ProtocolConfig, total_steps: int) -> OneCycle | Plateau:
+    """The protocol that ``config`` names."""
+    return OneCycle(optimizer, config, total_steps) if config.name == "onecycle" else Plateau(optimizer, config)

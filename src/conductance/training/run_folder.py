@@ -1,0 +1,163 @@
+"""A run's folder: what is written where, and never half."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from conductance.errors import RunError
+from conductance.training.config import RunConfig, config_from_dict
+
+FORMAT = "conductance-checkpoint-1"
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Have ``write`` fill a file beside ``path`` that takes its place once it is whole and on disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+class RunFolder:
+    """The files of one run.
+
+    ``config.json`` what was asked; ``metrics.jsonl`` one line per epoch; ``checkpoint.pt`` where to go on from, while
+    it runs; ``summary.json``, ``model.safetensors`` and ``internals.json`` once it has finished.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_file = path / "config.json"
+        self.metrics_file = path / "metrics.jsonl"
+        self.checkpoint_file = path / "checkpoint.pt"
+        self.summary_file = path / "summary.json"
+        self.weights_file = path / "model.safetensors"
+        self.internals_file = path / "internals.json"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has reached its end."""
+        return self.summary_file.exists()
+
+    def check(self, config: RunConfig, *, resume: bool) -> None:
+        """Whether the folder can take this run; writes nothing.
+
+        Raises:
+            RunError: it holds a run and ``resume`` is off, it holds a run of another config, or it is some other
+                folder with files in it.
+        """
+        if not self.config_file.exists():
+            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+                raise RunError(f"{self.path} is not empty and holds no run; choose another folder with --out")
+            return
+        if not resume:
+            raise RunError(f"{self.path} already holds a run; add --resume to go on with it, or choose another --out")
+        different = _differences(self.read_config().to_dict(), config.to_dict())
+        if different:
+            raise RunError(
+                f"{self.path} holds another run ({'; '.join(different)}); resume with its own settings, or choose "
+                "another --out"
+            )
+
+    def claim(self, config: RunConfig) -> None:
+        """Make the folder this run's."""
+        self.write_json(self.config_file, config.to_dict())
+
+    def read_config(self) -> RunConfig:
+        """The run's config.
+
+        Raises:
+            RunError: no run here, or its config cannot be read.
+        """
+        return config_from_dict(self.read_json(self.config_file))
+
+    def read_json(self, file: Path) -> dict[str, Any]:
+        """One of the run's JSON files.
+
+        Raises:
+            RunError: missing or damaged.
+        """
+        try:
+            return json.loads(file.read_text())
+        except FileNotFoundError:
+            raise RunError(
+                f"{self.path} holds no {file.name}: it is not a run, or one that has not got that far"
+            ) from None
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise RunError(f"{file} is damaged: {error}") from None
+
+    def write_epoch(self, checkpoint: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> None:
+        """Save where the run stands; the metrics on disk never lead or trail the checkpoint by a broken line."""
+        write_atomically(self.checkpoint_file, lambda file: torch.save({"format": FORMAT, **checkpoint}, file))
+        write_text(self.metrics_file, "".join(json.dumps(line) + "\n" for line in metrics))
+
+    def read_checkpoint(self) -> dict[str, Any] | None:
+        """Where the run stands; None before the end of its first epoch.
+
+        Raises:
+            RunError: the file is damaged or no checkpoint of ours. Nothing in it is ever executed.
+        """
+        if not self.checkpoint_file.exists():
+            return None
+        remedy = f"delete {self.checkpoint_file} to start this run again from its first epoch"
+        try:
+            checkpoint = torch.load(self.checkpoint_file, map_location="cpu", weights_only=True)
+        except Exception as error:  # zip, pickle and torch each have their own ways of saying so
+            raise RunError(f"{self.checkpoint_file} is damaged ({type(error).__name__}); {remedy}") from None
+        if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
+            raise RunError(f"{self.checkpoint_file} is not a {FORMAT} file; {remedy}")
+        return checkpoint
+
+    def write_weights(self, state: Mapping[str, Tensor]) -> None:
+        """Save the trained network."""
+        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+        write_atomically(self.weights_file, lambda file: file.write(save(contiguous)))
+
+    def read_weights(self) -> dict[str, Tensor]:
+        """The trained network.
+
+        Raises:
+            RunError: missing or damaged.
+        """
+        if not self.weights_file.exists():
+            raise RunError(f"{self.path} holds no {self.weights_file.name}; has the run finished?")
+        try:
+            return load_file(self.weights_file)
+        except Exception as error:
+            raise RunError(f"{self.weights_file} is damaged: {error}") from None
+
+    def write_json(self, file: Path, values: Mapping[str, Any]) -> None:
+        """Write one of the run's JSON files atomically."""
+        write_text(file, json.dumps(values, indent=2) + "\n")
+
+
+def _differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") -> list[str]:
+    there, here = json.loads(json.dumps(there)), json.loads(json.dumps(here))
+    found = []
+    for name in sorted(there.keys() | here.keys()):
+        old, new = there.get(name), here.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _differences(old, new, f"{prefix}{name}.")
+        elif old != new:
+            found.append(f"{prefix}{name} is {old} there, {new} here")
+    return found
