@@ -11,6 +11,8 @@ from tiny_sets import TRAIN_COUNT, contents_of, files_below, specification_of, w
 from conductance.data import download, load_dataset
 from conductance.errors import DataError
 
+pytestmark = pytest.mark.usefixtures("places")
+
 
 class Handler(http.server.SimpleHTTPRequestHandler):
     """Serves a folder, and remembers what it was asked for."""
@@ -40,7 +42,7 @@ def server(tmp_path):
 
 
 @pytest.fixture
-def mnist(publish, server, places):
+def mnist(publish, server):
     """A tiny MNIST, whose addresses are the folders `official` and `mirror` of the server, both empty."""
     contents = contents_of("mnist")
     addresses = (f"{server.address}/official/", f"{server.address}/mirror/")
@@ -49,7 +51,7 @@ def mnist(publish, server, places):
 
 
 @pytest.fixture
-def cifar10(publish, server, places):
+def cifar10(publish, server):
     """A tiny CIFAR-10, to be served as the archive `cifar.tar.gz`."""
     contents = contents_of("cifar10")
     publish("cifar10", specification_of("cifar10", contents, (f"{server.address}/cifar.tar.gz",)))
@@ -122,7 +124,7 @@ def test_the_mirror_gives_what_the_official_address_does_not(mishap, mnist, serv
 
 
 def test_where_both_addresses_fail_the_error_gives_each_with_its_reason(mnist, server, places):
-    write(server.folder / "mirror", {name: b"nonsense" for name in mnist}, gzipped=True)
+    write(server.folder / "mirror", dict.fromkeys(mnist, b"nonsense"), gzipped=True)
     with pytest.raises(DataError) as raised:
         load_dataset("mnist")
     message = str(raised.value)
@@ -133,7 +135,8 @@ def test_where_both_addresses_fail_the_error_gives_each_with_its_reason(mnist, s
     assert files_below(places.cache) == []
 
 
-def test_a_server_that_hangs_up_is_a_failure_of_that_address(mnist, server, monkeypatch):
+@pytest.mark.usefixtures("mnist")
+def test_a_server_that_hangs_up_is_a_failure_of_that_address(monkeypatch):
     monkeypatch.setattr(Handler, "do_GET", lambda handler: handler.close_connection)
     with pytest.raises(DataError, match="could not be downloaded"):
         load_dataset("mnist")
@@ -141,23 +144,23 @@ def test_a_server_that_hangs_up_is_a_failure_of_that_address(mnist, server, monk
 
 def test_an_interrupted_download_leaves_nothing_half_written(mnist, server, places, monkeypatch):
     write(server.folder / "official", mnist, gzipped=True)
-    saved = []
+    first, second, *_ = mnist
+    save = download._save
 
     def interrupted_at_the_second(address, path):
-        save(address, path)
-        saved.append(path)
-        if len(saved) == 2:
+        if address.endswith(f"{second}.gz"):
+            path.write_bytes(b"half of it")
             raise KeyboardInterrupt
+        save(address, path)
 
-    save = download._save
     monkeypatch.setattr(download, "_save", interrupted_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         load_dataset("mnist")
-    assert files_below(places.cache) == [f"MNIST/raw/{next(iter(mnist))}.gz"]
-    monkeypatch.undo()
+    assert files_below(places.cache) == [f"MNIST/raw/{first}.gz"]
 
 
-def test_a_folder_that_cannot_be_written_to_is_named(mnist, places):
+@pytest.mark.usefixtures("mnist")
+def test_a_folder_that_cannot_be_written_to_is_named(places):
     (places.given / "MNIST").write_text("a file, where a folder should be")
     with pytest.raises(DataError, match=f"cannot download into {places.given / 'MNIST/raw'}"):
         load_dataset("mnist", places.given)

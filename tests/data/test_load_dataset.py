@@ -62,7 +62,7 @@ def test_debians_layout_is_read(places, publish):
     assert len(load_dataset("fashion_mnist", download=False).train) == TRAIN_COUNT
 
 
-@pytest.mark.parametrize(("earlier", "later"), pairwise(ORDER))
+@pytest.mark.parametrize(("earlier", "later"), [*pairwise(ORDER)])
 def test_the_earlier_place_is_taken(earlier, later, places, mnist):
     first, second = (getattr(places, place) / "MNIST/raw" for place in (earlier, later))
     write(first, mnist)
@@ -152,9 +152,7 @@ def test_a_missing_package_is_an_error_that_says_what_to_install(missing, monkey
 
 
 def test_importing_the_package_imports_no_extra():
-    program = (
-        "import sys, conductance.data; print({'sklearn', 'rich', 'platformdirs'} & {*sys.modules} or 'none')"
-    )
+    program = "import sys, conductance.data; print({'sklearn', 'rich', 'platformdirs'} & {*sys.modules} or 'none')"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "none"
 

@@ -30,12 +30,11 @@ def write_run(
     done = epochs if done is None else done
     config = {
         "name": name or f"{dataset}-{architecture}-{family}",
-        "dataset": dataset,
-        "architecture": architecture,
-        "family": family,
         "seed": seed,
         "epochs": epochs,
-        "optimiser": {"name": "adam", "learning_rate": 0.001},
+        "model": {"architecture": architecture, "family": family},
+        "data": {"dataset": dataset},
+        "optimizer": {"name": "adam", "learning_rate": 0.001},
     }
     metrics = [_epoch(epoch, CEILING.get(family, 97.0), rng) for epoch in range(1, done + 1)]
     folder.mkdir(parents=True)
@@ -82,7 +81,9 @@ def _epoch(epoch: int, ceiling: float, rng: np.random.Generator) -> dict[str, An
 
 def _summary(config: dict[str, Any], metrics: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        **{key: config[key] for key in ("name", "dataset", "architecture", "family", "seed", "epochs")},
+        **{key: config[key] for key in ("name", "seed", "epochs")},
+        **config["model"],
+        **config["data"],
         "seconds": 1.3 * len(metrics),
         "test_accuracy": metrics[-1]["test_accuracy"],
         "best_test_accuracy": max(line["test_accuracy"] for line in metrics),

@@ -108,7 +108,8 @@ def _read(files: FileSet, folder: Path, name: str) -> bytes:
         verify(contents, files.checksums[name])
     except DAMAGE as error:
         raise DataError(
-            f"{path} cannot be taken for {files.title}'s published file: {error}. Replace it, or delete it and allow "
-            f"the download, or name another folder with --data-dir or ${ENVIRONMENT_VARIABLE}"
+            f"{path} cannot be taken for {files.title}'s published file: {error}. "
+            "Replace it, or delete it and allow the download, "
+            f"or name another folder with --data-dir or ${ENVIRONMENT_VARIABLE}"
         ) from error
     return contents

@@ -1,16 +1,12 @@
 """From bytes to the numbers that a network sees."""
 
-from typing import Literal, get_args
-
 import torch
 from torch import Tensor, nn
 
 from conductance.data.images import require_pixels
 from conductance.errors import InputError, UnknownNameError
 
-PreprocessingKind = Literal["scaled", "whitened"]
-
-PREPROCESSINGS: tuple[str, ...] = get_args(PreprocessingKind)
+PREPROCESSINGS = ("scaled", "whitened")
 """The kinds of preprocessing."""
 
 FULL = 255
@@ -85,7 +81,7 @@ def _channel_statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:
     values = torch.arange(FULL + 1, dtype=torch.float64, device=pixels.device)
     mean = shares @ values
     variance = (shares * (values - mean[:, None]).square()).sum(dim=1)
-    if (variance == 0).any():
+    if not (variance > 0).all():
         constant = int(variance.argmin())
         raise InputError(f"channel {constant} is the same in every pixel and cannot be whitened: use 'scaled'")
     return mean, variance.sqrt()

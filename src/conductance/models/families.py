@@ -46,8 +46,12 @@ class Family:
 
 
 def _cwa(layer: Builder) -> Builder:
-    def build(*sizes: int, first: bool = False, activate: bool = True, **options: Any) -> nn.Module:
-        return layer(*sizes, doubled_input=first, activation="relu" if activate else None, **options)
+    def build(
+        *sizes: int, first: bool = False, activate: bool = True, valence: Any = None, **options: Any
+    ) -> nn.Module:
+        activation = "relu" if activate else None
+        # the image is read as an excitatory and an inhibitory copy; only what units send on has a valence to choose
+        return layer(*sizes, doubled_input=first, valence=None if first else valence, activation=activation, **options)
 
     return build
 
@@ -55,8 +59,10 @@ def _cwa(layer: Builder) -> Builder:
 def _cwa_bn(layer: Builder, norm: Builder) -> Builder:
     """BatchNorm between z and its rectification, as the paper puts it in its affine networks (section 4.3)."""
 
+    averaging = _cwa(layer)
+
     def build(*sizes: int, first: bool = False, activate: bool = True, **options: Any) -> nn.Module:
-        return _stack(layer(*sizes, doubled_input=first, **options), norm(sizes[1]), activate)
+        return _stack(averaging(*sizes, first=first, activate=False, **options), norm(sizes[1]), activate)
 
     return build
 

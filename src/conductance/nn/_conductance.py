@@ -11,7 +11,6 @@ from conductance.errors import InputError, UnknownNameError
 from conductance.nonnegative import NONNEGATIVE
 from conductance.valence import Valence
 
-
 # A unit without input divides by its leak alone; one that learns it away would divide by nothing.
 LEAST_LEARNT_LEAK = 1e-3
 

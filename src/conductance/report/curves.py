@@ -3,18 +3,19 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from conductance.report.colours import INK
 from conductance.report.groups import Group
 from conductance.report.svg import figure_style, to_svg
 
 MARKERS = ("", "o", "s", "^", "D", "v")
-ACCURACIES = (0, 20, 50, 80, 90, 95, 98, 99, 99.5, 100)
+ACCURACIES = (100, 99.5, 99, 98, 97, 96, 95, *range(90, -10, -10))
 FINEST = 0.25  # errors (%) much smaller than this are drawn as one
 
 
@@ -64,21 +65,34 @@ def _label(group: Group, panel: Sequence[Group]) -> str:
 
 
 def _widen_towards_100(axes: Axes) -> None:
-    """Halving the errors moves a curve up by the same step wherever it is."""
-    low, high = axes.dataLim.intervaly
-
-    def rise(accuracy: np.ndarray) -> np.ndarray:
-        return -np.log(np.maximum(100 + FINEST - accuracy, FINEST / 10))
-
-    def fall(height: np.ndarray) -> np.ndarray:
-        return 100 + FINEST - np.exp(-height)
-
-    axes.set_yscale("function", functions=(rise, fall))
-    axes.yaxis.set_major_locator(FixedLocator(ACCURACIES))
+    """Halving the errors moves a curve up by about the same step wherever it is."""
+    low, high = (float(accuracy) for accuracy in axes.dataLim.intervaly)
+    low = max(0.0, min(low, high - 1.0))
+    high = max(high, low + 1.0)
+    margin = 0.03 * (_rise(high) - _rise(low))
+    axes.set_yscale("function", functions=(_rise, _fall))
+    axes.set_ylim(max(0.0, float(_fall(_rise(low) - margin))), min(100.1, float(_fall(_rise(high) + margin))))
+    axes.yaxis.set_major_locator(FixedLocator(_round_accuracies(low, high)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda accuracy, _: f"{accuracy:g}"))
-    margin = 0.03 * (rise(high) - rise(low))
-    axes.set_ylim(max(0.0, fall(rise(low) - margin)), min(100.1, fall(rise(high) + margin)))
+
+
+def _rise(accuracy: Any) -> Any:
+    return -np.log(np.maximum(100 + FINEST - accuracy, FINEST / 10))
+
+
+def _fall(height: Any) -> Any:
+    return 100 + FINEST - np.exp(-height)
+
+
+def _round_accuracies(low: float, high: float) -> list[float]:
+    """Ticks from the top down, none so near the last that their labels would touch."""
+    ticks: list[float] = []
+    room = 0.07 * (_rise(high) - _rise(low))
+    for accuracy in ACCURACIES:
+        if low <= accuracy <= high and (not ticks or _rise(ticks[-1]) - _rise(accuracy) >= room):
+            ticks.append(accuracy)
+    return ticks
 
 
 def _draw(axes: Axes, group: Group, colour: str, marker: str, label: str) -> None:
@@ -90,7 +104,7 @@ def _draw(axes: Axes, group: Group, colour: str, marker: str, label: str) -> Non
         test.mean(axis=0),
         color=colour,
         linewidth=1.6,
-        marker=marker,
+        marker=marker if len(epochs) > 1 else "o",
         markersize=3.5,
         markevery=max(1, len(epochs) // 8),
         label=label,

@@ -35,9 +35,9 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
     for run in sorted(runs, key=lambda run: (run.seed, run.path)):
         config = run.config
         key = (
-            config["dataset"],
-            config["architecture"],
-            config["family"],
+            config["data"]["dataset"],
+            config["model"]["architecture"],
+            config["model"]["family"],
             config["name"],
             config["epochs"],
         )

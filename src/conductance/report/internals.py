@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from conductance.report.colours import EXCITATORY, INHIBITORY, INK
 from conductance.report.groups import Group
@@ -65,7 +65,7 @@ def _portrait(group: Group, run: Run) -> Portrait:
         ("Conductances E and I", "conductance (dimensionless)", _draw_conductances),
         ("State z", "z (dimensionless)", _draw_z),
         ("Output p", "p (dimensionless)", _draw_p),
-        ("Balance of each unit", "(E − I) / (E + I)", _draw_balance),
+        ("Balance of each unit", "(E \N{MINUS SIGN} I) / (E + I)", _draw_balance),
     ]
     columns = [
         Column(title, _stack(internals["layers"], title, label, draw, group)) for title, label, draw in quantities
@@ -91,6 +91,7 @@ def _dress(axes: Axes, title: str) -> None:
     axes.set_title(title, loc="left", pad=3, parse_math=False)
     axes.spines["left"].set_visible(False)
     axes.yaxis.set_visible(False)
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.set_ylim(bottom=0)
 
 
@@ -118,7 +119,7 @@ def _draw_by_sign(axes: Axes, edges: np.ndarray, heights: np.ndarray) -> None:
         axes.stairs(np.where(chosen, heights, 0), edges, fill=True, color=colour, alpha=0.75, linewidth=0)
     axes.axvline(0, color=INK, linewidth=0.6, alpha=0.5)
     axes.set_xlim(-1, 1)
-    axes.set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "−0.5", "0", "0.5", "1"])
+    axes.set_xticks([-1, -0.5, 0, 0.5, 1])
 
 
 def _draw_p(axes: Axes, layer: Record) -> None:
@@ -136,7 +137,7 @@ def _draw_p(axes: Axes, layer: Record) -> None:
         fontsize=7.5,
     )
     axes.set_xlim(0, 1)
-    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
     if rest > 0:
         axes.set_ylim(top=min(density.max(), 1.6 * rest))
 

@@ -11,14 +11,9 @@ Record = dict[str, Any]
 Fields = Mapping[str, type | tuple[type, ...]]
 
 NUMBER = (int, float)
-CONFIG: Fields = {
-    "name": str,
-    "dataset": str,
-    "architecture": str,
-    "family": str,
-    "seed": int,
-    "epochs": int,
-}
+CONFIG: Fields = {"name": str, "seed": int, "epochs": int, "model": dict, "data": dict}
+MODEL: Fields = {"architecture": str, "family": str}
+DATA: Fields = {"dataset": str}
 EPOCH: Fields = {"epoch": int, "train_accuracy": NUMBER, "test_accuracy": NUMBER}
 SUMMARY: Fields = {
     "test_accuracy": NUMBER,
@@ -40,7 +35,10 @@ LAYER: Fields = {
 
 def read_config(path: Path) -> Record:
     """What a run set out to do."""
-    return _checked(_parse(_text(path), path), CONFIG, path)
+    config = _checked(_parse(_text(path), path), CONFIG, path)
+    _checked(config["model"], MODEL, f"{path}, 'model'")
+    _checked(config["data"], DATA, f"{path}, 'data'")
+    return config
 
 
 def read_summary(path: Path) -> Record:

@@ -40,10 +40,10 @@ def load_runs(paths: Iterable[str | Path]) -> list[Run]:
 
     A path is a run folder (it holds a config.json) or stands for all the run folders inside it.
     """
-    paths = [Path(path) for path in paths]
-    folders = sorted({folder.resolve() for path in paths for folder in _run_folders(path)})
+    places = [Path(path) for path in paths]
+    folders = sorted({folder.resolve() for place in places for folder in _run_folders(place)})
     if not folders:
-        searched = ", ".join(map(str, paths)) or "an empty list of paths"
+        searched = ", ".join(map(str, places)) or "an empty list of paths"
         raise RunError(f"no runs found in {searched}; give run folders (each holds a config.json) or a folder of them")
     return [_load(folder) for folder in folders]
 

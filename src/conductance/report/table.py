@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-NOTHING = "–"
+NOTHING = "\N{EN DASH}"
 
 
 @dataclass(frozen=True)
@@ -31,13 +30,11 @@ class Column:
 
 
 def columns_for(rows: Sequence[Row]) -> list[Column]:
-    """The columns these rows need: names appear only where nothing else tells two rows apart."""
-    kinds = Counter((row.dataset, row.architecture, row.family) for row in rows)
-    columns = [
+    """The columns of a table; a family's rows carry their names only where a data set has several of them."""
+    return [
         Column("Data set", lambda row: row.dataset),
-        Column("Architecture", lambda row: row.architecture),
-        Column("Family", lambda row: row.family),
-        Column("Name", lambda row: row.name),
+        Column("Network", lambda row: row.architecture),
+        Column("Family", lambda row: _family(row, rows)),
         Column("Test %", _test_accuracy, numeric=True),
         Column("Best %", lambda row: _percent(row.best_test_accuracy), numeric=True),
         Column("Train %", lambda row: _percent(row.train_accuracy), numeric=True),
@@ -45,8 +42,6 @@ def columns_for(rows: Sequence[Row]) -> list[Column]:
         Column("Epochs", lambda row: str(row.epochs), numeric=True),
         Column("Time", lambda row: duration(row.seconds), numeric=True),
     ]
-    ambiguous = any(count > 1 for count in kinds.values())
-    return [column for column in columns if column.heading != "Name" or ambiguous]
 
 
 def unfinished_note(rows: Sequence[Row]) -> str:
@@ -64,12 +59,20 @@ def terminal_table(rows: Sequence[Row]) -> Table:
 
     columns = columns_for(rows)
     note = Text(unfinished_note(rows))
-    table = Table(box=SIMPLE_HEAD, collapse_padding=True, caption=note or None, caption_justify="left")
+    table = Table(
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,
+        caption=note or None,
+        caption_justify="left",
+    )
     for column in columns:
         table.add_column(
             column.heading,
             justify="right" if column.numeric else "left",
             no_wrap=column.numeric,
+            min_width=len(column.heading) if column.numeric else 6,
             overflow="fold",
         )
     for row in rows:
@@ -100,19 +103,23 @@ def write_csv(rows: Sequence[Row], path: str | Path) -> Path:
 
 
 def duration(seconds: float | None) -> str:
-    """A length of time as a person would say it.
+    """A length of time in the unit that suits it.
 
     >>> duration(3.25), duration(125.0), duration(7380.0)
-    ('3.2 s', '2 min 05 s', '2 h 03 min')
+    ('3.2 s', '2.1 min', '2.0 h')
     """
     if seconds is None:
         return NOTHING
-    if seconds < 59.95:
+    if seconds < 60:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+def _family(row: Row, rows: Sequence[Row]) -> str:
+    """The family, with the name where the same family appears beside it under another."""
+    kind = (row.dataset, row.architecture, row.family)
+    names = {other.name for other in rows if (other.dataset, other.architecture, other.family) == kind}
+    return row.family if names == {row.name} else f"{row.family} · {row.name}"
 
 
 def _test_accuracy(row: Row) -> str:

@@ -25,7 +25,7 @@ def layer_options(config: RunConfig) -> dict[str, Any]:
         "learn_resting": choices.learn_resting,
     }
     if config.model.family in ("cwa", "cwa_bn"):
-        return {"nonnegative": choices.nonnegative, **resting}
+        return {"nonnegative": choices.nonnegative, "valence": choices.excitatory_share, **resting}
     return resting if config.model.family == "absnorm" else {}
 
 

@@ -1,0 +1,200 @@
+"""What a person types: ``conductance train``, ``evaluate``, ``presets``, ``models``, ``report``, ``demo``."""
+
+import shlex
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from conductance.errors import ConductanceError, UnknownNameError
+
+try:
+    import tyro
+    from rich.console import Console
+    from rich.table import Table
+except ModuleNotFoundError as missing:  # the core needs torch and numpy alone
+    sys.exit(f"the command line needs the package {missing.name}: pip install 'conductance[train,report]'")
+
+if TYPE_CHECKING:
+    from conductance.training import RunConfig
+
+console = Console()
+
+
+@dataclass
+class TrainArguments:
+    """Train one network and keep everything about it in a folder.
+
+    A preset names a complete run; every option below changes one thing about it.
+    """
+
+    run: Annotated["RunConfig", tyro.conf.arg(name="")]
+    data_dir: Path | None = None
+    """where to look for the data set first; then $CONDUCTANCE_DATA, the user's cache, /usr/share/datasets, the web"""
+    out: Path | None = None
+    """the run's folder; runs/PRESET-seedN where left out"""
+    device: str = "auto"
+    """auto (a GPU where there is one), cpu, cuda or mps"""
+    resume: bool = False
+    """go on with the run in that folder, as if it had never stopped"""
+
+
+def train(arguments: list[str]) -> None:
+    """Train a preset: conductance train PRESET [options]."""
+    from conductance.experiments import PRESETS, get_preset
+    from conductance.training import RunConfig
+    from conductance.training import train as run_training
+
+    globals()["RunConfig"] = RunConfig  # for tyro, which resolves the annotation by its name
+    preset, options = _split_preset(arguments)
+    if preset is None:
+        console.print("usage: conductance train PRESET [options]\n")
+        console.print("PRESET is one of:")
+        console.print(", ".join(PRESETS), style="cyan")
+        console.print("\nconductance train PRESET --help lists what can be changed, with the preset's own values.")
+        console.print("Example: conductance train mnist-cnn-cwa --data-dir ~/data --seed 1 --epochs 20")
+        sys.exit(0 if {"-h", "--help"} & set(arguments) else 2)
+    defaults = TrainArguments(run=get_preset(preset))
+    chosen = tyro.cli(TrainArguments, default=defaults, args=options, prog=f"conductance train {preset}")
+    out = chosen.out or Path("runs") / f"{chosen.run.name}-seed{chosen.run.seed}"
+    command = ["conductance", "train", *arguments]
+    try:
+        summary = run_training(
+            chosen.run,
+            out,
+            data_dir=chosen.data_dir,
+            device=chosen.device,
+            resume=chosen.resume,
+            console=console,
+            command=shlex.join(command),
+        )
+    except KeyboardInterrupt:
+        again = command if chosen.resume else [*command, "--resume"]
+        console.print(f"\nstopped; every finished epoch is kept in {out}. To go on:\n  {shlex.join(again)}")
+        sys.exit(130)
+    console.print(
+        f"[bold]{summary['name']}[/] seed {summary['seed']}: test accuracy "
+        f"[bold]{summary['test_accuracy']:.2f} %[/] after {summary['epochs']} epochs "
+        f"(best {summary['best_test_accuracy']:.2f} %), {summary['seconds']:.0f} s; in {out}"
+    )
+
+
+def _split_preset(arguments: list[str]) -> tuple[str | None, list[str]]:
+    if arguments and not arguments[0].startswith("-"):
+        return arguments[0], arguments[1:]
+    return None, arguments
+
+
+def evaluate(run: tyro.conf.Positional[Path], data_dir: Path | None = None) -> None:
+    """Test the network of a finished run again.
+
+    Args:
+        run: the run's folder
+        data_dir: where to look for the data set first
+    """
+    from conductance.training import evaluate as evaluate_network
+    from conductance.training import load_run
+
+    trained = load_run(run, data_dir)
+    loss, accuracy = evaluate_network(trained.network, trained.preprocessing, trained.dataset.test)
+    images = len(trained.dataset.test)
+    console.print(f"{trained.config.name}: test accuracy {accuracy:.2f} %, loss {loss:.4f} on {images} images")
+
+
+def presets() -> None:
+    """List the presets: complete runs, by name."""
+    from conductance.experiments import PRESETS
+
+    table = Table("preset", "data set", "network", "family", "epochs", box=None)
+    for name, preset in PRESETS.items():
+        config = preset()
+        table.add_row(name, config.data.dataset, config.model.architecture, config.model.family, str(config.epochs))
+    console.print(table)
+
+
+def models() -> None:
+    """List the architectures and the layer families they can be made of."""
+    from conductance.models import ARCHITECTURES, FAMILIES
+
+    architectures = Table("architecture", "what it is", box=None)
+    for name, architecture in ARCHITECTURES.items():
+        architectures.add_row(name, (architecture.__doc__ or "").splitlines()[0])
+    families = Table("family", "what its hidden layers are made of", "input", box=None)
+    for family in FAMILIES.values():
+        families.add_row(family.name, family.description, family.preprocessing)
+    console.print(architectures, "", families)
+
+
+def report(runs: tyro.conf.Positional[tuple[Path, ...]], out: Path = Path("report.html")) -> None:
+    """Compare finished runs: a table here, and a page with learning curves and a look inside the networks.
+
+    Args:
+        runs: folders of runs, or folders that contain them
+        out: the page to write
+    """
+    from conductance.report import load_runs, summarise, terminal_table, write_report
+
+    console.print(terminal_table(summarise(load_runs(runs))))
+    console.print(f"report: {write_report(runs, out)}")
+
+
+def demo(out: Path = Path("demo"), device: str = "auto") -> None:
+    """Train conductance and affine networks on 1,797 real digits and compare them, in under three minutes.
+
+    Args:
+        out: folder for the runs and report.html; what is already there is not done again
+        device: auto, cpu, cuda or mps
+    """
+    from conductance.experiments import run_demo
+
+    run_demo(out, device=device, console=console)
+    report((out / "runs",), out / "report.html")
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "presets": presets,
+    "models": models,
+    "report": report,
+    "demo": demo,
+}
+
+
+def _overview() -> None:
+    console.print("usage: conductance COMMAND [options]\n")
+    console.print("Neural networks whose neurons average conductances.\n")
+    table = Table(box=None, show_header=False)
+    for name, command in COMMANDS.items():
+        table.add_row(f"[bold]{name}[/]", (command.__doc__ or "").splitlines()[0])
+    console.print(table)
+    console.print("\nconductance COMMAND --help says more. A first try: conductance demo")
+
+
+def _dispatch(arguments: list[str]) -> None:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        return _overview()
+    if arguments[0] == "--version":
+        from conductance import __version__
+
+        return console.print(f"conductance {__version__}")
+    name, rest = arguments[0], arguments[1:]
+    if name not in COMMANDS:
+        raise UnknownNameError("command", name, COMMANDS)
+    if name == "train":
+        return train(rest)
+    return tyro.cli(COMMANDS[name], args=rest, prog=f"conductance {name}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command; what a person can mend ends in one line and exit status 2."""
+    warnings.showwarning = lambda message, *_: Console(stderr=True).print(f"[yellow]warning:[/] {message}")
+    try:
+        _dispatch(sys.argv[1:] if arguments is None else arguments)
+    except ConductanceError as error:
+        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

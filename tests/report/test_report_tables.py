@@ -1,0 +1,124 @@
+"""The numbers of a table are those of the finished runs, and every rendering carries them."""
+
+import csv
+import math
+
+import pytest
+from rich.console import Console
+from synthetic_runs import write_run, write_study
+
+from conductance.errors import RunError
+from conductance.report import load_runs, markdown_table, summarise, terminal_table, write_csv
+
+
+def on_screen(rows, width=80):
+    console = Console(width=width)
+    with console.capture() as capture:
+        console.print(terminal_table(rows))
+    return capture.get()
+
+
+def test_mean_and_sample_deviation_over_seeds(tmp_path):
+    for seed, accuracy in enumerate([90.0, 92.0, 97.0]):
+        write_run(tmp_path / str(seed), seed=seed, epochs=2, test_accuracy=accuracy, seconds=10.0 * seed)
+    (row,) = summarise(load_runs([tmp_path]))
+    assert row.seeds == (0, 1, 2)
+    assert row.test_accuracy == pytest.approx(93.0)
+    assert row.test_accuracy_std == pytest.approx(math.sqrt((9 + 1 + 16) / 2))
+    assert row.seconds == pytest.approx(10.0)
+
+
+def test_one_seed_has_no_deviation(tmp_path):
+    write_run(tmp_path / "a", epochs=2, test_accuracy=91.5)
+    rows = summarise(load_runs([tmp_path]))
+    assert rows[0].test_accuracy_std is None
+    assert "91.50 ± –" in markdown_table(rows)  # noqa: RUF001
+    assert "91.50 ± –" in on_screen(rows)  # noqa: RUF001
+
+
+def test_an_unfinished_run_changes_no_number_but_is_told(tmp_path):
+    write_run(tmp_path / "a", seed=0)
+    (alone,) = summarise(load_runs([tmp_path]))
+    write_run(tmp_path / "b", seed=1, done=7)
+    (beside,) = rows = summarise(load_runs([tmp_path]))
+    assert beside.seeds == alone.seeds == (0,)
+    assert beside.test_accuracy == alone.test_accuracy
+    assert "seed 1: 7 of 20 epochs" not in markdown_table([alone])
+    for text in (markdown_table(rows), on_screen(rows)):
+        assert "seed 1: 7 of 20 epochs" in text
+
+
+def test_a_configuration_with_no_finished_run_has_no_numbers(tmp_path):
+    write_run(tmp_path / "a", done=1)
+    (row,) = summarise(load_runs([tmp_path]))
+    assert row.seeds == ()
+    assert row.test_accuracy is row.best_test_accuracy is row.seconds is row.parameters is None
+
+
+def test_configurations_stay_apart_and_in_order(tmp_path):
+    rows = summarise(load_runs([write_study(tmp_path / "study", epochs=2)]))
+    assert [(row.architecture, row.family) for row in rows] == [
+        (architecture, family) for architecture in ("cnn", "mlp") for family in ("affine", "cwa", "cwa_bn")
+    ]
+    assert all(row.seeds == (0, 1, 2) for row in rows)
+
+
+def test_trainings_of_different_lengths_are_not_averaged(tmp_path):
+    write_run(tmp_path / "smoke", epochs=1)
+    write_run(tmp_path / "full", epochs=3)
+    assert [row.epochs for row in summarise(load_runs([tmp_path]))] == [1, 3]
+
+
+def test_a_seed_counted_twice_is_refused(tmp_path):
+    write_run(tmp_path / "first", epochs=2)
+    write_run(tmp_path / "again", epochs=2)
+    with pytest.raises(RunError, match=r"again and .*first both hold 'digits-cnn-cwa' with seed 0.*leave one"):
+        summarise(load_runs([tmp_path]))
+
+
+def test_names_appear_only_where_they_tell_rows_apart(tmp_path):
+    write_run(tmp_path / "a", epochs=2, name="plain")
+    write_run(tmp_path / "b", epochs=2, name="other", family="affine")
+    assert "plain" not in markdown_table(summarise(load_runs([tmp_path])))
+    write_run(tmp_path / "c", epochs=2, name="wide")
+    table = markdown_table(summarise(load_runs([tmp_path])))
+    assert "cwa · plain" in table
+    assert "cwa · wide" in table
+    assert "other" not in table
+
+
+def test_markdown_cells_cannot_break_the_table(tmp_path):
+    write_run(tmp_path / "a", epochs=2, dataset="a|b\nc")
+    lines = markdown_table(summarise(load_runs([tmp_path]))).splitlines()
+    assert len(lines) == 3
+    assert "a\\|b c" in lines[2]
+
+
+def test_the_terminal_table_fits_80_columns_and_shows_markup_as_text(tmp_path):
+    for architecture in ("cnn", "mlp"):
+        for seed in range(2):
+            write_run(
+                tmp_path / f"{architecture}{seed}",
+                architecture=architecture,
+                dataset="[red]",
+                family="cwa_bn",
+                seed=seed,
+                seconds=3500,
+            )
+    text = on_screen(summarise(load_runs([tmp_path])))
+    assert "[red]" in text
+    assert "cwa_bn" in text
+    assert "58.3 min" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_csv_keeps_full_precision_and_leaves_the_unknown_empty(tmp_path):
+    write_run(tmp_path / "runs" / "a", epochs=2, test_accuracy=100 / 3, family='odd,"family"')
+    rows = summarise(load_runs([tmp_path / "runs"]))
+    path = write_csv(rows, tmp_path / "new" / "rows.csv")
+    with path.open(newline="", encoding="utf-8") as file:
+        (line,) = csv.DictReader(file)
+    assert float(line["test_accuracy"]) == 100 / 3
+    assert line["test_accuracy_std"] == ""
+    assert line["family"] == 'odd,"family"'
+    assert line["seeds"] == "0"
