@@ -182,7 +182,7 @@ def _channel_axis(conductance: Tensor) -> int:
 # The products --------------------------------------------------------------------------------------------------------
 
 
-def synaptic_sum(**options: Any) -> Product:
+class SynapticSum:
     """The sum over synapses with torch's convolution ``options`` (stride, padding, dilation, groups); none: linear.
 
     In half precision E' and I' are large and nearly equal, and rounding them would leave little of their difference.
@@ -190,18 +190,19 @@ def synaptic_sum(**options: Any) -> Product:
     units share, kept in float32, and only the rest goes through the low-precision product.
     """
 
-    def product(p: Tensor, conductance: Tensor, bias: Tensor | None) -> Tensor:
-        plain = _PLAIN[conductance.ndim]
-        if low_precision(p, conductance) is None:
-            return plain(p, conductance, bias, **options)
-        return _split_product(p, conductance, bias, options)
+    def __init__(self, **options: Any) -> None:
+        self.options = options
 
-    return product
+    def __call__(self, p: Tensor, conductance: Tensor, bias: Tensor | None) -> Tensor:
+        """Product of open probabilities with conductances (out, fan-in, *kernel), plus the bias (out,)."""
+        if low_precision(p, conductance) is None:
+            return _PLAIN[conductance.ndim](p, conductance, bias, **self.options)
+        return _split_product(p, conductance, bias, self.options)
 
 
 def low_precision(p: Tensor, conductance: Tensor) -> torch.dtype | None:
     """The half-precision type that a product of the two would be rounded to, None where it would not."""
-    if torch.is_autocast_enabled(p.device.type):
+    if torch.amp.is_autocast_available(p.device.type) and torch.is_autocast_enabled(p.device.type):
         dtype = torch.get_autocast_dtype(p.device.type)
     else:
         dtype = torch.promote_types(p.dtype, conductance.dtype)
@@ -252,7 +253,7 @@ def _cwa(
             dtype=conductance.dtype,
         )
     leak = leak_pair(resting_conductance, resting_potential, len(conductance), like=conductance)
-    E, I = excitation_inhibition(p, conductance, valence, leak, synaptic_sum(**options))
+    E, I = excitation_inhibition(p, conductance, valence, leak, SynapticSum(**options))
     return membrane_potential(E, I, activation, low_precision(p, conductance))
 
 

@@ -118,6 +118,6 @@ def _balance_layer(layer: ConductanceLayer, p: Tensor) -> None:
 def _mean_drive(layer: ConductanceLayer, p: Tensor, G: Tensor) -> Tensor:
     """Mean over samples and positions of sum_j G_ij e_j p_j, for each unit: (out,)."""
     no_leak = torch.zeros_like(layer.leak())
-    product = functional.synaptic_sum(**layer.convolution)
+    product = functional.SynapticSum(**layer.convolution)
     E, I = functional.excitation_inhibition(p, G, layer.presynaptic, no_leak, product)
     return (E - I).movedim(1 - G.ndim, 0).flatten(1).mean(1)

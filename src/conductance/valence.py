@@ -50,22 +50,21 @@ class Valence(nn.Module):
         super().__init__()
         self.groups = groups
         self.doubled_input = doubled_input
-        values = _resolve(valence, channels, groups, doubled_input)
-        _warn_if_one_sided(values)
-        self.is_default_pair = doubled_input and bool(
-            (values[:channels] == 1).all() and (values[channels:] == -1).all()
-        )
         self.class_values: tuple[float, ...] = ()
         self.class_sizes: tuple[int, ...] = ()
         order = fan_in_order = None
-        if not doubled_input:
-            order, fan_in_order = self._sort_into_classes(values)
-        values = values.to(device=device, dtype=dtype or torch.get_default_dtype())
-        self.register_buffer("values", values, persistent=False)
-        self.register_buffer("order", None if order is None else order.to(device), persistent=False)
-        self.register_buffer(
-            "fan_in_order", None if fan_in_order is None else fan_in_order.to(device), persistent=False
-        )
+        with torch.device("cpu"):  # the values are looked at, wherever the layer is to live
+            values = _resolve(valence, channels, groups, doubled_input)
+            _warn_if_one_sided(values)
+            self.is_default_pair = doubled_input and bool(
+                (values[:channels] == 1).all() and (values[channels:] == -1).all()
+            )
+            if not doubled_input:
+                order, fan_in_order = self._sort_into_classes(values)
+        device = device or torch.get_default_device()
+        self.register_buffer("values", values.to(device, dtype or torch.get_default_dtype()), persistent=False)
+        for name, indices in (("order", order), ("fan_in_order", fan_in_order)):
+            self.register_buffer(name, None if indices is None else indices.to(device), persistent=False)
 
     def _sort_into_classes(self, values: Tensor) -> tuple[Tensor | None, Tensor | None]:
         per_group = values.view(self.groups, -1)
@@ -107,7 +106,7 @@ def _resolve(
                 f"which leaves no ratio to choose; leave valence out, or give all {2 * channels} values"
             )
         return _from_ratio(float(valence), channels, groups)
-    values = torch.as_tensor(valence, dtype=torch.float64, device="cpu").detach()
+    values = torch.as_tensor(valence, dtype=torch.float64).detach().cpu()
     wanted = 2 * channels if doubled_input else channels
     if values.shape != (wanted,):
         raise InputError(

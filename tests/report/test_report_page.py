@@ -116,9 +116,9 @@ def test_a_setting_that_varies_between_seeds_is_told(tmp_path):
     for seed in range(2):
         file = write_run(tmp_path / "runs" / str(seed), seed=seed, epochs=2) / "config.json"
         config = json.loads(file.read_text())
-        config["optimiser"]["learning_rate"] = 0.01 / (1 + seed)
+        config["optimizer"]["learning_rate"] = 0.01 / (1 + seed)
         file.write_text(json.dumps(config))
-    assert "optimiser.learning_rate: 0.01 / 0.005" in report_text(tmp_path)
+    assert "optimizer.learning_rate: 0.01 / 0.005" in report_text(tmp_path)
 
 
 def test_markup_in_a_run_stays_text(tmp_path):

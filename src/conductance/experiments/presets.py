@@ -11,7 +11,6 @@ from functools import partial
 from conductance.errors import UnknownNameError
 from conductance.models import FAMILIES
 from conductance.training.config import (
-    ConductanceConfig,
     DataConfig,
     ModelConfig,
     OptimizerConfig,
@@ -20,8 +19,8 @@ from conductance.training.config import (
 
 Preset = Callable[[], RunConfig]
 
-# Chosen by validation accuracy on MNIST, see results/README.md: Adam moves a conductance by about its step size, and
-# the conductances start with mean 1.
+# Adam moves a conductance by about its step size, and conductances start with mean 1. Of 0.003 to 0.3 on MNIST, 0.1 and
+# 0.3 had the best validation accuracy (docs/training.md); the paper's 1e-5 would take 1e5 steps to silence a synapse.
 CONDUCTANCE_STEP = 1e-1
 
 
@@ -32,53 +31,61 @@ def _run(
         name=f"{dataset.replace('_', '-')}-{architecture}-{family}",
         epochs=epochs,
         model=ModelConfig(architecture, family, widths),
-        conductance=ConductanceConfig(),
         data=DataConfig(dataset),
-        optimizer=OptimizerConfig(learning_rate=CONDUCTANCE_STEP),
+        optimizer=OptimizerConfig(learning_rate=CONDUCTANCE_STEP, readout_learning_rate=3e-3, label_smoothing=0.1),
     )
 
 
 def digits_fcn(family: str) -> RunConfig:
-    """1,797 digits of 8x8 pixels, two hidden layers of 200: seconds."""
-    config = _run("digits", "fcn", family, epochs=30, widths=(200, 200))
-    return replace(config, data=replace(config.data, batch_size=32))
+    """1,797 digits of 8x8 pixels, two hidden layers of 400: seconds."""
+    return _in_small_batches(_run("digits", "fcn", family, epochs=25, widths=(400, 400)))
 
 
 def digits_cnn(family: str) -> RunConfig:
-    """1,797 digits of 8x8 pixels, three convolutions of 32, 64 and 128 channels: seconds."""
-    config = _run("digits", "cnn", family, epochs=30, widths=(32, 64, 128))
-    return replace(config, data=replace(config.data, batch_size=32))
+    """1,797 digits of 8x8 pixels, two convolutions of 64 and 128 channels: seconds."""
+    return _in_small_batches(_run("digits", "cnn", family, epochs=25, widths=(64, 128)))
 
 
 def mnist_fcn(family: str, dataset: str = "mnist") -> RunConfig:
     """Two hidden layers of 2000 (paper section 4.3)."""
-    return _run(dataset, "fcn", family, epochs=30)
+    config = _shifted(_run(dataset, "fcn", family, epochs=20))
+    return replace(config, optimizer=replace(config.optimizer, readout_learning_rate=1e-3))
 
 
 def mnist_cnn(family: str, dataset: str = "mnist") -> RunConfig:
     """Four convolutions of 32 to 256 channels (paper section 4.3)."""
-    return _run(dataset, "cnn", family, epochs=30)
+    return _shifted(_run(dataset, "cnn", family, epochs=20))
 
 
 def cifar10_fcn(family: str) -> RunConfig:
     """Hidden layers of 2000, 1000 and 500 (paper section 4.3)."""
-    return _augmented(_run("cifar10", "fcn", family, epochs=30))
+    return _shifted_and_flipped(_run("cifar10", "fcn", family, epochs=30))
 
 
 def cifar10_cnn(family: str) -> RunConfig:
     """Five convolutions of 32 to 512 channels (paper section 4.3)."""
-    return _augmented(_run("cifar10", "cnn", family, epochs=30))
+    return _shifted_and_flipped(_run("cifar10", "cnn", family, epochs=30))
 
 
 def resnet18(family: str, dataset: str) -> RunConfig:
     """ResNet-18 (He et al. 2016), the same for every data set (paper section 4.3)."""
-    config = _run(dataset, "resnet18", family, epochs=30)
-    return _augmented(config) if dataset == "cifar10" else config
+    augmented = _shifted_and_flipped if dataset == "cifar10" else _shifted
+    return augmented(_run(dataset, "resnet18", family, epochs=30))
 
 
-def _augmented(config: RunConfig) -> RunConfig:
-    """Shifts by up to 4 pixels and flips, for CIFAR-10 alone (paper section 4.1)."""
-    return replace(config, data=replace(config.data, augmentation="shift_flip"))
+def _in_small_batches(config: RunConfig) -> RunConfig:
+    """Of 50 images: a small data set has few of them."""
+    return replace(config, data=replace(config.data, batch_size=50))
+
+
+def _shifted(config: RunConfig) -> RunConfig:
+    """Shifts by up to 2 pixels. The paper has none for MNIST; without them accuracy is lower (results/README.md)."""
+    return replace(config, data=replace(config.data, augmentation="shift", max_shift=2))
+
+
+def _shifted_and_flipped(config: RunConfig) -> RunConfig:
+    """Shifts by up to 4 pixels and flips, as in the paper for CIFAR-10 (section 4.1)."""
+    return replace(config, data=replace(config.data, augmentation="shift_flip", max_shift=4))
 
 
 _BY_DATASET_AND_ARCHITECTURE: dict[str, Callable[[str], RunConfig]] = {

@@ -36,11 +36,13 @@ class Leak(nn.Module):
         super().__init__()
         self.form = nonnegative if learn else "projected"
         self.least = LEAST_LEARNT_LEAK if learn else 0.0
-        G_r = torch.as_tensor(resting_conductance, dtype=torch.float64)
-        e_r = torch.as_tensor(resting_potential, dtype=torch.float64)
-        _check_leak(G_r, e_r, units)
-        pair = functional.leak_pair(G_r, e_r, units).to(device=device, dtype=dtype or torch.get_default_dtype())
-        pair = NONNEGATIVE[self.form].parameter((pair - self.least).clamp(min=0))
+        with torch.device("cpu"):  # the values are checked, wherever the layer is to live
+            G_r = torch.as_tensor(resting_conductance, dtype=torch.float64).cpu()
+            e_r = torch.as_tensor(resting_potential, dtype=torch.float64).cpu()
+            _check_leak(G_r, e_r, units)
+            pair = functional.leak_pair(G_r, e_r, units)
+            pair = NONNEGATIVE[self.form].parameter((pair - self.least).clamp(min=0))
+        pair = pair.to(device or torch.get_default_device(), dtype or torch.get_default_dtype())
         if learn:
             self.pair = nn.Parameter(pair)
         else:
@@ -103,7 +105,7 @@ class _AveragingLayer(nn.Module):
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.activation = activation
         self.convolution = {**convolution, "groups": groups} if convolution else {}
-        self._product = functional.synaptic_sum(**self.convolution)
+        self._product = functional.SynapticSum(**self.convolution)
         self.leak = Leak(
             out_channels,
             resting_conductance,

@@ -1,0 +1,76 @@
+"""First and second derivatives, and what backward keeps in memory."""
+
+import pytest
+import torch
+
+from conductance import functional
+from conductance.nn import AbsNormConv2d, AbsNormLinear, CWAConv2d, CWALinear
+
+F64 = torch.float64
+BUILDERS = {
+    "linear": (lambda **o: CWALinear(4, 3, dtype=F64, **o), (2, 4)),
+    "linear, three valences": (lambda **o: CWALinear(4, 3, valence=[1, -1, 0.5, -1], dtype=F64, **o), (2, 4)),
+    "linear, doubled": (lambda **o: CWALinear(3, 2, doubled_input=True, dtype=F64, **o), (2, 3)),
+    "conv": (lambda **o: CWAConv2d(2, 2, 2, 2, 1, dtype=F64, **o), (1, 2, 3, 3)),
+    "conv, groups": (lambda **o: CWAConv2d(4, 2, 2, groups=2, dtype=F64, **o), (1, 4, 3, 3)),
+    "absnorm": (lambda **o: AbsNormLinear(4, 3, dtype=F64, **o), (2, 4)),
+    "absnorm conv": (lambda **o: AbsNormConv2d(2, 2, 2, dtype=F64, **o), (1, 2, 3, 3)),
+}
+
+
+@pytest.mark.parametrize("activation", [None, "relu"])
+@pytest.mark.parametrize("name", BUILDERS)
+def test_first_and_second_derivatives_are_right(name, activation):
+    build, shape = BUILDERS[name]
+    layer = build(activation=activation, learn_resting=True)
+    p = torch.rand(shape, dtype=F64, requires_grad=True)
+    names = [name for name, _ in layer.named_parameters()]
+    parameters = [parameter.detach().clone().requires_grad_() for parameter in layer.parameters()]
+
+    def run(p, *parameters):
+        return torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), (p,))
+
+    assert torch.autograd.gradcheck(run, (p, *parameters))
+    assert torch.autograd.gradgradcheck(run, (p, *parameters))
+
+
+@pytest.mark.parametrize("form", ["rectified", "exp", "softplus", "projected"])
+def test_derivatives_reach_the_parameter_through_every_form(form):
+    layer = CWALinear(4, 3, nonnegative=form, dtype=F64)
+    p = torch.rand(2, 4, dtype=F64)
+    run = lambda g: torch.func.functional_call(layer, {"g": g}, (p,))  # noqa: E731
+    assert torch.autograd.gradcheck(run, layer.g.detach().clone().requires_grad_())
+
+
+def test_a_silent_unit_passes_no_gradient():
+    E, I = torch.tensor([1.0, 3.0], requires_grad=True), torch.tensor([2.0, 1.0], requires_grad=True)
+    functional.membrane_potential(E, I, "relu").sum().backward()
+    assert E.grad[0] == 0
+    assert I.grad[0] == 0
+    torch.testing.assert_close(E.grad[1], torch.tensor(2 * 1.0 / 16))  # dz/dE = 2 I / (E + I)^2
+
+
+def saved_bytes(run):
+    """What autograd holds on to besides parameters: bytes of distinct storages."""
+    kept = {}
+
+    def pack(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        result = run()
+    return sum(kept.values()), result
+
+
+def test_the_average_keeps_two_tensors():
+    E, I = (torch.rand(100, 50, requires_grad=True) for _ in range(2))
+    kept, z = saved_bytes(lambda: functional.membrane_potential(E, I, "relu"))
+    assert kept == 2 * z.numel() * z.element_size()
+
+
+def test_a_layer_keeps_no_more_than_its_input_its_conductances_and_two_outputs():
+    layer = CWALinear(40, 30, activation="relu", nonnegative="projected")
+    p = torch.rand(100, 40, requires_grad=True)
+    kept, result = saved_bytes(lambda: layer(p))
+    assert kept <= 4 * (p.numel() + layer.g.numel() + 2 * result.numel())

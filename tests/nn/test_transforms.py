@@ -1,0 +1,151 @@
+"""torch's transforms and formats: compile, export, per-sample gradients, autocast, channels-last."""
+
+import shutil
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call, grad, vmap
+
+from conductance.models import create_model
+from conductance.nn import AbsNormConv2d, AbsNormLinear, CWAConv1d, CWAConv2d, CWALinear
+
+LAYERS = {
+    "linear": (lambda: CWALinear(6, 4, activation="relu"), (5, 6)),
+    "linear, mixed order": (lambda: CWALinear(6, 4, valence=[1, -1, 1, -1, 0.5, 1]), (5, 6)),
+    "linear, many valences": (lambda: CWALinear(12, 4, valence=torch.linspace(-1, 1, 12)), (5, 12)),
+    "linear, doubled": (lambda: CWALinear(6, 4, doubled_input=True, learn_resting=True, activation="relu"), (5, 6)),
+    "conv1d": (lambda: CWAConv1d(4, 6, 3, activation="relu"), (2, 4, 9)),
+    "conv": (lambda: CWAConv2d(4, 6, 3, 2, 1, activation="relu"), (2, 4, 8, 8)),
+    "conv, doubled": (lambda: CWAConv2d(3, 6, 5, 2, 2, doubled_input=True, activation="relu"), (2, 3, 8, 8)),
+    "conv, groups": (lambda: CWAConv2d(4, 6, 3, groups=2), (2, 4, 8, 8)),
+    "absnorm": (lambda: AbsNormLinear(6, 4, activation="relu"), (5, 6)),
+    "absnorm conv": (lambda: AbsNormConv2d(4, 6, 3, activation="relu"), (2, 4, 8, 8)),
+}
+
+# torch's own modules warn of their future; the layers' results are compared, not their silence
+ignore_torch_internals = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+def gradients(layer, result):
+    return torch.autograd.grad(result.square().sum(), list(layer.parameters()))
+
+
+@ignore_torch_internals
+@pytest.mark.parametrize("name", LAYERS)
+def test_compiles_as_one_graph_forward_and_backward(name):
+    build, shape = LAYERS[name]
+    layer, p = build(), torch.rand(shape)
+    torch._dynamo.reset()
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(p), layer(p))
+    torch.testing.assert_close(gradients(layer, compiled(p)), gradients(layer, layer(p)))
+
+
+@ignore_torch_internals
+@pytest.mark.skipif(shutil.which("g++") is None and shutil.which("clang++") is None, reason="needs a C++ compiler")
+def test_compiled_code_gives_the_same_numbers():
+    model = create_model("cnn", "cwa", (1, 8, 8), 10, widths=(4, 6))
+    images = torch.rand(3, 1, 8, 8)
+    torch._dynamo.reset()
+    compiled = torch.compile(model, fullgraph=True)
+    torch.testing.assert_close(compiled(images), model(images))
+    torch.testing.assert_close(gradients(model, compiled(images)), gradients(model, model(images)))
+
+
+@ignore_torch_internals
+@pytest.mark.parametrize("name", LAYERS)
+def test_exports_with_any_batch_size(name):
+    build, shape = LAYERS[name]
+    layer, p = build(), torch.rand(shape)
+    batch = torch.export.Dim("batch", min=2, max=64)
+    exported = torch.export.export(layer, (p,), dynamic_shapes=({0: batch},)).module()
+    other = torch.rand(shape[0] + 2, *shape[1:])
+    torch.testing.assert_close(exported(other), layer(other))
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_gradients_of_single_samples_add_up_to_the_batch(name):
+    build, shape = LAYERS[name]
+    layer, p = build(), torch.rand(shape)
+    parameters = dict(layer.named_parameters())
+
+    def loss(parameters, sample):
+        return functional_call(layer, parameters, (sample[None],)).square().sum()
+
+    per_sample = vmap(grad(loss), (None, 0))(parameters, p)
+    total = dict(zip(parameters, gradients(layer, layer(p)), strict=True))
+    for key, value in per_sample.items():
+        assert len(value) == len(p)
+        torch.testing.assert_close(value.sum(0), total[key])
+
+
+def test_second_derivatives_through_functorch():
+    layer = CWALinear(4, 2, dtype=torch.float64)
+    p = torch.rand(3, 4, dtype=torch.float64)
+    loss = lambda g: functional_call(layer, {"g": g}, (p,)).square().sum()  # noqa: E731
+    hessian = torch.func.jacrev(torch.func.jacrev(loss))(layer.g.detach())
+    torch.testing.assert_close(hessian, torch.autograd.functional.hessian(loss, layer.g.detach()))
+
+
+def images_like_real_ones(*shape):
+    """Mostly dark, smooth, all of one sign: what makes E and I large and alike."""
+    coarse = torch.rand(shape[0], shape[1], 7, 7)
+    return (nn.functional.interpolate(coarse, size=shape[2:], mode="bilinear") * 1.3 - 0.3).clamp(0, 1)
+
+
+@pytest.mark.parametrize("architecture", ["fcn", "cnn", "resnet18"])
+@pytest.mark.parametrize("drawn", ["glorot", "lognormal"])
+def test_bf16_autocast_keeps_first_layers_at_initialisation(architecture, drawn):
+    from conductance import init
+
+    model = create_model(architecture, "cwa", (3, 32, 32), 10)
+    first = next(init.conductance_layers(model))
+    if drawn == "lognormal":
+        init.lognormal_(first)
+    first.activation = None
+    images = images_like_real_ones(16, 3, 32, 32)
+    p = images.flatten(1) if architecture == "fcn" else images
+    exact = first(p)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = first(p)
+    assert rounded.dtype == torch.bfloat16
+    correlation = torch.corrcoef(torch.stack([exact.flatten(), rounded.float().flatten()]))[0, 1]
+    assert correlation > 0.999
+
+
+def test_the_plain_product_would_lose_it():
+    """The trap that the split product repairs: E' and I' rounded to bf16 before their difference is taken."""
+    layer = CWALinear(3072, 200, doubled_input=True)
+    p = images_like_real_ones(16, 3, 32, 32).flatten(1)
+    E, I = (value.bfloat16().float() for value in layer.excitation_inhibition(p))
+    z = layer(p)
+    correlation = torch.corrcoef(torch.stack([z.flatten(), ((E - I) / (E + I)).flatten()]))[0, 1]
+    assert correlation < 0.99
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_gradients_under_autocast_point_the_same_way(name):
+    build, shape = LAYERS[name]
+    layer, p = build(), torch.rand(shape)
+    exact = torch.cat([g.flatten() for g in gradients(layer, layer(p))])
+    with torch.autocast("cpu", torch.bfloat16):
+        result = layer(p)
+    rounded = torch.cat([g.flatten() for g in gradients(layer, result.float())])
+    assert nn.functional.cosine_similarity(exact, rounded, dim=0) > 0.99
+
+
+def test_channels_last_stays_channels_last():
+    layer = CWAConv2d(4, 6, 3, padding=1, activation="relu")
+    p = torch.rand(2, 4, 8, 8)
+    strided = p.to(memory_format=torch.channels_last)
+    result = layer.to(memory_format=torch.channels_last)(strided)
+    assert result.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(result, layer(p))
+
+
+def test_layers_move_between_devices_and_types_with_all_they_hold():
+    layer = CWALinear(6, 4, valence=[1, -1, 1, -1, 0.5, 1], learn_resting=True)
+    meta = layer.to("meta")
+    assert meta(torch.rand(2, 6, device="meta")).shape == (2, 4)
+    assert CWAConv2d(4, 6, 3, device="meta").g.is_meta
