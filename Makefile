@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help demo test lint types check format clean
+.PHONY: help demo test lint types check recipe bench-import format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -30,6 +30,12 @@ types: $(STAMP)  ## static types
 
 check: $(STAMP)  ## the tests
 	$(BIN)/pytest
+
+recipe: $(STAMP)  ## measure again why the presets are as they are, into results/recipe.csv (about ten minutes)
+	$(BIN)/python -m conductance.experiments.recipe
+
+bench-import: $(STAMP)  ## how much longer `import conductance` takes than `import torch`
+	$(BIN)/python benchmarks/import_time.py
 
 format: $(STAMP)  ## rewrite the code in the house style
 	$(BIN)/ruff format .

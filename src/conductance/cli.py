@@ -1,5 +1,6 @@
 """What a person types: ``conductance train``, ``evaluate``, ``presets``, ``models``, ``report``, ``demo``."""
 
+import os
 import shlex
 import sys
 import warnings
@@ -13,6 +14,7 @@ from conductance.errors import ConductanceError, UnknownNameError
 try:
     import tyro
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 except ModuleNotFoundError as missing:  # the core needs torch and numpy alone
     sys.exit(f"the command line needs the package {missing.name}: pip install 'conductance[train,report]'")
@@ -50,7 +52,7 @@ def train(arguments: list[str]) -> None:
     globals()["RunConfig"] = RunConfig  # for tyro, which resolves the annotation by its name
     preset, options = _split_preset(arguments)
     if preset is None:
-        console.print("usage: conductance train PRESET [options]\n")
+        console.print("usage: conductance train PRESET [options]\n", markup=False)
         console.print("PRESET is one of:")
         console.print(", ".join(PRESETS), style="cyan")
         console.print("\nconductance train PRESET --help lists what can be changed, with the preset's own values.")
@@ -60,6 +62,7 @@ def train(arguments: list[str]) -> None:
     chosen = tyro.cli(TrainArguments, default=defaults, args=options, prog=f"conductance train {preset}")
     out = chosen.out or Path("runs") / f"{chosen.run.name}-seed{chosen.run.seed}"
     command = ["conductance", "train", *arguments]
+    console.quiet = os.environ.get("RANK", "0") != "0"  # under torchrun the first process speaks for all
     try:
         summary = run_training(
             chosen.run,
@@ -72,12 +75,14 @@ def train(arguments: list[str]) -> None:
         )
     except KeyboardInterrupt:
         again = command if chosen.resume else [*command, "--resume"]
-        console.print(f"\nstopped; every finished epoch is kept in {out}. To go on:\n  {shlex.join(again)}")
+        message = f"\nstopped; every finished epoch is kept in {out}. To go on:\n  {shlex.join(again)}"
+        console.print(message, markup=False, highlight=False, soft_wrap=True)
         sys.exit(130)
     console.print(
         f"[bold]{summary['name']}[/] seed {summary['seed']}: test accuracy "
         f"[bold]{summary['test_accuracy']:.2f} %[/] after {summary['epochs']} epochs "
-        f"(best {summary['best_test_accuracy']:.2f} %), {summary['seconds']:.0f} s; in {out}"
+        f"(best {summary['best_test_accuracy']:.2f} %), {summary['seconds']:.0f} s; in {escape(str(out))}",
+        soft_wrap=True,
     )
 
 
@@ -132,12 +137,19 @@ def report(runs: tyro.conf.Positional[tuple[Path, ...]], out: Path = Path("repor
 
     Args:
         runs: folders of runs, or folders that contain them
-        out: the page to write
+        out: what to write: .html for the page, .csv or .md for the table alone
     """
-    from conductance.report import load_runs, summarise, terminal_table, write_report
+    from conductance.report import load_runs, summarise, terminal_table, write_csv, write_markdown, write_report
 
-    console.print(terminal_table(summarise(load_runs(runs))))
-    console.print(f"report: {write_report(runs, out)}")
+    rows = summarise(load_runs(runs))
+    console.print(terminal_table(rows))
+    if out.suffix == ".csv":
+        write_csv(rows, out)
+    elif out.suffix == ".md":
+        write_markdown(rows, out)
+    else:
+        out = write_report(runs, out)
+    console.print(f"report: {escape(str(out))}")
 
 
 def demo(out: Path = Path("demo"), device: str = "auto") -> None:
@@ -164,11 +176,11 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 
 def _overview() -> None:
-    console.print("usage: conductance COMMAND [options]\n")
+    console.print("usage: conductance COMMAND [options]\n", markup=False)
     console.print("Neural networks whose neurons average conductances.\n")
     table = Table(box=None, show_header=False)
     for name, command in COMMANDS.items():
-        table.add_row(f"[bold]{name}[/]", (command.__doc__ or "").splitlines()[0])
+        table.add_row(f"[bold]{name}[/]", escape((command.__doc__ or "").splitlines()[0]))
     console.print(table)
     console.print("\nconductance COMMAND --help says more. A first try: conductance demo")
 
@@ -188,13 +200,20 @@ def _dispatch(arguments: list[str]) -> None:
     return tyro.cli(COMMANDS[name], args=rest, prog=f"conductance {name}")
 
 
+def _complain(kind: str, message: object) -> None:
+    Console(stderr=True).print(f"{kind} {escape(str(message))}", highlight=False, soft_wrap=True)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; what a person can mend ends in one line and exit status 2."""
-    warnings.showwarning = lambda message, *_: Console(stderr=True).print(f"[yellow]warning:[/] {message}")
+    warnings.showwarning = lambda message, *_: _complain("[yellow]warning:[/]", message)
     try:
         _dispatch(sys.argv[1:] if arguments is None else arguments)
     except ConductanceError as error:
-        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+        _complain("[red]error:[/]", error)
         sys.exit(2)
+    except BrokenPipeError:  # the reader has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except KeyboardInterrupt:
         sys.exit(130)

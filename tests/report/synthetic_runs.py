@@ -107,16 +107,16 @@ def _layer(name: str, units: int, rng: np.random.Generator) -> dict[str, Any]:
         "name": name,
         "kind": "CWALinear",
         "units": units,
-        "excitatory_conductance": _histogram(E, 0, E.max()),
-        "inhibitory_conductance": _histogram(I, 0, I.max()),
-        "z": _histogram(z, -1, 1),
-        "p": _histogram(p, 0, 1),
+        "excitatory_conductance": _histogram(E, np.geomspace(1e-3, 1e2, 51)),
+        "inhibitory_conductance": _histogram(I, np.geomspace(1e-3, 1e2, 51)),
+        "z": _histogram(z, np.linspace(-1, 1, 61)),
+        "p": _histogram(p, np.linspace(0, 1, 61)),
         "excitation": E.mean(axis=0).tolist(),
         "inhibition": I.mean(axis=0).tolist(),
         "active_fraction": float((z > 0).mean()),
     }
 
 
-def _histogram(values: np.ndarray, low: float, high: float) -> dict[str, list[float]]:
-    counts, edges = np.histogram(values, bins=60, range=(low, high))
+def _histogram(values: np.ndarray, edges: np.ndarray) -> dict[str, list[float]]:
+    counts, _ = np.histogram(values.clip(edges[0], edges[-1]), edges)
     return {"edges": edges.tolist(), "counts": counts.tolist()}

@@ -82,7 +82,7 @@ def test_the_page_is_small(page):
 
 def test_a_curve_a_panel_and_four_columns_a_portrait(page):
     assert page.count('aria-label="Learning curves') == 2
-    for quantity in ("Conductances E and I", "State z", "Output p", "Balance of each unit"):
+    for quantity in ("Conductances G", "State z", "Output p", "Balance of each unit"):
         assert page.count(f'aria-label="{quantity} by layer') == 4  # cwa and cwa_bn, cnn and mlp
     assert page.count("Seed 0, the lowest seed") == 4
     assert Outline(page).tags.count("svg") == 2 + 4 * 4
@@ -170,11 +170,13 @@ def test_dead_layers_can_be_drawn(tmp_path):
         layer["excitation"] = layer["inhibition"] = [0.0] * layer["units"]
         layer["active_fraction"] = 0.0
         for name in ("excitatory_conductance", "inhibitory_conductance"):
-            layer[name] = {"edges": [0.0, 0.0], "counts": [5]}
+            layer[name]["counts"] = [5] + [0] * (len(layer[name]["counts"]) - 1)
         for name in ("z", "p"):
             layer[name]["counts"] = [0] * len(layer[name]["counts"])
     file.write_text(json.dumps(internals))
-    assert "0% active" in report_text(tmp_path)
+    text = report_text(tmp_path)
+    assert "0% active" in text
+    assert "100% silent" in text
 
 
 def test_the_page_goes_where_it_is_told(tmp_path):

@@ -19,8 +19,8 @@ from conductance.training.config import (
 
 Preset = Callable[[], RunConfig]
 
-# Adam moves a conductance by about its step size, and conductances start with mean 1. Of 0.003 to 0.3 on MNIST, 0.1 and
-# 0.3 had the best validation accuracy (docs/training.md); the paper's 1e-5 would take 1e5 steps to silence a synapse.
+# Adam moves a conductance by about its step size, and conductances start with mean 1: the paper's 1e-5 would take 1e5
+# steps to silence a synapse. Chosen, as the rest of the recipe, by validation accuracy (results/README.md).
 CONDUCTANCE_STEP = 1e-1
 
 
@@ -79,7 +79,7 @@ def _in_small_batches(config: RunConfig) -> RunConfig:
 
 
 def _shifted(config: RunConfig) -> RunConfig:
-    """Shifts by up to 2 pixels. The paper has none for MNIST; without them accuracy is lower (results/README.md)."""
+    """Shifts by up to 2 pixels. The paper has none for MNIST; without them accuracy is lower, see results/README.md."""
     return replace(config, data=replace(config.data, augmentation="shift", max_shift=2))
 
 

@@ -3,7 +3,7 @@
 from conductance.report.page import write_report
 from conductance.report.rows import Row, summarise
 from conductance.report.runs import Run, load_runs
-from conductance.report.table import markdown_table, terminal_table, write_csv
+from conductance.report.table import markdown_table, terminal_table, write_csv, write_markdown
 
 __all__ = [
     "Row",
@@ -13,5 +13,6 @@ __all__ = [
     "summarise",
     "terminal_table",
     "write_csv",
+    "write_markdown",
     "write_report",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 from conductance.report.colours import EXCITATORY, INHIBITORY, INK
 from conductance.report.groups import Group
@@ -62,7 +62,7 @@ def _recorded(group: Group) -> list[Run]:
 def _portrait(group: Group, run: Run) -> Portrait:
     internals = run.internals or {}
     quantities: list[tuple[str, str, Draw]] = [
-        ("Conductances E and I", "conductance (dimensionless)", _draw_conductances),
+        ("Conductances G", "conductance G (dimensionless)", _draw_conductances),
         ("State z", "z (dimensionless)", _draw_z),
         ("Output p", "p (dimensionless)", _draw_p),
         ("Balance of each unit", "(E \N{MINUS SIGN} I) / (E + I)", _draw_balance),
@@ -96,12 +96,25 @@ def _dress(axes: Axes, title: str) -> None:
 
 
 def _draw_conductances(axes: Axes, layer: Record) -> None:
-    for name, colour in (("excitatory_conductance", EXCITATORY), ("inhibitory_conductance", INHIBITORY)):
-        edges, density = _density(layer[name])
-        axes.stairs(density, edges, fill=True, color=colour, alpha=0.25, linewidth=0)
-        axes.stairs(density, edges, color=colour, linewidth=1.1)
-    axes.set_xlim(left=0)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    """Over a logarithmic axis; the first bar holds all that is smaller, silent synapses too, and is cut off."""
+    tallest = 0.0
+    for height, name, colour in (
+        (0.95, "excitatory_conductance", EXCITATORY),
+        (0.68, "inhibitory_conductance", INHIBITORY),
+    ):
+        edges, counts = np.asarray(layer[name]["edges"], float), np.asarray(layer[name]["counts"], float)
+        share = counts / max(1.0, counts.sum())
+        axes.stairs(share, edges, fill=True, color=colour, alpha=0.25, linewidth=0)
+        axes.stairs(share, edges, color=colour, linewidth=1.1)
+        axes.text(
+            0.02, height, f"{share[0]:.0%} silent", transform=axes.transAxes, va="top", fontsize=7.5, color=colour
+        )
+        tallest = max(tallest, share[1:].max(initial=0.0))
+    axes.set_xscale("log")
+    axes.set_xlim(edges[0], edges[-1])
+    axes.xaxis.set_minor_locator(NullLocator())
+    if tallest > 0:
+        axes.set_ylim(top=1.1 * tallest)
 
 
 def _draw_z(axes: Axes, layer: Record) -> None:

@@ -32,7 +32,7 @@ class Column:
 def columns_for(rows: Sequence[Row]) -> list[Column]:
     """The columns of a table; a family's rows carry their names only where a data set has several of them."""
     return [
-        Column("Data set", lambda row: row.dataset),
+        Column("Data", lambda row: row.dataset),
         Column("Network", lambda row: row.architecture),
         Column("Family", lambda row: _family(row, rows)),
         Column("Test %", _test_accuracy, numeric=True),
@@ -72,12 +72,20 @@ def terminal_table(rows: Sequence[Row]) -> Table:
             column.heading,
             justify="right" if column.numeric else "left",
             no_wrap=column.numeric,
-            min_width=len(column.heading) if column.numeric else 6,
+            min_width=_least_width(column, rows),
             overflow="fold",
         )
     for row in rows:
         table.add_row(*(Text(column.text(row)) for column in columns))
     return table
+
+
+def _least_width(column: Column, rows: Sequence[Row]) -> int:
+    """Numbers are never cut; a name longer than a family's is folded."""
+    if column.numeric:
+        return len(column.heading)
+    longest = max((len(column.text(row)) for row in rows), default=0)
+    return min(len("affine_bn") if column.heading == "Family" else 6, longest)
 
 
 def markdown_table(rows: Sequence[Row]) -> str:
@@ -88,6 +96,12 @@ def markdown_table(rows: Sequence[Row]) -> str:
     table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
     note = unfinished_note(rows)
     return f"{table}\n{_markdown(note)}\n" if note else table
+
+
+def write_markdown(rows: Sequence[Row], path: str | Path) -> Path:
+    """The table of `markdown_table` in a file."""
+    write_whole(Path(path), markdown_table(rows))
+    return Path(path)
 
 
 def write_csv(rows: Sequence[Row], path: str | Path) -> Path:

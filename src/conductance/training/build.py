@@ -40,7 +40,9 @@ def build_network(config: RunConfig, dataset: Dataset) -> nn.Module:
         options["widths"] = config.model.widths
     if config.model.shortcut is not None:
         if config.model.architecture != "resnet18":
-            raise InputError(f"shortcut={config.model.shortcut}: {config.model.architecture} has no shortcuts")
+            raise InputError(
+                f"shortcut={config.model.shortcut}: {config.model.architecture} has no shortcuts; leave it out"
+            )
         options["shortcut"] = config.model.shortcut
     return create_model(
         config.model.architecture,

@@ -6,9 +6,9 @@ The text under each field is the help that ``conductance train PRESET --help`` s
 import dataclasses
 from dataclasses import dataclass, field
 from types import UnionType
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from conductance.errors import InputError
+from conductance.errors import InputError, UnknownNameError
 
 
 @dataclass(frozen=True)
@@ -114,25 +114,49 @@ class RunConfig:
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
 
     def __post_init__(self) -> None:
+        for part in ("", "conductance.", "data.", "protocol."):
+            _check_choices(part, getattr(self, part[:-1]) if part else self)
         for name, value, least in (
             ("epochs", self.epochs, 1),
             ("accumulate", self.accumulate, 1),
             ("data.batch_size", self.data.batch_size, 1),
             ("data.validation_images", self.data.validation_images, 0),
             ("data.max_shift", self.data.max_shift, 0),
+            ("protocol.patience", self.protocol.patience, 1),
         ):
             if value < least:
                 raise InputError(f"{name}={value}: must be at least {least}")
+        for name, share, most in (
+            ("seed", self.seed, 2**32 - 1),
+            ("optimizer.label_smoothing", self.optimizer.label_smoothing, 1),
+            ("protocol.warmup", self.protocol.warmup, 1),
+        ):
+            if not 0 <= share <= most:
+                raise InputError(f"{name}={share}: must lie in [0, {most}]")
         for name, step in (
             ("optimizer.learning_rate", self.optimizer.learning_rate),
             ("optimizer.readout_learning_rate", self.optimizer.readout_learning_rate),
         ):
             if not 0 < step < float("inf"):
                 raise InputError(f"{name}={step}: must be positive and finite")
+        betas, widths = self.optimizer.betas, self.model.widths
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise InputError(f"optimizer.betas={betas}: must be two numbers in [0, 1)")
+        if widths is not None and not (widths and min(widths) >= 1):
+            raise InputError(f"model.widths={widths}: must be one number or more, each at least 1")
+        if self.data.batch_size == 1 and self.model.family.endswith("_bn"):
+            raise InputError("data.batch_size=1: BatchNorm learns nothing from one image; choose at least 2")
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
         return dataclasses.asdict(self)
+
+
+def _check_choices(prefix: str, part: Any) -> None:
+    for name, kind in get_type_hints(type(part)).items():
+        value = getattr(part, name)
+        if get_origin(kind) is Literal and value not in get_args(kind):
+            raise UnknownNameError(prefix + name, str(value), get_args(kind))
 
 
 def config_from_dict(values: dict[str, Any]) -> RunConfig:
@@ -146,11 +170,10 @@ def config_from_dict(values: dict[str, Any]) -> RunConfig:
 
 def _build(kind: type[Any], values: dict[str, Any]) -> Any:
     types = get_type_hints(kind)
-    unknown = set(values) - set(types)
-    if unknown:
-        raise InputError(
-            f"{kind.__name__} has no field {', '.join(sorted(unknown))}; another version wrote this config"
-        )
+    for what, names in (("has no field", set(values) - set(types)), ("lacks the field", set(types) - set(values))):
+        if names:
+            here = kind.__name__ if what == "has no field" else f"this {kind.__name__}"
+            raise InputError(f"{here} {what} {', '.join(sorted(names))}; another version wrote this config")
     return kind(**{name: _restore(types[name], value) for name, value in values.items()})
 
 

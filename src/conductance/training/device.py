@@ -29,7 +29,7 @@ def create_accelerator(config: RunConfig, device: str) -> Accelerator:
     # accelerate keeps one state per process; a second run in it may want another device or precision
     AcceleratorState._reset_state(reset_partial_state=True)
     return Accelerator(
-        cpu=device == "cpu",
+        cpu=device == "cpu" or not torch.accelerator.is_available(),  # else accelerate overlooks its fellow processes
         mixed_precision=config.precision,
         gradient_accumulation_steps=config.accumulate,
     )

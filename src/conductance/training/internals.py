@@ -1,5 +1,6 @@
 """What only a network of conductances can show, as numbers small enough to keep beside every run."""
 
+from math import log10
 from typing import Any
 
 import torch
@@ -8,7 +9,8 @@ from torch import Tensor, nn
 from conductance.nn import Observation, observe
 
 BINS = 60
-LARGEST_QUANTILE = 0.995
+# Conductances are counted by their logarithm, ten bins to a decade: they spread over many, as cortical synapses do.
+SMALLEST, LARGEST, CONDUCTANCE_BINS = 1e-3, 1e2, 50
 
 
 def internals(network: nn.Module, batch: Tensor) -> dict[str, Any]:
@@ -19,8 +21,8 @@ def internals(network: nn.Module, batch: Tensor) -> dict[str, Any]:
         batch: open probabilities as the network takes them.
 
     Returns:
-        Plain values: histograms as ``{"edges": [...], "counts": [...]}``. The few conductances beyond the 99.5 %
-        quantile are counted in the last bin.
+        Plain values: histograms as ``{"edges": [...], "counts": [...]}``. A conductance below 0.001, silent synapses
+        among them, is counted in the first bin, one above 100 in the last.
     """
     return {"images": len(batch), "layers": [_layer(seen) for seen in observe(network, batch)]}
 
@@ -44,15 +46,13 @@ def _layer(seen: Observation) -> dict[str, Any]:
 
 
 def _conductances(G: Tensor) -> dict[str, list[float]]:
-    if not len(G):
-        return {"edges": [0.0, 1.0], "counts": [0]}
-    largest = float(G.float().cpu().sort().values[int(LARGEST_QUANTILE * (len(G) - 1))])
-    largest = largest or 1.0
-    return _histogram(G.clamp(max=largest), 0.0, largest)
+    exponents = _histogram(G.clamp(min=SMALLEST).log10(), log10(SMALLEST), log10(LARGEST), CONDUCTANCE_BINS)
+    return {"edges": [float(f"{10**edge:.6g}") for edge in exponents["edges"]], "counts": exponents["counts"]}
 
 
-def _histogram(values: Tensor, low: float, high: float) -> dict[str, list[float]]:
-    counts, edges = torch.histogram(values.float().cpu().flatten(), BINS, range=(low, high))
+def _histogram(values: Tensor, low: float, high: float, bins: int = BINS) -> dict[str, list[float]]:
+    inside = values.float().cpu().flatten().clamp(low, high)
+    counts, edges = torch.histogram(inside, bins, range=(low, high))
     return {"edges": [round(edge, 6) for edge in edges.tolist()], "counts": counts.int().tolist()}
 
 

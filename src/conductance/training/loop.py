@@ -2,6 +2,7 @@
 
 import time
 from contextlib import nullcontext
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,8 @@ class _Run:
         learning_rate = self.optimizer.param_groups[0]["lr"]
         tally = self._pass_over_training_images(progress)
         test_loss, test_accuracy = self._evaluate(self.test)
+        if not isfinite(test_loss):  # the last step of the epoch did it: no later batch has seen
+            raise self._non_finite(test_loss, tally.steps)
         return {
             "epoch": len(self.metrics) + 1,
             "train_loss": self._mean(tally.loss()),
@@ -182,13 +185,16 @@ class _Run:
     def _checked(self, tally: Tally) -> Tally:
         step = tally.first_bad_step()
         if step is not None:
-            kept = f"the checkpoint of epoch {len(self.metrics)} is kept" if self.metrics else "no epoch was finished"
-            raise NonFiniteLossError(
-                f"{self.folder.path}: the loss is {float(tally.losses[step - 1])} at step {step} of epoch "
-                f"{len(self.metrics) + 1}{self._first_bad_parameter()}; {kept}. A smaller "
-                "--optimizer.learning-rate may help"
-            )
+            raise self._non_finite(float(tally.losses[step - 1]), step)
         return tally
+
+    def _non_finite(self, loss: float, step: int) -> NonFiniteLossError:
+        kept = f"the checkpoint of epoch {len(self.metrics)} is kept" if self.metrics else "no epoch was finished"
+        return NonFiniteLossError(
+            f"{self.folder.path}: the loss is {loss} at step {step} of epoch {len(self.metrics) + 1}"
+            f"{self._first_bad_parameter()}; {kept}. A smaller --optimizer.learning-rate (for conductances) or "
+            "--optimizer.readout-learning-rate (for all other weights) may help"
+        )
 
     def _first_bad_parameter(self) -> str:
         for name, parameter in self.network.named_parameters():
@@ -214,6 +220,7 @@ class _Run:
             "optimizer": self.optimizer.state_dict(),
             "protocol": self.protocol.state_dict(),
             "loader": self.loader.state_dict(),
+            "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
             "random": torch.get_rng_state(),
             "metrics": self.metrics,
             "stopped": self.stopped,
@@ -230,10 +237,15 @@ class _Run:
             self.optimizer.load_state_dict(state["optimizer"])
             self.protocol.load_state_dict(state["protocol"])
             self.loader.load_state_dict(state["loader"])
+            if state["scaler"]:
+                self.accelerator.scaler.load_state_dict(state["scaler"])
             torch.set_rng_state(state["random"])
             self.metrics, self.stopped = list(state["metrics"]), state["stopped"]
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise RunError(f"{self.folder.checkpoint_file} does not fit this run: {error}") from None
+        except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+            raise RunError(
+                f"{self.folder.checkpoint_file} does not fit this run ({error}); delete it to start this run again "
+                "from its first epoch"
+            ) from None
 
     def finish(self, command: str) -> dict[str, Any]:
         """Write the results; the checkpoint has served."""

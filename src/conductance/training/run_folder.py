@@ -19,8 +19,11 @@ FORMAT = "conductance-checkpoint-1"
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Have ``write`` fill a file beside ``path`` that takes its place once it is whole and on disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}; choose another folder with --out") from None
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)
@@ -89,7 +92,10 @@ class RunFolder:
         Raises:
             RunError: no run here, or its config cannot be read.
         """
-        return config_from_dict(self.read_json(self.config_file))
+        try:
+            return config_from_dict(self.read_json(self.config_file))
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            raise RunError(f"{self.config_file} is damaged: {error}") from None
 
     def read_json(self, file: Path) -> dict[str, Any]:
         """One of the run's JSON files.
@@ -103,13 +109,13 @@ class RunFolder:
             raise RunError(
                 f"{self.path} holds no {file.name}: it is not a run, or one that has not got that far"
             ) from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise RunError(f"{file} is damaged: {error}") from None
 
     def write_epoch(self, checkpoint: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> None:
-        """Save where the run stands; the metrics on disk never lead or trail the checkpoint by a broken line."""
-        write_atomically(self.checkpoint_file, lambda file: torch.save({"format": FORMAT, **checkpoint}, file))
+        """Save where the run stands. The metrics come first: a run cut off in between does that epoch again."""
         write_text(self.metrics_file, "".join(json.dumps(line) + "\n" for line in metrics))
+        write_atomically(self.checkpoint_file, lambda file: torch.save({"format": FORMAT, **checkpoint}, file))
 
     def read_checkpoint(self) -> dict[str, Any] | None:
         """Where the run stands; None before the end of its first epoch.
