@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from conductance import functional
 from conductance.errors import InputError
-from conductance.nn import ConductanceLayer
+from conductance.nn import ConductanceLayer, visit
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -77,7 +77,6 @@ def twin_(module: M) -> M:
     return module
 
 
-@torch.no_grad()
 def balance_(model: M, batch: Tensor) -> M:
     """Scale each unit's inhibitory conductances so that, on one batch, its mean E equals its mean I.
 
@@ -90,19 +89,7 @@ def balance_(model: M, batch: Tensor) -> M:
         batch: open probabilities in [0, 1], as the model takes them; some hundred samples are enough.
     """
 
-    def balance(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        assert isinstance(layer, ConductanceLayer)
-        _balance_layer(layer, inputs[0])
-
-    handles = [layer.register_forward_pre_hook(balance) for layer in conductance_layers(model)]
-    training = model.training
-    model.eval()
-    try:
-        model(batch)
-    finally:
-        model.train(training)
-        for handle in handles:
-            handle.remove()
+    visit(model, batch, lambda _, layer, p: _balance_layer(layer, p))
     return model
 
 

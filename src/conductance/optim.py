@@ -9,7 +9,6 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from conductance.init import conductance_layers
-from conductance.nn import ConductanceLayer
 from conductance.nn._conductance import Leak
 
 
@@ -62,10 +61,6 @@ def adam(
         {"params": conductances, "lr": learning_rate},
         {"params": others, "lr": readout_learning_rate or learning_rate},
     ]
-    fused = all(p.is_floating_point() for p in model.parameters())
-    optimizer = torch.optim.Adam([g for g in groups if g["params"]], betas=betas, fused=fused)
+    optimizer = torch.optim.Adam([group for group in groups if group["params"]], betas=betas, fused=True)
     keep_nonnegative(optimizer, model)
     return optimizer
-
-
-__all__ = ["ConductanceLayer", "adam", "keep_nonnegative", "project_", "projected_parameters"]

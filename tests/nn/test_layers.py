@@ -69,7 +69,7 @@ def test_conductances_have_one_row_per_unit_and_one_column_per_channel(layer, sh
     ("ours", "torchs"), [(CWAConv2d, torch.nn.Conv2d), (CWAConv1d, torch.nn.Conv1d), (AbsNormConv2d, torch.nn.Conv2d)]
 )
 def test_convolutions_take_torchs_arguments_in_torchs_order(ours, torchs):
-    own = [name for name in inspect.signature(ours).parameters if name != "averaging"]
+    own = [name for name in inspect.signature(ours).parameters if name != "options"]
     assert own == list(inspect.signature(torchs).parameters)[: len(own)]
     assert own[-1] == "groups"
 

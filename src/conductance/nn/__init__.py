@@ -3,7 +3,7 @@
 from conductance.nn._conductance import ConductanceLayer, SignedLayer
 from conductance.nn.conv import AbsNormConv2d, CWAConv1d, CWAConv2d, CWAConv3d
 from conductance.nn.linear import AbsNormLinear, CWALinear
-from conductance.nn.observe import Observation, observe
+from conductance.nn.observe import Observation, observe, visit
 
 __all__ = [
     "AbsNormConv2d",
@@ -16,4 +16,5 @@ __all__ = [
     "Observation",
     "SignedLayer",
     "observe",
+    "visit",
 ]

@@ -1,7 +1,8 @@
 """What every conductance layer has: conductances, the valence of its inputs, a leak."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,26 @@ from conductance import functional
 from conductance.errors import InputError, UnknownNameError
 from conductance.nonnegative import NONNEGATIVE
 from conductance.valence import Valence
+
+
+class MembraneOptions(TypedDict, total=False):
+    """What can be said of the units of any averaging layer, by keyword."""
+
+    resting_conductance: float | Tensor
+    resting_potential: float | Tensor
+    learn_resting: bool
+    activation: str | None
+    device: torch.device | str | None
+    dtype: torch.dtype | None
+
+
+class ConductanceOptions(MembraneOptions, total=False):
+    """What can be said of a conductance layer besides, by keyword."""
+
+    valence: float | Sequence[float] | Tensor | None
+    doubled_input: bool
+    nonnegative: str
+
 
 # A unit without input divides by its leak alone; one that learns it away would divide by nothing.
 LEAST_LEARNT_LEAK = 1e-3
@@ -77,34 +98,34 @@ def _check_leak(G_r: Tensor, e_r: Tensor, units: int) -> None:
 
 
 class _AveragingLayer(nn.Module):
-    """A layer of units that average what they receive: shapes, leak, activation and the product over synapses."""
+    """A layer of units that average what they receive: sizes, leak, activation and the sum over synapses."""
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
+        convolution: Mapping[str, Any],
         *,
-        resting_conductance: float | Tensor,
-        resting_potential: float | Tensor,
-        learn_resting: bool,
-        nonnegative: str,
-        activation: str | None,
-        device: torch.device | str | None,
-        dtype: torch.dtype | None,
-        groups: int = 1,
-        **convolution: int | str | tuple[int, ...],
+        nonnegative: str = "rectified",
+        resting_conductance: float | Tensor = 1.0,
+        resting_potential: float | Tensor = 0.0,
+        learn_resting: bool = False,
+        activation: str | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         if nonnegative not in NONNEGATIVE:
             raise UnknownNameError("way to keep conductances non-negative", nonnegative, NONNEGATIVE)
         if activation not in functional.ACTIVATIONS:
             raise InputError(f"activation={activation!r}: choose None (z in [-1, 1]) or 'relu' (p in [0, 1])")
+        groups = convolution.get("groups", 1)
         for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
             if groups < 1 or channels < 1 or channels % groups:
                 raise InputError(f"{name}={channels} cannot be divided into groups={groups}")
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.activation = activation
-        self.convolution = {**convolution, "groups": groups} if convolution else {}
+        self.convolution = dict(convolution)
         self._product = functional.SynapticSum(**self.convolution)
         self.leak = Leak(
             out_channels,
@@ -153,35 +174,18 @@ class ConductanceLayer(_AveragingLayer):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: tuple[int, ...] = (),
+        kernel_size: tuple[int, ...],
+        convolution: Mapping[str, Any],
         *,
         valence: float | Sequence[float] | Tensor | None = None,
         doubled_input: bool = False,
         nonnegative: str = "rectified",
-        resting_conductance: float | Tensor = 1.0,
-        resting_potential: float | Tensor = 0.0,
-        learn_resting: bool = False,
-        activation: str | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-        groups: int = 1,
-        **convolution: int | str | tuple[int, ...],
+        **membrane: Unpack[MembraneOptions],
     ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            resting_conductance=resting_conductance,
-            resting_potential=resting_potential,
-            learn_resting=learn_resting,
-            nonnegative=nonnegative,
-            activation=activation,
-            device=device,
-            dtype=dtype,
-            groups=groups,
-            **convolution,
-        )
+        super().__init__(in_channels, out_channels, convolution, nonnegative=nonnegative, **membrane)
         self.nonnegative = nonnegative
         self.doubled_input = doubled_input
+        device, dtype, groups = membrane.get("device"), membrane.get("dtype"), self.groups
         self.presynaptic = Valence(
             valence, in_channels, groups=groups, doubled_input=doubled_input, device=device, dtype=dtype
         )
@@ -252,33 +256,13 @@ class SignedLayer(_AveragingLayer):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: tuple[int, ...] = (),
-        *,
-        resting_conductance: float | Tensor = 1.0,
-        resting_potential: float | Tensor = 0.0,
-        learn_resting: bool = False,
-        activation: str | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-        groups: int = 1,
-        **convolution: int | str | tuple[int, ...],
+        kernel_size: tuple[int, ...],
+        convolution: Mapping[str, Any],
+        **membrane: Unpack[MembraneOptions],
     ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            resting_conductance=resting_conductance,
-            resting_potential=resting_potential,
-            learn_resting=learn_resting,
-            nonnegative="rectified",
-            activation=activation,
-            device=device,
-            dtype=dtype,
-            groups=groups,
-            **convolution,
-        )
-        self.weight = nn.Parameter(
-            torch.empty(out_channels, in_channels // groups, *kernel_size, device=device, dtype=dtype)
-        )
+        super().__init__(in_channels, out_channels, convolution, **membrane)
+        shape = (out_channels, in_channels // self.groups, *kernel_size)
+        self.weight = nn.Parameter(torch.empty(shape, device=membrane.get("device"), dtype=membrane.get("dtype")))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -1,11 +1,11 @@
 """Convolutions in one, two and three dimensions."""
 
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
 from torch import nn
 
 from conductance.errors import InputError
-from conductance.nn._conductance import ConductanceLayer, SignedLayer
+from conductance.nn._conductance import ConductanceLayer, ConductanceOptions, SignedLayer
 
 
 def _per_axis(name: str, value: int | tuple[int, ...], axes: int) -> tuple[int, ...]:
@@ -30,18 +30,16 @@ class _Convolution(nn.Module):
         padding: str | int | tuple[int, ...] = 0,
         dilation: int | tuple[int, ...] = 1,
         groups: int = 1,
-        **averaging: Any,
+        **options: Unpack[ConductanceOptions],
     ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            _per_axis("kernel_size", kernel_size, self.axes),
-            stride=_per_axis("stride", stride, self.axes),
-            padding=padding if isinstance(padding, str) else _per_axis("padding", padding, self.axes),
-            dilation=_per_axis("dilation", dilation, self.axes),
-            groups=groups,
-            **averaging,
-        )
+        convolution = {
+            "stride": _per_axis("stride", stride, self.axes),
+            "padding": padding if isinstance(padding, str) else _per_axis("padding", padding, self.axes),
+            "dilation": _per_axis("dilation", dilation, self.axes),
+            "groups": groups,
+        }
+        kernel_size = _per_axis("kernel_size", kernel_size, self.axes)
+        super().__init__(in_channels, out_channels, kernel_size, convolution, **options)
 
 
 class CWAConv1d(_Convolution, ConductanceLayer):

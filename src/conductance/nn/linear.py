@@ -1,11 +1,8 @@
 """Fully connected layers."""
 
-from collections.abc import Sequence
+from typing import Unpack
 
-import torch
-from torch import Tensor
-
-from conductance.nn._conductance import ConductanceLayer, SignedLayer
+from conductance.nn._conductance import ConductanceLayer, ConductanceOptions, MembraneOptions, SignedLayer
 
 
 class CWALinear(ConductanceLayer):
@@ -18,6 +15,8 @@ class CWALinear(ConductanceLayer):
     Args:
         in_features: number of presynaptic channels.
         out_features: number of units.
+
+    By keyword:
         valence: None for half excitatory (the first half), half inhibitory; the excitatory share, e.g. 0.8; or one
             value in [-1, 1] for each presynaptic channel.
         doubled_input: for a first layer: read the input as an excitatory and an inhibitory copy.
@@ -34,34 +33,8 @@ class CWALinear(ConductanceLayer):
         InputError: a valence, resting term or size outside its range.
     """
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        *,
-        valence: float | Sequence[float] | Tensor | None = None,
-        doubled_input: bool = False,
-        nonnegative: str = "rectified",
-        resting_conductance: float | Tensor = 1.0,
-        resting_potential: float | Tensor = 0.0,
-        learn_resting: bool = False,
-        activation: str | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__(
-            in_features,
-            out_features,
-            valence=valence,
-            doubled_input=doubled_input,
-            nonnegative=nonnegative,
-            resting_conductance=resting_conductance,
-            resting_potential=resting_potential,
-            learn_resting=learn_resting,
-            activation=activation,
-            device=device,
-            dtype=dtype,
-        )
+    def __init__(self, in_features: int, out_features: int, **options: Unpack[ConductanceOptions]) -> None:
+        super().__init__(in_features, out_features, (), {}, **options)
 
 
 class AbsNormLinear(SignedLayer):
@@ -72,25 +45,5 @@ class AbsNormLinear(SignedLayer):
     Input (..., in_features) in [0, 1]; output (..., out_features). Args as for `CWALinear`, without valence.
     """
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        *,
-        resting_conductance: float | Tensor = 1.0,
-        resting_potential: float | Tensor = 0.0,
-        learn_resting: bool = False,
-        activation: str | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__(
-            in_features,
-            out_features,
-            resting_conductance=resting_conductance,
-            resting_potential=resting_potential,
-            learn_resting=learn_resting,
-            activation=activation,
-            device=device,
-            dtype=dtype,
-        )
+    def __init__(self, in_features: int, out_features: int, **options: Unpack[MembraneOptions]) -> None:
+        super().__init__(in_features, out_features, (), {}, **options)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -36,16 +37,18 @@ class Observation:
 
 
 @torch.no_grad()
-def observe(model: nn.Module, batch: Tensor) -> list[Observation]:
-    """Run ``model`` on a batch and report every conductance layer, in the order in which they ran.
+def visit(model: nn.Module, batch: Tensor, look: Callable[[str, ConductanceLayer, Tensor], None]) -> None:
+    """Run ``model`` on a batch and call ``look(name, layer, p)`` just before each conductance layer receives its p.
 
-    Args:
-        model: any module that contains conductance layers; it is run in evaluation mode and left as it was.
-        batch: input of the model.
+    The model is run in evaluation mode and left as it was, but for what ``look`` does to a layer.
     """
-    observations: list[Observation] = []
+
+    def hook(name: str, layer: nn.Module, inputs: tuple[Any, ...]) -> None:
+        assert isinstance(layer, ConductanceLayer)
+        look(name, layer, inputs[0])
+
     handles = [
-        module.register_forward_pre_hook(_observer(name, observations))
+        module.register_forward_pre_hook(partial(hook, name))
         for name, module in model.named_modules()
         if isinstance(module, ConductanceLayer)
     ]
@@ -57,13 +60,20 @@ def observe(model: nn.Module, batch: Tensor) -> list[Observation]:
         model.train(training)
         for handle in handles:
             handle.remove()
-    return observations
 
 
-def _observer(name: str, observations: list[Observation]) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-    def hook(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
-        assert isinstance(layer, ConductanceLayer)
-        E, I = layer.excitation_inhibition(inputs[0])
+def observe(model: nn.Module, batch: Tensor) -> list[Observation]:
+    """Run ``model`` on a batch and report every conductance layer, in the order in which they ran.
+
+    Args:
+        model: any module that contains conductance layers; it is run in evaluation mode and left as it was.
+        batch: input of the model.
+    """
+    observations: list[Observation] = []
+
+    def look(name: str, layer: ConductanceLayer, p: Tensor) -> None:
+        E, I = layer.excitation_inhibition(p)
         observations.append(Observation(name, layer, E, I, functional.membrane_potential(E, I)))
 
-    return hook
+    visit(model, batch, look)
+    return observations
