@@ -11,7 +11,7 @@ import torch
 from tiny_sets import FILE_BASED, TEST_COUNT, TRAIN_COUNT, contents_of, specification_of, write
 
 from conductance.data import DATASETS, load_dataset
-from conductance.errors import DataError, UnknownNameError
+from conductance.errors import ConductanceError, DataError, UnknownNameError
 
 ORDER = ("given", "named", "cache", "system")
 SHAPES = {"mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
@@ -147,7 +147,7 @@ def test_an_unknown_name_is_an_error_that_knows_better():
 def test_a_missing_package_is_an_error_that_says_what_to_install(missing, monkeypatch):
     monkeypatch.delenv("CONDUCTANCE_DATA", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(DataError, match=r"pip install 'conductance\[train\]'"):
+    with pytest.raises(ConductanceError, match=r"pip install 'conductance\[train\]'"):
         load_dataset("digits" if missing == "sklearn.datasets" else "mnist")
 
 

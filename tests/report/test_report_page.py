@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from synthetic_runs import write_run, write_study
 
-from conductance.errors import RunError
-from conductance.report import extras, write_report
+from conductance.errors import ConductanceError
+from conductance.report import write_report
 from conductance.report.curves import ACCURACIES, _fall, _rise
 from conductance.report.internals import unit_balance
 
@@ -190,7 +190,7 @@ def test_the_page_goes_where_it_is_told(tmp_path):
 def test_a_failed_write_leaves_nothing_behind(tmp_path):
     write_run(tmp_path / "runs" / "a", family="affine", epochs=1)
     (tmp_path / "report.html").mkdir()
-    with pytest.raises(RunError, match=r"cannot write .*report\.html .*; choose a place"):
+    with pytest.raises(ConductanceError, match=r"cannot write .*report\.html .*; choose a place"):
         write_report([tmp_path / "runs"], tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "runs"]
 
@@ -217,8 +217,3 @@ def test_importing_the_report_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
-
-
-def test_a_missing_package_comes_with_its_remedy():
-    with pytest.raises(RunError, match=r"needs no_such_package.*pip install 'conductance\[report\]'"):
-        extras.require("json", "no_such_package")

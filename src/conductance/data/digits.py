@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from conductance.data.extras import import_extra
 from conductance.data.images import Images
+from conductance.extras import import_extra
 
 TEST_COUNT = 500
 FULL_INK = 16
@@ -17,7 +17,7 @@ def load_digits() -> tuple[Images, Images]:
     Raises:
         DataError: scikit-learn is not installed.
     """
-    bunch = import_extra("sklearn.datasets", "for the data set 'digits'").load_digits()
+    bunch = import_extra("sklearn.datasets", "for the data set 'digits'", "train").load_digits()
     pixels = np.rint(bunch.images * (255 / FULL_INK)).astype(np.uint8)
     digits = Images(torch.from_numpy(pixels).unsqueeze(1), torch.from_numpy(bunch.target).long())
     # RandomState's stream is frozen for good: the split is part of the data set.

@@ -8,9 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.request import urlopen
 
-from conductance.data.extras import import_extra
 from conductance.data.files import DAMAGE, ENVIRONMENT_VARIABLE, FileSet, missing_files, uncompressed, verify
 from conductance.errors import DataError
+from conductance.extras import import_extra
 
 PATIENCE = 30.0
 """Seconds an address may stay silent before the next one is tried."""
@@ -89,8 +89,8 @@ def _fetch_archive(files: FileSet, address: str, names: list[str], staging: Path
 
 
 def _save(address: str, path: Path) -> None:
-    progress = import_extra("rich.progress", "to show a download's progress")
-    console = import_extra("rich.console", "to show a download's progress").Console(stderr=True)
+    progress = import_extra("rich.progress", "to show a download's progress", "train")
+    console = import_extra("rich.console", "to show a download's progress", "train").Console(stderr=True)
     columns = (
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),

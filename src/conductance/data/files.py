@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from conductance.data.extras import import_extra
 from conductance.errors import DataError
+from conductance.extras import import_extra
 
 ENVIRONMENT_VARIABLE = "CONDUCTANCE_DATA"
 SYSTEM_FOLDER = Path("/usr/share/datasets")
@@ -40,7 +40,7 @@ class FileSet:
 
 def user_cache() -> Path:
     """The user's own folder for data that can be fetched again; it need not exist."""
-    platformdirs = import_extra("platformdirs", "to find the user's cache folder")
+    platformdirs = import_extra("platformdirs", "to find the user's cache folder", "train")
     return platformdirs.user_cache_path("conductance")
 
 

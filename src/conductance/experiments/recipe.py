@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import track
 
 from conductance.experiments.presets import get_preset
+from conductance.files import write_text
 from conductance.training import RunConfig, train
 from conductance.training.provenance import git_commit
-from conductance.training.run_folder import write_text
 
 VALIDATION_IMAGES = 300
 ARCHITECTURES = ("fcn", "cnn")

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from conductance.extras import import_extra
+from conductance.files import write_text
 from conductance.report.colours import family_colours
-from conductance.report.extras import require
-from conductance.report.files import write_whole
 from conductance.report.groups import Group, group_runs
 from conductance.report.provenance import provenance_of
 from conductance.report.rows import row_of
@@ -18,11 +18,12 @@ def write_report(paths: Iterable[str | Path], destination: str | Path) -> Path:
 
     `destination` is the page itself where it ends in .html, else the folder that receives `report.html`.
     """
-    require("jinja2", "matplotlib")
+    for package in ("jinja2", "matplotlib"):
+        import_extra(package, "to draw a report", "report")
     page = render_page(group_runs(load_runs(paths)))
     destination = Path(destination)
     target = destination if destination.suffix == ".html" else destination / "report.html"
-    write_whole(target, page)
+    write_text(target, page)
     return target
 
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conductance.report.extras import require
-from conductance.report.files import write_whole
+from conductance.extras import import_extra
+from conductance.files import write_text
 from conductance.report.rows import Row
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def unfinished_note(rows: Sequence[Row]) -> str:
 
 def terminal_table(rows: Sequence[Row]) -> Table:
     """A rich table, for `rich.print`; unfinished runs are named below it."""
-    require("rich")
+    import_extra("rich", "to show a table", "report")
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -100,7 +100,7 @@ def markdown_table(rows: Sequence[Row]) -> str:
 
 def write_markdown(rows: Sequence[Row], path: str | Path) -> Path:
     """The table of `markdown_table` in a file."""
-    write_whole(Path(path), markdown_table(rows))
+    write_text(Path(path), markdown_table(rows))
     return Path(path)
 
 
@@ -112,7 +112,7 @@ def write_csv(rows: Sequence[Row], path: str | Path) -> Path:
     for row in rows:
         lists = {"seeds": ";".join(map(str, row.seeds)), "unfinished": ";".join(row.unfinished)}
         writer.writerow(asdict(row) | lists)
-    write_whole(Path(path), text.getvalue())
+    write_text(Path(path), text.getvalue())
     return Path(path)
 
 

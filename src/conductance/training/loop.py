@@ -73,6 +73,8 @@ def train(
     run.accelerator.wait_for_everyone()  # nobody claims the folder before everybody has checked it
     if run.accelerator.is_main_process:
         folder.claim(config)
+        if run.metrics:  # where it was cut off between checkpoint and metrics, a line is missing
+            folder.write_metrics(run.metrics)
     run.fit(console if run.accelerator.is_main_process else None)
     return run.finish(command or provenance.command_line())
 

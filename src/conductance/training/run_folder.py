@@ -1,44 +1,19 @@
 """A run's folder: what is written where, and never half."""
 
 import json
-import os
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from conductance.errors import RunError
+from conductance.files import write_atomically, write_text
 from conductance.training.config import RunConfig, config_from_dict
 
 FORMAT = "conductance-checkpoint-1"
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Have ``write`` fill a file beside ``path`` that takes its place once it is whole and on disk."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror}; choose another folder with --out") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 class RunFolder:
@@ -113,9 +88,13 @@ class RunFolder:
             raise RunError(f"{file} is damaged: {error}") from None
 
     def write_epoch(self, checkpoint: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> None:
-        """Save where the run stands. The metrics come first: a run cut off in between does that epoch again."""
-        write_text(self.metrics_file, "".join(json.dumps(line) + "\n" for line in metrics))
+        """Save where the run stands; an epoch among the metrics on disk is one that its checkpoint holds."""
         write_atomically(self.checkpoint_file, lambda file: torch.save({"format": FORMAT, **checkpoint}, file))
+        self.write_metrics(metrics)
+
+    def write_metrics(self, metrics: Sequence[Mapping[str, Any]]) -> None:
+        """Write one line for each epoch."""
+        write_text(self.metrics_file, "".join(json.dumps(line) + "\n" for line in metrics))
 
     def read_checkpoint(self) -> dict[str, Any] | None:
         """Where the run stands; None before the end of its first epoch.

@@ -1,0 +1,68 @@
+"""A file is written whole, or it is left as it was."""
+
+import os
+
+import pytest
+import torch
+from tiny_runs import contents
+
+from conductance.errors import ConductanceError
+from conductance.files import write_atomically, write_text
+from conductance.training.run_folder import RunFolder
+
+
+@pytest.fixture
+def old(tmp_path):
+    path = tmp_path / "file"
+    write_text(path, "old")
+    return path
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt])
+def test_an_exception_in_the_middle_leaves_the_old_file(error, old):
+    def write(file):
+        file.write(b"half of it")
+        file.flush()
+        raise error("no more")
+
+    with pytest.raises(error, match="no more"):
+        write_atomically(old, write)
+    assert contents(old.parent) == {"file": b"old"}
+
+
+def test_the_new_file_takes_the_place_of_the_old_only_once_it_is_whole(old):
+    def write(file):
+        file.write(b"new")
+        file.flush()
+        assert old.read_bytes() == b"old"
+
+    write_atomically(old, write)
+    assert contents(old.parent) == {"file": b"new"}
+
+
+def test_a_replacement_that_fails_leaves_the_old_file(old, monkeypatch):
+    def fail(*_):
+        raise OSError("disk on fire")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="disk on fire"):
+        write_text(old, "new")
+    assert contents(old.parent) == {"file": b"old"}
+
+
+def test_a_checkpoint_that_cannot_be_saved_leaves_the_one_before(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.write_epoch({"weights": torch.ones(1000)}, [{"epoch": 1}])
+    before = contents(folder.path)
+    with pytest.raises((AttributeError, TypeError, RuntimeError)):
+        folder.write_epoch({"weights": torch.ones(1000), "hopeless": lambda: None}, [{"epoch": 1}])
+    assert contents(folder.path) == before
+
+
+def test_others_may_read_what_was_written(old):
+    assert old.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_folder_that_cannot_be_made_is_named(old):
+    with pytest.raises(ConductanceError, match=f"cannot write {old / 'run' / 'config.json'} .*choose a place"):
+        write_text(old / "run" / "config.json", "{}")

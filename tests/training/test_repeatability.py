@@ -1,0 +1,56 @@
+"""A run is decided by its config."""
+
+import pytest
+from tiny_runs import lines, run, tiny, weights
+
+AUGMENTED = {"data__augmentation": "shift_flip", "data__max_shift": 1}
+
+
+@pytest.mark.parametrize(("family", "architecture"), [("cwa", "cnn"), ("affine_bn", "fcn")])
+def test_the_same_seed_gives_the_same_numbers_and_another_others(family, architecture, tmp_path):
+    first, again, other = (tmp_path / name for name in ("first", "again", "other"))
+    for folder, seed in ((first, 0), (again, 0), (other, 1)):
+        run(tiny(family, architecture, seed=seed, **AUGMENTED), folder)
+    assert (lines(first), weights(first)) == (lines(again), weights(again))
+    assert lines(first) != lines(other)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"accumulate": 3},
+        {"data__augmentation": "shift"},
+        {"data__validation_images": 50},
+        {"data__batch_size": 64},
+        {"optimizer__learning_rate": 0.02},
+        {"optimizer__readout_learning_rate": 0.02},
+        {"optimizer__betas": (0.5, 0.9)},
+        {"optimizer__label_smoothing": 0.1},
+        {"protocol__warmup": 0.9},
+        {"protocol__name": "paper"},
+        {"precision": "bf16"},
+        {"conductance__nonnegative": "exp"},
+        {"conductance__initialization": "glorot"},
+        {"conductance__initialization": "exponential"},
+        {"conductance__sigma": 0.5},
+        {"conductance__twin": False},
+        {"conductance__balance": False},
+        {"conductance__excitatory_share": 0.75},
+        {"conductance__resting_conductance": 2.0},
+        {"conductance__resting_potential": -0.5},
+        {"conductance__learn_resting": True},
+        {"model__family": "absnorm"},
+        {"model__widths": (8, 9)},
+    ],
+    ids=lambda choice: " ".join(f"{name}={value}" for name, value in choice.items()),
+)
+def test_every_choice_makes_a_difference(choice, reference, out):
+    run(tiny(epochs=1, **choice), out)
+    assert lines(out)[0]["test_loss"] != lines(reference)[0]["test_loss"]
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reference") / "run"
+    run(tiny(epochs=1), folder)
+    return folder

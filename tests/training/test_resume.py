@@ -1,0 +1,105 @@
+"""A run that was stopped goes on as if it had not been."""
+
+import pytest
+import torch
+from tiny_runs import lines, run, tiny, weights
+
+from conductance.errors import RunError
+from conductance.training import RunFolder
+
+COMMON = {"epochs": 4, "accumulate": 2, "data__augmentation": "shift", "data__max_shift": 1}
+PAPER = {"protocol__name": "paper", "protocol__patience": 1, "optimizer__learning_rate": 0.5}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted") / "run"
+    run(tiny(**COMMON), folder)
+    return folder
+
+
+@pytest.mark.parametrize("protocol", [{}, PAPER], ids=["onecycle", "paper"])
+@pytest.mark.parametrize(("family", "architecture"), [("cwa", "cnn"), ("affine_bn", "fcn")])
+def test_a_stopped_and_resumed_run_is_the_uninterrupted_one(family, architecture, protocol, interrupted, tmp_path):
+    config = tiny(family, architecture, **COMMON, **protocol)
+    folder = interrupted(config, epoch=3)
+    assert len(lines(folder)) == 2
+    run(config, folder, resume=True)
+    run(config, tmp_path / "uninterrupted")
+    assert lines(folder) == lines(tmp_path / "uninterrupted")
+    assert weights(folder) == weights(tmp_path / "uninterrupted")
+
+
+def test_stopping_again_and_again_changes_nothing(interrupted, uninterrupted):
+    config = tiny(**COMMON)
+    folder = interrupted(config, epoch=1)
+    assert not (folder / "metrics.jsonl").exists()
+    for epoch, finished in ((2, 1), (1, 1), (3, 3)):
+        interrupted(config, epoch, resume=True)
+        assert len(lines(folder)) == finished
+    run(config, folder, resume=True)
+    assert (lines(folder), weights(folder)) == (lines(uninterrupted), weights(uninterrupted))
+
+
+@pytest.mark.parametrize("broken", ["write_weights", "write_json"])
+def test_a_run_cut_off_after_its_last_epoch_only_writes_its_results(broken, out, uninterrupted, monkeypatch):
+    config, original = tiny(**COMMON), getattr(RunFolder, broken)
+
+    def cut_off(self, *arguments):
+        if self.checkpoint_file.exists():
+            raise KeyboardInterrupt
+        original(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, broken, cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, out)
+    assert len(lines(out)) == 4
+    assert not RunFolder(out).finished
+    monkeypatch.setattr("conductance.training.loop._Run._epoch", lambda *_: pytest.fail("trained on"))
+    run(config, out, resume=True)
+    assert (lines(out), weights(out)) == (lines(uninterrupted), weights(uninterrupted))
+
+
+@pytest.mark.parametrize("epoch", [1, 3, 4])
+def test_a_run_cut_off_between_two_files_loses_no_line(epoch, out, uninterrupted, monkeypatch):
+    config, save, saved = tiny(**COMMON), torch.save, []
+
+    def cut_off(*arguments):
+        saved.append(arguments)
+        if len(saved) == epoch:
+            raise KeyboardInterrupt
+        save(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, out)
+    run(config, out, resume=True)
+    assert (lines(out), weights(out)) == (lines(uninterrupted), weights(uninterrupted))
+
+
+def test_a_run_that_its_protocol_stopped_stays_stopped(out, monkeypatch):
+    config = tiny(protocol__name="paper", protocol__stop_train_accuracy=0.0, epochs=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_weights", lambda *_: pytest.fail("cut off"))
+        with pytest.raises(pytest.fail.Exception):
+            run(config, out)
+    assert run(config, out, resume=True)["epochs"] == 1
+
+
+def test_resuming_a_finished_run_gives_its_summary_and_writes_nothing(finished):
+    folder = RunFolder(finished / "cwa")
+    before = {path.name: path.stat().st_mtime_ns for path in folder.path.iterdir()}
+    assert run(folder.read_config(), folder.path, resume=True) == folder.read_json(folder.summary_file)
+    assert {path.name: path.stat().st_mtime_ns for path in folder.path.iterdir()} == before
+
+
+def test_resuming_where_there_is_nothing_starts(out):
+    assert run(tiny(epochs=1), out, resume=True)["epochs"] == 1
+
+
+def test_another_seed_is_another_run(interrupted):
+    folder = interrupted(tiny(), epoch=2)
+    with pytest.raises(RunError, match="seed is 0 there, 1 here"):
+        run(tiny(seed=1), folder, resume=True)

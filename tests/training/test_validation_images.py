@@ -1,0 +1,59 @@
+"""Images to choose by: the same for every seed, and never trained on."""
+
+from collections import Counter
+
+import pytest
+from tiny_runs import run, tiny
+
+from conductance.data import DeviceLoader, load_dataset
+from conductance.training import loop
+
+
+def seen(images):
+    return Counter(pixels.numpy().tobytes() for pixels in images.pixels)
+
+
+@pytest.fixture
+def spied(out, monkeypatch):
+    """Which images a run trained on and which it evaluated on, by seed."""
+
+    def start(seed):
+        trained, evaluated = [], []
+
+        class Loader(DeviceLoader):
+            def __init__(self, images, *arguments, **options):
+                trained.append(images)
+                super().__init__(images, *arguments, **options)
+
+        evaluate = loop.evaluate
+
+        def spy(network, preprocessing, images):
+            evaluated.append(images)
+            return evaluate(network, preprocessing, images)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "DeviceLoader", Loader)
+            patch.setattr(loop, "evaluate", spy)
+            run(tiny(seed=seed, epochs=1, data__validation_images=300), out / str(seed))
+        assert len(trained) == 1
+        return trained[0], evaluated
+
+    return start
+
+
+def test_they_are_the_same_for_every_seed_and_no_others_are_trained_on(spied):
+    dataset = load_dataset("digits")
+    held_out = []
+    for seed in (0, 1):
+        trained, evaluated = spied(seed)
+        test, validation = evaluated
+        assert seen(test) == seen(dataset.test)
+        assert len(validation) == 300
+        assert not seen(validation) & seen(trained)
+        assert seen(validation) + seen(trained) == seen(dataset.train)
+        held_out.append(seen(validation))
+    assert held_out[0] == held_out[1]
+
+
+def test_without_any_there_is_no_validation_accuracy(out):
+    assert run(tiny(epochs=1), out)["validation_accuracy"] is None
