@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help demo test lint types check recipe bench-import format clean
+.PHONY: help demo test lint types check recipe tables bench-import format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -33,6 +33,10 @@ check: $(STAMP)  ## the tests
 
 recipe: $(STAMP)  ## measure again why the presets are as they are, into results/recipe.csv (about ten minutes)
 	$(BIN)/python -m conductance.experiments.recipe
+
+tables: $(STAMP)  ## write results/*.md and *.csv anew from the runs beside them
+	for study in digits mnist; do for kind in md csv; do \
+	  $(BIN)/conductance report results/$$study --out results/$$study.$$kind; done; done
 
 bench-import: $(STAMP)  ## how much longer `import conductance` takes than `import torch`
 	$(BIN)/python benchmarks/import_time.py

@@ -96,8 +96,10 @@ def test_train_without_a_preset_lists_them(call):
 
 
 @pytest.mark.parametrize("name", ["digits-cnn-cwa", "cifar10-resnet18-affine_bn"])
-def test_the_help_of_a_preset_shows_its_options_with_its_values(name, call):
+def test_the_help_of_a_preset_shows_its_options_with_its_values(name, call, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")  # one column of options
     status, out, _ = call("train", name, "--help")
+    text = " ".join(out.replace("│", " ").split())
     config = get_preset(name)
     values = {
         "--epochs": config.epochs,
@@ -113,7 +115,7 @@ def test_the_help_of_a_preset_shows_its_options_with_its_values(name, call):
     }
     assert status == 0
     for option, value in values.items():
-        shown = re.search(rf"{re.escape(option)} .*?\(default: (.*?)\)", out, re.DOTALL)
+        shown = re.search(rf"{re.escape(option)} .*?\(default: (.*?)\)", text)
         assert shown, option
         assert shown[1] == str(value)
 
@@ -290,12 +292,12 @@ def test_ctrl_c_keeps_the_finished_epochs_and_says_how_to_go_on(stopped, tmp_pat
     *_, advice = said.rstrip("\n").split("\n")
     program, *again = shlex.split(advice)
     assert (program, again) == ("conductance", [*RUN, "--out", "the run [1]", "--resume"])
-    assert 1 <= len(RunFolder(out).read_checkpoint()["metrics"]) == epochs_in(out) < EPOCHS
+    assert 1 <= epochs_in(out) <= len(RunFolder(out).read_checkpoint()["metrics"]) < EPOCHS
 
     # the next one is killed, and what is left goes on to the same end as a run that was never stopped
     status, *_ = stop(start(*again, folder=folder), out, signal.SIGKILL)
     assert status == -signal.SIGKILL
-    assert 2 <= len(RunFolder(out).read_checkpoint()["metrics"]) < EPOCHS
+    assert 2 <= epochs_in(out) <= len(RunFolder(out).read_checkpoint()["metrics"]) < EPOCHS
     monkeypatch.chdir(folder)
     cli.main(again)
     assert epochs_in(out) == EPOCHS
@@ -320,8 +322,8 @@ def test_the_installed_program_reports_a_mistake_without_a_traceback(tmp_path):
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
-    process = start("presets", folder=tmp_path)
+    process = start("train", "digits-cnn-cwa", "--help", folder=tmp_path)
     process.stdout.close()
     assert process.stderr.read() == ""
-    assert process.wait(timeout=60) == 141
+    assert process.wait(timeout=60) == 1
     process.stderr.close()

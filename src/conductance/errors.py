@@ -4,6 +4,10 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
+FEW = 12
+"""How many names are listed beside a good guess."""
+
+
 class ConductanceError(Exception):
     """Something a person can mend. The command line prints its message and exits with status 2."""
 
@@ -23,7 +27,8 @@ class UnknownNameError(ConductanceError, LookupError):
         known = sorted(known)
         nearest = get_close_matches(name, known, n=3, cutoff=0.5)
         guess = f"; did you mean {' or '.join(map(repr, nearest))}?" if nearest else "."
-        super().__init__(f"unknown {kind} {name!r}{guess} Known: {', '.join(known)}")
+        listed = "" if nearest and len(known) > FEW else f" Known: {', '.join(known)}"
+        super().__init__(f"unknown {kind} {name!r}{guess}{listed}")
 
 
 class DataError(ConductanceError):

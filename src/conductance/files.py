@@ -30,7 +30,9 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         finally:
             Path(temporary).unlink(missing_ok=True)
     except OSError as error:
-        raise ConductanceError(f"cannot write {path} ({error.strerror}); choose a place you may write to") from error
+        raise ConductanceError(
+            f"cannot write {path} ({error.strerror or error}); choose a place you may write to"
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -50,9 +50,10 @@ def test_every_data_set_architecture_and_family_has_its_preset():
     assert PRESETS.keys() == {f"{data}-{network}-{family}" for data, network in combinations for family in FAMILIES}
 
 
-def test_only_cifar10_is_augmented():
+def test_what_is_augmented_is_never_a_mirrored_digit():
     for name in PRESETS:
-        assert (get_preset(name).data.augmentation != "none") == name.startswith("cifar10")
+        wanted = {"digits": "none", "cifar10": "shift_flip"}.get(name.split("-")[0], "shift")
+        assert get_preset(name).data.augmentation == wanted
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_a_folder_of_other_things(resume, tmp_path):
 def test_a_file_in_place_of_the_folder(below, tmp_path):
     file = tmp_path / "file"
     file.write_text("hello")
-    with pytest.raises(RunError, match=f"{file}.*--out"):
+    with pytest.raises(ConductanceError, match=f"{file}.*choose"):
         run(tiny(), file / below)
     assert file.read_text() == "hello"
 

@@ -76,7 +76,8 @@ def train(
         if run.metrics:  # where it was cut off between checkpoint and metrics, a line is missing
             folder.write_metrics(run.metrics)
     run.fit(console if run.accelerator.is_main_process else None)
-    return run.finish(command or provenance.command_line())
+    run.finish(command or provenance.command_line())
+    return folder.read_json(folder.summary_file)
 
 
 class _Run:
@@ -249,7 +250,7 @@ class _Run:
                 "from its first epoch"
             ) from None
 
-    def finish(self, command: str) -> dict[str, Any]:
+    def finish(self, command: str) -> None:
         """Write the results; the checkpoint has served."""
         network = self.accelerator.unwrap_model(self.network)
         config, last = self.config, self.metrics[-1]
@@ -281,4 +282,3 @@ class _Run:
             self.folder.write_json(self.folder.summary_file, summary)
             self.folder.checkpoint_file.unlink(missing_ok=True)
         self.accelerator.wait_for_everyone()
-        return summary
