@@ -34,9 +34,10 @@ check: $(STAMP)  ## the tests
 recipe: $(STAMP)  ## measure again why the presets are as they are, into results/recipe.csv (about ten minutes)
 	$(BIN)/python -m conductance.experiments.recipe
 
-tables: $(STAMP)  ## write results/*.md and *.csv anew from the runs beside them
+tables: $(STAMP)  ## write the tables in results/ and in the pages anew from the runs
 	for study in digits mnist; do for kind in md csv; do \
 	  $(BIN)/conductance report results/$$study --out results/$$study.$$kind; done; done
+	$(BIN)/python tools/embed_tables.py
 
 bench-import: $(STAMP)  ## how much longer `import conductance` takes than `import torch`
 	$(BIN)/python benchmarks/import_time.py

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-
 FEW = 12
 """How many names are listed beside a good guess."""
 

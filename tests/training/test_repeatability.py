@@ -3,6 +3,8 @@
 import pytest
 from tiny_runs import lines, run, tiny, weights
 
+from conductance.training import RunFolder
+
 AUGMENTED = {"data__augmentation": "shift_flip", "data__max_shift": 1}
 
 
@@ -13,6 +15,19 @@ def test_the_same_seed_gives_the_same_numbers_and_another_others(family, archite
         run(tiny(family, architecture, seed=seed, **AUGMENTED), folder)
     assert (lines(first), weights(first)) == (lines(again), weights(again))
     assert lines(first) != lines(other)
+
+
+@pytest.mark.parametrize("family", ["cwa", "affine"])
+def test_the_seed_decides_the_initial_weights(family, tmp_path):
+    one_batch = {"data__batch_size": 1297, "epochs": 1}  # its order is of no account
+    for seed in (0, 1):
+        run(tiny(family, seed=seed, **one_batch), tmp_path / str(seed))
+    first, second = (lines(tmp_path / str(seed))[0]["train_loss"] for seed in (0, 1))
+    assert abs(first - second) > 1e-3
+
+
+def test_the_seed_decides_order_and_augmentation(interrupted):
+    assert RunFolder(interrupted(tiny(seed=7), epoch=2)).read_checkpoint()["loader"]["seed"] == 7
 
 
 @pytest.mark.parametrize(

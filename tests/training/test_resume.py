@@ -62,17 +62,18 @@ def test_a_run_cut_off_after_its_last_epoch_only_writes_its_results(broken, out,
 
 
 @pytest.mark.parametrize("epoch", [1, 3, 4])
-def test_a_run_cut_off_between_two_files_loses_no_line(epoch, out, uninterrupted, monkeypatch):
-    config, save, saved = tiny(**COMMON), torch.save, []
+@pytest.mark.parametrize("place", [(torch, "save"), (RunFolder, "write_metrics")], ids=["checkpoint", "metrics"])
+def test_a_run_cut_off_while_it_saves_loses_no_line(place, epoch, out, uninterrupted, monkeypatch):
+    config, write, written = tiny(**COMMON), getattr(*place), []
 
     def cut_off(*arguments):
-        saved.append(arguments)
-        if len(saved) == epoch:
+        written.append(arguments)
+        if len(written) == epoch:
             raise KeyboardInterrupt
-        save(*arguments)
+        write(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(torch, "save", cut_off)
+        patch.setattr(*place, cut_off)
         with pytest.raises(KeyboardInterrupt):
             run(config, out)
     run(config, out, resume=True)
