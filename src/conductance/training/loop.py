@@ -173,7 +173,7 @@ class _Run:
             with nullcontext() if step_now else self.accelerator.no_sync(self.network):
                 logits = self.network(images)
                 loss = F.cross_entropy(logits, labels, label_smoothing=self.config.optimizer.label_smoothing)
-                self.accelerator.backward(loss)
+                self.accelerator.backward(loss * self._share_of_step(batch))
             if step_now:
                 self.optimizer.step()
                 self.optimizer.zero_grad()
@@ -184,6 +184,11 @@ class _Run:
                 looked = time.perf_counter()
                 progress.show(self._checked(tally).loss(), tally.accuracy())
         return self._checked(tally)
+
+    def _share_of_step(self, batch: int) -> float:
+        """1, or more where the epoch ends before a step has all its batches: accelerate divides by `accumulate`."""
+        first = batch - batch % self.config.accumulate
+        return self.config.accumulate / min(self.config.accumulate, len(self.loader) - first)
 
     def _checked(self, tally: Tally) -> Tally:
         step = tally.first_bad_step()
