@@ -179,6 +179,17 @@ def _channel_axis(conductance: Tensor) -> int:
     return 1 - conductance.ndim
 
 
+def signed_excitation_inhibition(
+    p: Tensor, weight: Tensor, leak: Tensor, product: Product, groups: int = 1
+) -> tuple[Tensor, Tensor]:
+    """E' and I' of AbsNorm, z = (G_r e_r + sum_j W_ij p_j) / (G_r + sum_j |W_ij| p_j) (paper section 4.4).
+
+    A signed weight is a synapse of either kind, so this is the same average, with E' from the positive part of W and
+    I' from the negative part. Shapes as in `excitation_inhibition`, ``weight`` of either sign.
+    """
+    return _pairwise(p, weight.clamp(min=0), (-weight).clamp(min=0), leak, product, groups)
+
+
 # The products --------------------------------------------------------------------------------------------------------
 
 
@@ -228,21 +239,41 @@ def _split_product(p: Tensor, conductance: Tensor, bias: Tensor | None, options:
 _PLAIN: dict[int, Callable[..., Tensor]] = {2: F.linear, 3: F.conv1d, 4: F.conv2d, 5: F.conv3d}
 
 
-# The layers as functions ---------------------------------------------------------------------------------------------
+# The layer as a function ----------------------------------------------------------------------------------------------
 
 
-def _cwa(
+def cwa(
     p: Tensor,
     conductance: Tensor,
-    valence: Valence | float | Sequence[float] | Tensor | None,
-    resting_conductance: float | Tensor,
-    resting_potential: float | Tensor,
-    doubled_input: bool,
-    activation: str | None,
-    **options: Any,
+    valence: Valence | float | Sequence[float] | Tensor | None = None,
+    *,
+    resting_conductance: float | Tensor = 1.0,
+    resting_potential: float | Tensor = 0.0,
+    doubled_input: bool = False,
+    activation: str | None = None,
+    **convolution: Any,
 ) -> Tensor:
+    """Conductance-weighted average of all inputs (paper eq. 3), or of a receptive field in 1 to 3 dimensions (eq. 6).
+
+    Args:
+        p: open probabilities in [0, 1], (..., C) or (N, C, *positions).
+        conductance: G >= 0, (out, fan-in) for all inputs, (out, fan-in, *kernel) for a convolution; fan-in is C/groups,
+            twice as much for a doubled input.
+        valence: as for `conductance.valence.Valence`; an instance of it saves sorting the channels at each call.
+        resting_conductance: G_r >= 0, a number or (out,).
+        resting_potential: e_r in [-1, 1], a number or (out,).
+        doubled_input: read p as an excitatory and an inhibitory copy.
+        activation: None for z in [-1, 1], ``"relu"`` for p in [0, 1].
+        convolution: stride, padding, dilation, groups as in torch; padding adds closed synapses (p = 0).
+
+    Returns:
+        (..., out) or (N, out, *positions).
+
+    Raises:
+        InputError: see `Valence` and `membrane_potential`.
+    """
     if not isinstance(valence, Valence):
-        groups = options.get("groups", 1)
+        groups = convolution.get("groups", 1)
         channels = conductance.shape[1] * groups // (2 if doubled_input else 1)
         valence = Valence(
             valence,
@@ -253,81 +284,5 @@ def _cwa(
             dtype=conductance.dtype,
         )
     leak = leak_pair(resting_conductance, resting_potential, len(conductance), like=conductance)
-    E, I = excitation_inhibition(p, conductance, valence, leak, SynapticSum(**options))
+    E, I = excitation_inhibition(p, conductance, valence, leak, SynapticSum(**convolution))
     return membrane_potential(E, I, activation, low_precision(p, conductance))
-
-
-def cwa_linear(
-    p: Tensor,
-    conductance: Tensor,
-    valence: Valence | float | Sequence[float] | Tensor | None = None,
-    *,
-    resting_conductance: float | Tensor = 1.0,
-    resting_potential: float | Tensor = 0.0,
-    doubled_input: bool = False,
-    activation: str | None = None,
-) -> Tensor:
-    """Conductance-weighted average over all inputs (paper eq. 3 with the leak of eq. 1).
-
-    Args:
-        p: open probabilities in [0, 1], (..., in_features).
-        conductance: G >= 0, (out_features, in_features), or (out_features, 2 * in_features) for a doubled input.
-        valence: as for `conductance.valence.Valence`; an instance of it saves sorting the channels at each call.
-        resting_conductance: G_r >= 0, a number or (out_features,).
-        resting_potential: e_r in [-1, 1], a number or (out_features,).
-        doubled_input: read p as an excitatory and an inhibitory copy.
-        activation: None for z in [-1, 1], ``"relu"`` for p in [0, 1].
-
-    Returns:
-        (..., out_features).
-
-    Raises:
-        InputError: see `Valence` and `membrane_potential`.
-    """
-    return _cwa(p, conductance, valence, resting_conductance, resting_potential, doubled_input, activation)
-
-
-def cwa_conv(
-    p: Tensor,
-    conductance: Tensor,
-    valence: Valence | float | Sequence[float] | Tensor | None = None,
-    *,
-    resting_conductance: float | Tensor = 1.0,
-    resting_potential: float | Tensor = 0.0,
-    doubled_input: bool = False,
-    activation: str | None = None,
-    stride: int | tuple[int, ...] = 1,
-    padding: str | int | tuple[int, ...] = 0,
-    dilation: int | tuple[int, ...] = 1,
-    groups: int = 1,
-) -> Tensor:
-    """Conductance-weighted average over a receptive field in 1, 2 or 3 dimensions (paper eq. 6).
-
-    Args as for `cwa_linear` and torch's convolutions; ``conductance`` is (out_channels, in_channels / groups,
-    *kernel), twice as wide for a doubled input; its number of axes decides the dimension. Padding adds closed
-    synapses (p = 0).
-    """
-    return _cwa(
-        p,
-        conductance,
-        valence,
-        resting_conductance,
-        resting_potential,
-        doubled_input,
-        activation,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-    )
-
-
-def signed_excitation_inhibition(
-    p: Tensor, weight: Tensor, leak: Tensor, product: Product, groups: int = 1
-) -> tuple[Tensor, Tensor]:
-    """E' and I' of AbsNorm, z = (G_r e_r + sum_j W_ij p_j) / (G_r + sum_j |W_ij| p_j) (paper section 4.4).
-
-    A signed weight is a synapse of either kind, so this is the same average, with E' from the positive part of W and
-    I' from the negative part. Shapes as in `excitation_inhibition`, ``weight`` of either sign.
-    """
-    return _pairwise(p, weight.clamp(min=0), (-weight).clamp(min=0), leak, product, groups)

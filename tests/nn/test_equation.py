@@ -146,10 +146,10 @@ def test_functions_and_layers_agree():
     linear = CWALinear(6, 4, valence=0.7, resting_potential=-0.4, resting_conductance=2.0, activation="relu")
     p = torch.rand(5, 6)
     options = {"resting_conductance": 2.0, "resting_potential": -0.4, "activation": "relu"}
-    torch.testing.assert_close(functional.cwa_linear(p, linear.conductance, 0.7, **options), linear(p))
+    torch.testing.assert_close(functional.cwa(p, linear.conductance, 0.7, **options), linear(p))
     conv = CWAConv2d(3, 4, 3, 2, 1, doubled_input=True)
     images = torch.rand(2, 3, 8, 8)
-    by_hand = functional.cwa_conv(images, conv.conductance, doubled_input=True, stride=2, padding=1)
+    by_hand = functional.cwa(images, conv.conductance, doubled_input=True, stride=2, padding=1)
     torch.testing.assert_close(by_hand, conv(images))
 
 
