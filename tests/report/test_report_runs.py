@@ -79,6 +79,10 @@ def _lose_a_unit(layer):
     layer["excitation"].pop()
 
 
+def _start_at_zero(layer):
+    layer["excitatory_conductance"]["edges"][0] = 0.0
+
+
 def _lose_p(layer):
     del layer["p"]
 
@@ -86,6 +90,7 @@ def _lose_p(layer):
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
+        (_start_at_zero, "layer 1, 'excitatory_conductance' has an edge at or below 0"),
         (_lose_an_edge, "layer 1, 'z' does not have one edge more than counts"),
         (_lose_a_unit, "layer 1 has excitation and inhibition of different lengths"),
         (_lose_p, "layer 1 lacks 'p'"),

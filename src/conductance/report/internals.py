@@ -107,7 +107,7 @@ def _draw_conductances(axes: Axes, layer: Record) -> None:
         axes.stairs(share, edges, fill=True, color=colour, alpha=0.25, linewidth=0)
         axes.stairs(share, edges, color=colour, linewidth=1.1)
         axes.text(
-            0.02, height, f"{share[0]:.0%} silent", transform=axes.transAxes, va="top", fontsize=7.5, color=colour
+            0.05, height, f"{share[0]:.0%} silent", transform=axes.transAxes, va="top", fontsize=7.5, color=colour
         )
         tallest = max(tallest, share[1:].max(initial=0.0))
     axes.set_xscale("log")
@@ -118,7 +118,10 @@ def _draw_conductances(axes: Axes, layer: Record) -> None:
 
 
 def _draw_z(axes: Axes, layer: Record) -> None:
-    _draw_by_sign(axes, *_density(layer["z"]))
+    """Units without input all rest at one value; the bar that holds it is cut off."""
+    edges, density = _density(layer["z"])
+    _draw_by_sign(axes, edges, density)
+    _cut_off(axes, density)
 
 
 def _draw_balance(axes: Axes, layer: Record) -> None:
@@ -138,7 +141,6 @@ def _draw_by_sign(axes: Axes, edges: np.ndarray, heights: np.ndarray) -> None:
 def _draw_p(axes: Axes, layer: Record) -> None:
     """The silent values pile up in the first bar; it is cut off so that the rest can be seen."""
     edges, density = _density(layer["p"])
-    rest = density[1:].max(initial=0.0)
     axes.stairs(density, edges, fill=True, color=INK, alpha=0.45, linewidth=0)
     axes.text(
         0.98,
@@ -151,8 +153,14 @@ def _draw_p(axes: Axes, layer: Record) -> None:
     )
     axes.set_xlim(0, 1)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
-    if rest > 0:
-        axes.set_ylim(top=min(density.max(), 1.6 * rest))
+    _cut_off(axes, density)
+
+
+def _cut_off(axes: Axes, heights: np.ndarray) -> None:
+    """Let one bar that towers over all others end at the top of the picture."""
+    tallest, next_tallest = np.sort(heights)[[-1, -2]]
+    if next_tallest > 0:
+        axes.set_ylim(top=min(1.05 * tallest, 1.6 * next_tallest))
 
 
 def _density(histogram: Record) -> tuple[np.ndarray, np.ndarray]:

@@ -73,6 +73,8 @@ def _check_layer(layer: Any, place: str) -> None:
         histogram = _checked(layer[name], {"edges": list, "counts": list}, f"{place}, {name!r}")
         if not histogram["counts"] or len(histogram["edges"]) != len(histogram["counts"]) + 1:
             raise _damaged(f"{place}, {name!r}", "does not have one edge more than counts")
+        if name.endswith("conductance") and not histogram["edges"][0] > 0:
+            raise _damaged(f"{place}, {name!r}", "has an edge at or below 0, which a logarithmic axis cannot show")
     if len(layer["excitation"]) != len(layer["inhibition"]):
         raise _damaged(place, "has excitation and inhibition of different lengths")
 
