@@ -74,6 +74,12 @@ def test_convolutions_take_torchs_arguments_in_torchs_order(ours, torchs):
     assert own[-1] == "groups"
 
 
+@pytest.mark.parametrize("kind", [CWALinear, AbsNormLinear])
+def test_linear_layers_have_torchs_names(kind):
+    layer = kind(in_features=6, out_features=4)
+    assert (layer.in_features, layer.out_features) == (6, 4)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_learnt_leak_starts_as_told_and_can_be_learnt(form):
     layer = CWALinear(4, 3, resting_conductance=2.0, resting_potential=-0.4, learn_resting=True, nonnegative=form)

@@ -2,10 +2,32 @@
 
 from typing import Unpack
 
-from conductance.nn._conductance import ConductanceLayer, ConductanceOptions, MembraneOptions, SignedLayer
+from torch import nn
+
+from conductance.nn._conductance import ConductanceLayer, ConductanceOptions, SignedLayer
 
 
-class CWALinear(ConductanceLayer):
+class _Linear(nn.Module):
+    """The arguments and names of torch's linear layer, on top of an averaging layer's own."""
+
+    in_channels: int
+    out_channels: int
+
+    def __init__(self, in_features: int, out_features: int, **options: Unpack[ConductanceOptions]) -> None:
+        super().__init__(in_features, out_features, (), {}, **options)
+
+    @property
+    def in_features(self) -> int:
+        """Number of presynaptic channels."""
+        return self.in_channels
+
+    @property
+    def out_features(self) -> int:
+        """Number of units."""
+        return self.out_channels
+
+
+class CWALinear(_Linear, ConductanceLayer):
     r"""Conductance-weighted average of all inputs, in place of ``torch.nn.Linear`` (paper eq. 3).
 
     .. math:: z_i = \frac{G_r e_r + \sum_j G_{ij} e_j p_j}{G_r + \sum_j G_{ij} p_j}
@@ -33,17 +55,11 @@ class CWALinear(ConductanceLayer):
         InputError: a valence, resting term or size outside its range.
     """
 
-    def __init__(self, in_features: int, out_features: int, **options: Unpack[ConductanceOptions]) -> None:
-        super().__init__(in_features, out_features, (), {}, **options)
 
-
-class AbsNormLinear(SignedLayer):
+class AbsNormLinear(_Linear, SignedLayer):
     r"""Signed weights, divided by their total size (AbsNorm, paper section 4.4).
 
     .. math:: z_i = \frac{G_r e_r + \sum_j W_{ij} p_j}{G_r + \sum_j |W_{ij}| p_j}
 
     Input (..., in_features) in [0, 1]; output (..., out_features). Args as for `CWALinear`, without valence.
     """
-
-    def __init__(self, in_features: int, out_features: int, **options: Unpack[MembraneOptions]) -> None:
-        super().__init__(in_features, out_features, (), {}, **options)
