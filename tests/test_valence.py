@@ -32,8 +32,8 @@ def test_a_doubled_input_has_twice_the_valences_excitatory_copies_first():
 def test_channels_of_equal_valence_share_one_product():
     calls = []
     layer = CWALinear(8, 3, valence=[1, -1, 0.5, 1, 0.5, -1, 1, 1])
-    plain = layer._product
-    layer._product = lambda p, G, bias: calls.append(G.shape) or plain(p, G, bias)
+    plain = layer.synaptic_sum
+    layer.synaptic_sum = lambda p, G, bias: calls.append(G.shape) or plain(p, G, bias)
     layer(torch.rand(2, 8))
     assert calls == [(3, 4), (3, 2), (3, 2)]
 

@@ -89,11 +89,21 @@ def membrane_potential(
     Raises:
         InputError: an activation other than these.
     """
+    require_activation(activation)
+    return _Average.apply(excitation, inhibition, activation == "relu", dtype or excitation.dtype)[0]
+
+
+def require_activation(activation: str | None) -> None:
+    """Insist on an activation that `membrane_potential` has.
+
+    Raises:
+        InputError: it is another one.
+    """
     if activation not in ACTIVATIONS:
         raise InputError(
-            f"activation={activation!r}: choose None (membrane potential z) or 'relu' (open probability p)"
+            f"activation={activation!r}: choose None (membrane potential z in [-1, 1]) or 'relu' (open probability p "
+            "in [0, 1])"
         )
-    return _Average.apply(excitation, inhibition, activation == "relu", dtype or excitation.dtype)[0]
 
 
 def leak_pair(

@@ -88,7 +88,6 @@ def balance_(model: M, batch: Tensor) -> M:
         model: a layer or a model.
         batch: open probabilities in [0, 1], as the model takes them; some hundred samples are enough.
     """
-
     visit(model, batch, lambda _, layer, p: _balance_layer(layer, p))
     return model
 
@@ -105,6 +104,5 @@ def _balance_layer(layer: ConductanceLayer, p: Tensor) -> None:
 def _mean_drive(layer: ConductanceLayer, p: Tensor, G: Tensor) -> Tensor:
     """Mean over samples and positions of sum_j G_ij e_j p_j, for each unit: (out,)."""
     no_leak = torch.zeros_like(layer.leak())
-    product = functional.SynapticSum(**layer.convolution)
-    E, I = functional.excitation_inhibition(p, G, layer.presynaptic, no_leak, product)
+    E, I = functional.excitation_inhibition(p, G, layer.presynaptic, no_leak, layer.synaptic_sum)
     return (E - I).movedim(1 - G.ndim, 0).flatten(1).mean(1)

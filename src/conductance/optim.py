@@ -1,6 +1,6 @@
 """Optimisers for conductance networks: Dale's law holds after every step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -22,20 +22,25 @@ def projected_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
             yield module.pair
 
 
-@torch.no_grad()
 def project_(model: nn.Module) -> None:
     """Clamp every projected conductance of ``model`` at 0. Unlike under h(g), a synapse at 0 can come back."""
-    for parameter in projected_parameters(model):
-        parameter.clamp_(min=0)
+    _clamp_(projected_parameters(model))
 
 
 def keep_nonnegative(optimizer: Optimizer, model: nn.Module) -> RemovableHandle:
     """Have any torch optimiser clamp the projected conductances of ``model`` after each of its steps."""
+    projected = list(projected_parameters(model))
 
     def project(*_: Any) -> None:
-        project_(model)
+        _clamp_(projected)
 
     return optimizer.register_step_post_hook(project)
+
+
+@torch.no_grad()
+def _clamp_(parameters: Iterable[nn.Parameter]) -> None:
+    for parameter in parameters:
+        parameter.clamp_(min=0)
 
 
 def adam(

@@ -1,7 +1,5 @@
 """Why the presets are as they are: each of their choices changed alone, judged by validation accuracy on the digits."""
 
-import csv
-import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from conductance.experiments.presets import get_preset
-from conductance.files import write_text
+from conductance.files import write_table
 from conductance.training import RunConfig, train
 from conductance.training.provenance import git_commit
 
@@ -61,11 +59,7 @@ def measure_recipe(file: Path, seeds: tuple[int, ...] = (0, 1, 2, 3, 4), console
         _measure(architecture, family, change, seeds)
         for architecture, family, change in track(cases, "recipe", console=console)
     ]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(file, text.getvalue())
+    write_table(file, list(rows[0]), rows)
 
 
 def _measure(architecture: str, family: str, change: str, seeds: tuple[int, ...]) -> dict[str, Any]:

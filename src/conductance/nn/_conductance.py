@@ -117,8 +117,7 @@ class _AveragingLayer(nn.Module):
         super().__init__()
         if nonnegative not in NONNEGATIVE:
             raise UnknownNameError("way to keep conductances non-negative", nonnegative, NONNEGATIVE)
-        if activation not in functional.ACTIVATIONS:
-            raise InputError(f"activation={activation!r}: choose None (z in [-1, 1]) or 'relu' (p in [0, 1])")
+        functional.require_activation(activation)
         groups = convolution.get("groups", 1)
         for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
             if groups < 1 or channels < 1 or channels % groups:
@@ -126,7 +125,7 @@ class _AveragingLayer(nn.Module):
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.activation = activation
         self.convolution = dict(convolution)
-        self._product = functional.SynapticSum(**self.convolution)
+        self.synaptic_sum = functional.SynapticSum(**self.convolution)
         self.leak = Leak(
             out_channels,
             resting_conductance,
@@ -238,7 +237,7 @@ class ConductanceLayer(_AveragingLayer):
 
     def excitation_inhibition(self, p: Tensor) -> tuple[Tensor, Tensor]:
         """E' and I', the excitatory and inhibitory conductance open at each unit, leak included."""
-        return functional.excitation_inhibition(p, self.conductance, self.presynaptic, self.leak(), self._product)
+        return functional.excitation_inhibition(p, self.conductance, self.presynaptic, self.leak(), self.synaptic_sum)
 
     def extra_repr(self) -> str:
         """Sizes and options, as torch's layers show theirs."""
@@ -271,4 +270,4 @@ class SignedLayer(_AveragingLayer):
 
     def excitation_inhibition(self, p: Tensor) -> tuple[Tensor, Tensor]:
         """E' from the positive weights and I' from the negative ones, leak included."""
-        return functional.signed_excitation_inhibition(p, self.weight, self.leak(), self._product, self.groups)
+        return functional.signed_excitation_inhibition(p, self.weight, self.leak(), self.synaptic_sum, self.groups)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conductance.extras import import_extra
-from conductance.files import write_text
+from conductance.files import write_table, write_text
 from conductance.report.rows import Row
 
 if TYPE_CHECKING:
@@ -106,13 +104,9 @@ def write_markdown(rows: Sequence[Row], path: str | Path) -> Path:
 
 def write_csv(rows: Sequence[Row], path: str | Path) -> Path:
     """Every field of every row at full precision; lists joined by semicolons, unknown numbers left empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        lists = {"seeds": ";".join(map(str, row.seeds)), "unfinished": ";".join(row.unfinished)}
-        writer.writerow(asdict(row) | lists)
-    write_text(Path(path), text.getvalue())
+    lists = [{"seeds": ";".join(map(str, row.seeds)), "unfinished": ";".join(row.unfinished)} for row in rows]
+    records = [asdict(row) | joined for row, joined in zip(rows, lists, strict=True)]
+    write_table(Path(path), [field.name for field in fields(Row)], records)
     return Path(path)
 
 
