@@ -22,57 +22,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
 from torch.nn import functional as F
 
+from conductance import kernels
 from conductance.errors import InputError
 from conductance.valence import Valence
-
-# (open probabilities, conductances (out, fan-in, *kernel), bias (out,) or None) -> (..., out, *positions)
-Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 # With no leak and no open synapse z would be 0/0. This floor makes it e_r, and is lost beside any real conductance.
 SMALLEST_LEAK = 1e-30
 
 ACTIVATIONS = (None, "relu")
-
-
-class _Average(Function):
-    """z = (E' - I') / (E' + I'), rectified on request.
-
-    Backward needs two tensors: with D = E' + I', dz/dE' = (1 - z)/D and dz/dI' = -(1 + z)/D, and where the rectified
-    p is 0 so is its gradient. Both are outputs, so that autograd knows how they depend on E' and I' and can
-    differentiate twice; p is besides what the next layer keeps as its input.
-    """
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(excitation: Tensor, inhibition: Tensor, rectify: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        total = excitation + inhibition
-        z = torch.sub(excitation, inhibition).div_(total)
-        return (z.relu_() if rectify else z).to(dtype), total.to(dtype)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        ctx.rectify = inputs[2]
-        ctx.input_dtype = inputs[0].dtype
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*output)
-
-    @staticmethod
-    def backward(ctx: Any, grad_z: Tensor | None, grad_total: Tensor | None) -> tuple[Tensor | None, ...]:
-        if grad_z is None:
-            return grad_total, grad_total, None, None
-        z, total = ctx.saved_tensors
-        slope = grad_z / total
-        if ctx.rectify:
-            slope = slope * (z > 0)
-        grad_E = slope * (1 - z)
-        grad_I = -slope * (1 + z)
-        if grad_total is not None:
-            grad_E, grad_I = grad_E + grad_total, grad_I + grad_total
-        return grad_E.to(ctx.input_dtype), grad_I.to(ctx.input_dtype), None, None
 
 
 def membrane_potential(
@@ -90,7 +49,9 @@ def membrane_potential(
         InputError: an activation other than these.
     """
     require_activation(activation)
-    return _Average.apply(excitation, inhibition, activation == "relu", dtype or excitation.dtype)[0]
+    if excitation.ndim == 0:
+        return membrane_potential(excitation[None], inhibition[None], activation, dtype)[0]
+    return kernels.average(torch.cat([excitation, inhibition], -1), -1, activation == "relu", dtype)
 
 
 def require_activation(activation: str | None) -> None:
@@ -121,7 +82,7 @@ def leak_pair(
 
 
 def excitation_inhibition(
-    p: Tensor, conductance: Tensor, valence: Valence, leak: Tensor, product: Product
+    p: Tensor, conductance: Tensor, valence: Valence, leak: Tensor, synaptic_sum: "SynapticSum"
 ) -> tuple[Tensor, Tensor]:
     """The two conductances that compete for each unit: E' and I', leak included.
 
@@ -131,18 +92,33 @@ def excitation_inhibition(
             copies first.
         valence: what each presynaptic channel is.
         leak: (2, out), see `leak_pair`.
-        product: the sum over synapses, e.g. ``torch.nn.functional.linear``.
+        synaptic_sum: linear, or a convolution with its options.
     """
+    E, I = open_conductances(p, conductance, valence, leak, synaptic_sum).chunk(2, channel_axis(conductance))
+    return E, I
+
+
+def open_conductances(
+    p: Tensor, conductance: Tensor, valence: Valence, leak: Tensor, synaptic_sum: "SynapticSum"
+) -> Tensor:
+    """E' of all units, then I' of all units, along the channels: (..., 2 * out, *positions).
+
+    Arguments as for `excitation_inhibition`.
+    """
+    if valence.is_default_pair:
+        return synaptic_sum.shared(p, conductance, leak)
     if valence.doubled_input or not valence.class_values:
-        return _pairwise(p, *_as_pairs(conductance, valence), leak, product, valence.groups)
-    return _by_class(p, conductance, valence, leak, product)
+        return synaptic_sum.pairwise(p, *_as_pairs(conductance, valence), leak)
+    if valence.order is not None and valence.fan_in_order is not None:
+        p = p.index_select(channel_axis(conductance), valence.order)
+        conductance = conductance.index_select(1, valence.fan_in_order)
+    if valence.class_values == (1.0, -1.0):
+        return synaptic_sum.split(p, conductance, leak, valence.class_sizes[0])
+    return _by_class(p, conductance, valence, leak, synaptic_sum)
 
 
 def _as_pairs(conductance: Tensor, valence: Valence) -> tuple[Tensor, Tensor]:
     """Every synapse as an excitatory and an inhibitory one: two tensors (out, fan-in, *kernel)."""
-    if valence.is_default_pair:
-        excitatory, inhibitory = conductance.chunk(2, 1)
-        return excitatory, inhibitory
     e = valence.per_synapse(conductance)
     excitatory, inhibitory = conductance * ((1 + e) / 2), conductance * ((1 - e) / 2)
     if not valence.doubled_input:
@@ -154,50 +130,30 @@ def _as_pairs(conductance: Tensor, valence: Valence) -> tuple[Tensor, Tensor]:
     )
 
 
-def _pairwise(
-    p: Tensor, excitatory: Tensor, inhibitory: Tensor, leak: Tensor, product: Product, groups: int = 1
-) -> tuple[Tensor, Tensor]:
-    """Both sums over all of p, read once: the two sets of conductances stacked on the output axis."""
-    if groups > 1:  # a stack would mix the groups
-        return product(p, excitatory, leak[0]), product(p, inhibitory, leak[1])
-    both = product(p, torch.cat([excitatory, inhibitory]), leak.flatten())
-    E, I = both.chunk(2, _channel_axis(excitatory))
-    return E, I
-
-
-def _by_class(
-    p: Tensor, conductance: Tensor, valence: Valence, leak: Tensor, product: Product
-) -> tuple[Tensor, Tensor]:
+def _by_class(p: Tensor, conductance: Tensor, valence: Valence, leak: Tensor, synaptic_sum: "SynapticSum") -> Tensor:
     """One product for each distinct valence, over its own channels alone."""
-    axis = _channel_axis(conductance)
-    if valence.order is not None and valence.fan_in_order is not None:
-        p = p.index_select(axis, valence.order)
-        conductance = conductance.index_select(1, valence.fan_in_order)
+    axis = channel_axis(conductance)
     inputs = p.split([size * valence.groups for size in valence.class_sizes], axis)
     weights = conductance.split(list(valence.class_sizes), 1)
-    if valence.class_values == (1.0, -1.0):
-        return product(inputs[0], weights[0], leak[0]), product(inputs[1], weights[1], leak[1])
-    sums = [product(x, G, None) for x, G in zip(inputs, weights, strict=True)]
+    sums = [synaptic_sum(x, G, None) for x, G in zip(inputs, weights, strict=True)]
     leak = leak.view(2, -1, *(1,) * (conductance.ndim - 2))
     E = sum((S * ((1 + e) / 2) for S, e in zip(sums, valence.class_values, strict=True)), start=leak[0])
     I = sum((S * ((1 - e) / 2) for S, e in zip(sums, valence.class_values, strict=True)), start=leak[1])
-    return E, I
+    return torch.cat([E, I], axis)
 
 
-def _channel_axis(conductance: Tensor) -> int:
+def channel_axis(conductance: Tensor) -> int:
     """Channels come last for a linear layer, before the positions for a convolution, batch or no batch."""
     return 1 - conductance.ndim
 
 
-def signed_excitation_inhibition(
-    p: Tensor, weight: Tensor, leak: Tensor, product: Product, groups: int = 1
-) -> tuple[Tensor, Tensor]:
+def signed_open_conductances(p: Tensor, weight: Tensor, leak: Tensor, synaptic_sum: "SynapticSum") -> Tensor:
     """E' and I' of AbsNorm, z = (G_r e_r + sum_j W_ij p_j) / (G_r + sum_j |W_ij| p_j) (paper section 4.4).
 
     A signed weight is a synapse of either kind, so this is the same average, with E' from the positive part of W and
-    I' from the negative part. Shapes as in `excitation_inhibition`, ``weight`` of either sign.
+    I' from the negative part. Shapes as in `open_conductances`, ``weight`` of either sign.
     """
-    return _pairwise(p, weight.clamp(min=0), (-weight).clamp(min=0), leak, product, groups)
+    return synaptic_sum.pairwise(p, weight.clamp(min=0), (-weight).clamp(min=0), leak)
 
 
 # The products --------------------------------------------------------------------------------------------------------
@@ -216,9 +172,39 @@ class SynapticSum:
 
     def __call__(self, p: Tensor, conductance: Tensor, bias: Tensor | None) -> Tensor:
         """Product of open probabilities with conductances (out, fan-in, *kernel), plus the bias (out,)."""
+        return self._sum(p, conductance, bias, self.options)
+
+    def split(self, p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int) -> Tensor:
+        """E' of all units, then I': the first ``excitatory`` channels (of each group) excite, the others inhibit."""
+        if self._is_plain_linear(p, conductance):
+            return kernels.paired_linear(p, conductance, leak, excitatory)
+        axis, groups = channel_axis(conductance), self.options.get("groups", 1)
+        to_E, to_I = conductance.split([excitatory, conductance.shape[1] - excitatory], 1)
+        if axis < -1 and groups == 1 and to_E.shape == to_I.shape:  # one product, its two groups are the two kinds
+            return self._sum(p, torch.cat([to_E, to_I]), leak.flatten(), {**self.options, "groups": 2})
+        p_E, p_I = p.split([groups * excitatory, p.shape[axis] - groups * excitatory], axis)
+        return torch.cat([self(p_E, to_E, leak[0]), self(p_I, to_I, leak[1])], axis)
+
+    def shared(self, p: Tensor, conductance: Tensor, leak: Tensor) -> Tensor:
+        """E' of all units, then I': the first half of the conductances excites, the other inhibits, both read p."""
+        if self._is_plain_linear(p, conductance):
+            return kernels.paired_linear(p, conductance, leak, conductance.shape[1] // 2)
+        return self.pairwise(p, *conductance.chunk(2, 1), leak)
+
+    def pairwise(self, p: Tensor, excitatory: Tensor, inhibitory: Tensor, leak: Tensor) -> Tensor:
+        """E' of all units, then I', each a sum over all of p, which is read once."""
+        if self.options.get("groups", 1) > 1:  # stacked on the output axis, the groups would mix
+            axis = channel_axis(excitatory)
+            return torch.cat([self(p, excitatory, leak[0]), self(p, inhibitory, leak[1])], axis)
+        return self(p, torch.cat([excitatory, inhibitory]), leak.flatten())
+
+    def _is_plain_linear(self, p: Tensor, conductance: Tensor) -> bool:
+        return conductance.ndim == 2 and low_precision(p, conductance) is None
+
+    def _sum(self, p: Tensor, conductance: Tensor, bias: Tensor | None, options: dict[str, Any]) -> Tensor:
         if low_precision(p, conductance) is None:
-            return _PLAIN[conductance.ndim](p, conductance, bias, **self.options)
-        return _split_product(p, conductance, bias, self.options)
+            return _PLAIN[conductance.ndim](p, conductance, bias, **options)
+        return _split_product(p, conductance, bias, options)
 
 
 def low_precision(p: Tensor, conductance: Tensor) -> torch.dtype | None:
@@ -235,7 +221,7 @@ def _split_product(p: Tensor, conductance: Tensor, bias: Tensor | None, options:
     trailing = (1,) * (conductance.ndim - 2)
     mean = conductance.detach().float().flatten(1).mean(1)
     rest = (conductance - mean.view(-1, 1, *trailing)).to(conductance.dtype)
-    axis = _channel_axis(conductance)
+    axis = channel_axis(conductance)
     with torch.autocast(p.device.type, enabled=False):
         open_per_group = p.unflatten(axis, (groups, -1)).sum(axis, dtype=torch.float32)
         if trailing:
@@ -293,6 +279,7 @@ def cwa(
             device=conductance.device,
             dtype=conductance.dtype,
         )
+    require_activation(activation)
     leak = leak_pair(resting_conductance, resting_potential, len(conductance), like=conductance)
-    E, I = excitation_inhibition(p, conductance, valence, leak, SynapticSum(**convolution))
-    return membrane_potential(E, I, activation, low_precision(p, conductance))
+    both = open_conductances(p, conductance, valence, leak, SynapticSum(**convolution))
+    return kernels.average(both, channel_axis(conductance), activation == "relu", low_precision(p, conductance))

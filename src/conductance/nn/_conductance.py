@@ -7,7 +7,7 @@ from typing import Any, TypedDict, Unpack
 import torch
 from torch import Tensor, nn
 
-from conductance import functional
+from conductance import functional, kernels
 from conductance.errors import InputError, UnknownNameError
 from conductance.nonnegative import NONNEGATIVE
 from conductance.valence import Valence
@@ -123,6 +123,7 @@ class _AveragingLayer(nn.Module):
             if groups < 1 or channels < 1 or channels % groups:
                 raise InputError(f"{name}={channels} cannot be divided into groups={groups}")
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.channel_axis = -1 if not convolution else -1 - len(convolution["stride"])
         self.activation = activation
         self.convolution = dict(convolution)
         self.synaptic_sum = functional.SynapticSum(**self.convolution)
@@ -146,15 +147,21 @@ class _AveragingLayer(nn.Module):
         """e_r of each unit, (out,), in [-1, 1]: where z rests when no synapse is open."""
         return self.leak.potential
 
+    def open_conductances(self, p: Tensor) -> Tensor:
+        """E' of all units, then I', along the channels, leak included: (..., 2 * out, *positions)."""
+        raise NotImplementedError
+
     def excitation_inhibition(self, p: Tensor) -> tuple[Tensor, Tensor]:
         """E' and I', the excitatory and inhibitory conductance open at each unit, leak included."""
-        raise NotImplementedError
+        E, I = self.open_conductances(p).chunk(2, self.channel_axis)
+        return E, I
 
     def forward(self, p: Tensor) -> Tensor:
         """Open probabilities in [0, 1] to membrane potentials z in [-1, 1], or to open probabilities p."""
-        E, I = self.excitation_inhibition(p)
+        both = self.open_conductances(p)
         # E' and I' come in float32 where the input is in half precision; the result goes on in the input's way.
-        return functional.membrane_potential(E, I, self.activation, functional.low_precision(p, self.leak.pair))
+        dtype = functional.low_precision(p, self.leak.pair)
+        return kernels.average(both, self.channel_axis, self.activation == "relu", dtype)
 
     def extra_repr(self) -> str:
         """Sizes and options, as torch's layers show theirs."""
@@ -235,9 +242,9 @@ class ConductanceLayer(_AveragingLayer):
             )
         self.g.copy_(NONNEGATIVE[self.nonnegative].parameter(G))
 
-    def excitation_inhibition(self, p: Tensor) -> tuple[Tensor, Tensor]:
-        """E' and I', the excitatory and inhibitory conductance open at each unit, leak included."""
-        return functional.excitation_inhibition(p, self.conductance, self.presynaptic, self.leak(), self.synaptic_sum)
+    def open_conductances(self, p: Tensor) -> Tensor:
+        """E' of all units, then I', along the channels, leak included: (..., 2 * out, *positions)."""
+        return functional.open_conductances(p, self.conductance, self.presynaptic, self.leak(), self.synaptic_sum)
 
     def extra_repr(self) -> str:
         """Sizes and options, as torch's layers show theirs."""
@@ -268,6 +275,6 @@ class SignedLayer(_AveragingLayer):
         """Glorot-uniform, as the paper's affine networks."""
         nn.init.xavier_uniform_(self.weight)
 
-    def excitation_inhibition(self, p: Tensor) -> tuple[Tensor, Tensor]:
-        """E' from the positive weights and I' from the negative ones, leak included."""
-        return functional.signed_excitation_inhibition(p, self.weight, self.leak(), self.synaptic_sum, self.groups)
+    def open_conductances(self, p: Tensor) -> Tensor:
+        """E' of all units from the positive weights, then I' from the negative ones, leak included."""
+        return functional.signed_open_conductances(p, self.weight, self.leak(), self.synaptic_sum)

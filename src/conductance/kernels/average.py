@@ -1,0 +1,222 @@
+r"""From the two conductances that compete at each unit to its membrane potential, forward and backward.
+
+E' and I' come in one tensor, one after the other along the channel axis, as one product can write them. With
+:math:`D = E' + I'`,
+
+.. math:: z = \frac{E' - I'}{D}, \qquad \frac{\partial z}{\partial E'} = \frac{1 - z}{D}, \qquad
+          \frac{\partial z}{\partial I'} = -\frac{1 + z}{D},
+
+so z and D are all that backward needs; rectified, p = max(z, 0) and D, for where p is 0 so is the gradient. These few
+operations move nine tensors through memory where BatchNorm with its ReLU moves thirteen, if nothing in between is
+written out: that is what the kernels here are about. Measurements are in ``benchmarks/README.md``.
+"""
+
+import importlib.util
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from conductance.errors import UnknownNameError
+from conductance.kernels._eager import eager
+
+# The plain formula ----------------------------------------------------------------------------------------------------
+
+
+def _formula(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """(z or p, D), each half as wide as ``conductances`` along ``axis``."""
+    E, I = conductances.chunk(2, axis)
+    total = E + I
+    z = (E - I) / total
+    return (z.relu() if rectify else z).to(dtype), total.to(dtype)
+
+
+def _formula_gradient(grad: Tensor, z: Tensor, total: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
+    """The gradient with respect to ``conductances``, of which ``dtype`` is the type."""
+    slope = grad / total
+    if rectify:
+        slope = slope * (z > 0)
+    return torch.cat([slope * (1 - z), -slope * (1 + z)], axis).to(dtype)
+
+
+# In blocks ------------------------------------------------------------------------------------------------------------
+
+# What one thread works on before it goes on, so that the next operation finds it in the core's cache.
+BLOCK_BYTES = 2**19
+
+
+def _blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """The tensors in pieces along their first axis; the first tensor's pieces have the wanted size."""
+    like = tensors[0]
+    bytes_per_row = max(1, like[0].numel() * like.element_size())
+    rows = max(1, BLOCK_BYTES * torch.get_num_threads() // bytes_per_row)
+    return zip(*(tensor.split(rows) for tensor in tensors), strict=True)
+
+
+def _blocked(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    del dtype  # that of the conductances, see `_suits_blocks`
+    E, I = conductances.chunk(2, axis)
+    z, total = torch.empty_like(E), torch.empty_like(E)
+    for e, i, d, v in _blocks(E, I, total, z):
+        torch.add(e, i, out=d)
+        torch.sub(e, i, out=v)
+        v.div_(d)
+        if rectify:
+            v.relu_()
+    return z, total
+
+
+def _blocked_gradient(grad: Tensor, z: Tensor, total: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
+    del dtype
+    out = _empty_twice(z, axis)
+    grad_E, grad_I = out.chunk(2, axis)
+    for g, v, d, to_E, to_I in _blocks(grad, z, total, grad_E, grad_I):
+        slope = g / d
+        if rectify:
+            torch.ops.aten.threshold_backward.grad_input(slope, v, 0, grad_input=slope)
+        torch.addcmul(slope, slope, v, value=-1, out=to_E)
+        torch.sub(to_E, slope, alpha=2, out=to_I)  # slope (1 - z) - 2 slope = -slope (1 + z)
+    return out
+
+
+def _empty_twice(like: Tensor, axis: int) -> Tensor:
+    """Room for two tensors like this one along ``axis``, channels last where this one has them last."""
+    shape = list(like.shape)
+    shape[axis] *= 2
+    channels_last = like.ndim == 4 and like.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)
+
+
+def _suits_blocks(like: Tensor, axis: int, dtype: torch.dtype) -> bool:
+    return like.device.type == "cpu" and like.dtype == dtype and like.ndim + axis > 0 and like.numel() > 0
+
+
+# Compiled -------------------------------------------------------------------------------------------------------------
+
+
+class _Compiled:
+    """A formula handed to ``torch.compile`` at its first call; the formula itself where that fails."""
+
+    def __init__(self, formula: Callable[..., Any]) -> None:
+        self.formula = formula
+        self.compiled: Callable[..., Any] | None = None
+
+    def __call__(self, *args: Any) -> Any:
+        if self.compiled is None:
+            self.compiled = torch.compile(self.formula, dynamic=True)
+        try:
+            return self.compiled(*args)
+        except Exception as error:  # whatever is missing: a compiler, its headers, room for its cache
+            if self.compiled is self.formula:
+                raise
+            _say_that_compiling_failed(error)
+            self.compiled = self.formula
+            return self.formula(*args)
+
+
+def _say_that_compiling_failed(error: Exception) -> None:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    warnings.warn(
+        f"the average could not be compiled ({type(error).__name__}: {reason}); going on without. With a C++ compiler "
+        "(on a GPU: Triton) each layer is a few percent faster",
+        stacklevel=2,
+    )
+
+
+# The choice -----------------------------------------------------------------------------------------------------------
+
+
+class AverageKernel(NamedTuple):
+    """One way to compute the average and its gradient."""
+
+    forward: Callable[[Tensor, int, bool, torch.dtype], tuple[Tensor, Tensor]]
+    backward: Callable[[Tensor, Tensor, Tensor, int, bool, torch.dtype], Tensor]
+
+
+AVERAGES = {
+    "formula": AverageKernel(_formula, _formula_gradient),
+    "blocked": AverageKernel(_blocked, _blocked_gradient),
+    "compiled": AverageKernel(_Compiled(_formula), _Compiled(_formula_gradient)),
+}
+
+_chosen: str | None = None
+
+
+def use_average(name: str | None) -> None:
+    """Choose how every layer of this process averages.
+
+    Args:
+        name: "formula", "blocked" (CPU only), "compiled" (needs a compiler; the first call of each kind takes
+            seconds), or None for what measured best without waiting: on a CPU "blocked", on a GPU with Triton
+            "compiled".
+
+    Raises:
+        UnknownNameError: another name.
+    """
+    global _chosen
+    if name is not None and name not in AVERAGES:
+        raise UnknownNameError("kernel for the average", name, AVERAGES)
+    _chosen = name
+
+
+def average_kernel(like: Tensor, axis: int, dtype: torch.dtype) -> AverageKernel:
+    """The kernel for a tensor like this one: the chosen one where it applies."""
+    if not eager():
+        return AVERAGES["formula"]
+    name = _chosen or _default(like.device.type)
+    if name == "blocked" and not _suits_blocks(like, axis, dtype):
+        name = "formula"
+    return AVERAGES[name]
+
+
+def _default(device: str) -> str:
+    if device == "cpu":
+        return "blocked"
+    return "compiled" if device == "cuda" and importlib.util.find_spec("triton") else "formula"
+
+
+class _Average(Function):
+    """Both z and D are outputs, so that autograd knows how they depend on E' and I' and can differentiate twice."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        return average_kernel(conductances, axis, dtype).forward(conductances, axis, rectify, dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        conductances, ctx.axis, ctx.rectify, _ = inputs
+        ctx.dtype = conductances.dtype
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*output)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None, grad_total: Tensor | None) -> tuple[Tensor | None, ...]:
+        z, total = ctx.saved_tensors
+        result = None
+        if grad is not None:
+            # where the gradient is itself to be differentiated, autograd has to see each operation
+            differentiated_again = torch.is_grad_enabled()
+            kernel = AVERAGES["formula"] if differentiated_again else average_kernel(z, ctx.axis, ctx.dtype)
+            result = kernel.backward(grad, z, total, ctx.axis, ctx.rectify, ctx.dtype)
+        if grad_total is not None:
+            both = torch.cat([grad_total, grad_total], ctx.axis).to(ctx.dtype)
+            result = both if result is None else result + both
+        return result, None, None, None
+
+
+def average(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype | None = None) -> Tensor:
+    """z = (E' - I') / (E' + I'), or p = max(z, 0).
+
+    Args:
+        conductances: E' of all units, then I' of all units, along ``axis``; both positive.
+        axis: counted from the end, so negative.
+        rectify: p instead of z.
+        dtype: type of the result, that of ``conductances`` by default, in which the division is done in any case.
+    """
+    return _Average.apply(conductances, axis, rectify, dtype or conductances.dtype)[0]

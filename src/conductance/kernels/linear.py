@@ -1,0 +1,100 @@
+"""Both products of a linear layer, read from and written to the halves of whole matrices.
+
+A matrix product takes any rows of constant stride, so the excitatory and the inhibitory columns of G are used where
+they lie, E' and I' are written side by side, and backward fills the two halves of each gradient in place. Autograd on
+slices would copy every half, and join gradients as large as G once more.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.nn import functional as F
+
+from conductance.kernels._eager import eager
+
+
+def _formula(p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int) -> Tensor:
+    to_E, to_I = conductance.split([excitatory, conductance.shape[1] - excitatory], 1)
+    shared = p.shape[-1] < conductance.shape[1]
+    p_E, p_I = (p, p) if shared else p.split([excitatory, p.shape[-1] - excitatory], -1)
+    return torch.cat([F.linear(p_E, to_E, leak[0]), F.linear(p_I, to_I, leak[1])], -1)
+
+
+class _PairedLinear(Function):
+    @staticmethod
+    def forward(ctx: Any, p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int) -> Tensor:
+        ctx.save_for_backward(p, conductance, leak)
+        ctx.excitatory = excitatory
+        units, fan_in = conductance.shape
+        result = p.new_empty(len(p), 2 * units)
+        for bias, here, out, columns in zip(
+            leak, _inputs(p, fan_in, excitatory), result.chunk(2, 1), _columns(conductance, excitatory), strict=True
+        ):
+            torch.addmm(bias, here, columns.t(), out=out)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        p, conductance, leak = ctx.saved_tensors
+        if torch.is_grad_enabled():  # to be differentiated again: autograd has to see each operation
+            with torch.enable_grad():
+                again = _formula(p, conductance, leak, ctx.excitatory)
+                wanted = [x for x, need in zip((p, conductance, leak), ctx.needs_input_grad, strict=False) if need]
+                found = iter(torch.autograd.grad(again, wanted, grad, create_graph=True))
+            return *(next(found) if need else None for need in ctx.needs_input_grad[:3]), None
+        grad_E, grad_I = grad.chunk(2, 1)
+        needs_p, needs_conductance, needs_leak, _ = ctx.needs_input_grad
+        return (
+            _input_gradient(grad_E, grad_I, p, conductance, ctx.excitatory) if needs_p else None,
+            _conductance_gradient(grad_E, grad_I, p, conductance, ctx.excitatory) if needs_conductance else None,
+            grad.sum(0).view(2, -1) if needs_leak else None,
+            None,
+        )
+
+
+def _columns(matrix: Tensor, excitatory: int) -> tuple[Tensor, Tensor]:
+    return matrix[:, :excitatory], matrix[:, excitatory:]
+
+
+def _inputs(p: Tensor, fan_in: int, excitatory: int) -> tuple[Tensor, Tensor]:
+    """What the excitatory and the inhibitory synapses read: parts of p, or both all of it where it is shared."""
+    return (p, p) if p.shape[1] < fan_in else _columns(p, excitatory)
+
+
+def _input_gradient(grad_E: Tensor, grad_I: Tensor, p: Tensor, conductance: Tensor, excitatory: int) -> Tensor:
+    to_E, to_I = _columns(conductance, excitatory)
+    if p.shape[1] < conductance.shape[1]:
+        return torch.mm(grad_E, to_E).addmm_(grad_I, to_I)
+    result = torch.empty_like(p)
+    out_E, out_I = _columns(result, excitatory)
+    torch.mm(grad_E, to_E, out=out_E)
+    torch.mm(grad_I, to_I, out=out_I)
+    return result
+
+
+def _conductance_gradient(grad_E: Tensor, grad_I: Tensor, p: Tensor, conductance: Tensor, excitatory: int) -> Tensor:
+    result = torch.empty_like(conductance)
+    p_E, p_I = _inputs(p, conductance.shape[1], excitatory)
+    out_E, out_I = _columns(result, excitatory)
+    torch.mm(grad_E.t(), p_E, out=out_E)
+    torch.mm(grad_I.t(), p_I, out=out_I)
+    return result
+
+
+def paired_linear(p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int) -> Tensor:
+    """E' of all units, then I' of all units: (..., 2 * units).
+
+    Args:
+        p: open probabilities, (..., fan-in), excitatory channels first; or (..., fan-in / 2), read by the excitatory
+            and by the inhibitory synapses alike (the paper's doubled input).
+        conductance: G (units, fan-in), excitatory columns first.
+        leak: (2, units), added to E and to I.
+        excitatory: how many columns are excitatory; half of them where the input is shared.
+    """
+    if not eager() or p.ndim == 1:
+        return _formula(p, conductance, leak, excitatory)
+    rows = p if p.ndim == 2 else p.flatten(0, -2)
+    result: Tensor = _PairedLinear.apply(rows, conductance, leak, excitatory)
+    return result if p.ndim == 2 else result.unflatten(0, p.shape[:-1])
