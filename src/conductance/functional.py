@@ -108,7 +108,8 @@ def open_conductances(
     if valence.is_default_pair:
         return synaptic_sum.shared(p, conductance, leak)
     if valence.doubled_input or not valence.class_values:
-        return synaptic_sum.pairwise(p, *_as_pairs(conductance, valence), leak)
+        excitatory, inhibitory = _as_pairs(conductance, valence)
+        return synaptic_sum.pairwise(p, excitatory, inhibitory, leak)
     if valence.order is not None and valence.fan_in_order is not None:
         p = p.index_select(channel_axis(conductance), valence.order)
         conductance = conductance.index_select(1, valence.fan_in_order)
@@ -189,7 +190,8 @@ class SynapticSum:
         """E' of all units, then I': the first half of the conductances excites, the other inhibits, both read p."""
         if self._is_plain_linear(p, conductance):
             return kernels.paired_linear(p, conductance, leak, conductance.shape[1] // 2)
-        return self.pairwise(p, *conductance.chunk(2, 1), leak)
+        excitatory, inhibitory = conductance.chunk(2, 1)
+        return self.pairwise(p, excitatory, inhibitory, leak)
 
     def pairwise(self, p: Tensor, excitatory: Tensor, inhibitory: Tensor, leak: Tensor) -> Tensor:
         """E' of all units, then I', each a sum over all of p, which is read once."""

@@ -1,6 +1,6 @@
 """The equation of `conductance.functional`, faster: each kernel gives the same numbers as the plain formula.
 
-* `average`: from E' and I' to z = (E' - I') / (E' + I'), in blocks that stay in the processor's cache or as one
+* `averaging`: from E' and I' to z = (E' - I') / (E' + I'), in blocks that stay in the processor's cache or as one
   compiled pass.
 * `linear`: both products of a linear layer without copying a half of anything.
 
@@ -8,7 +8,7 @@ Where torch has to see through an operation (``torch.compile``, ``torch.export``
 the plain formula is taken, whatever was chosen.
 """
 
-from conductance.kernels.average import AVERAGES, average, average_kernel, use_average
+from conductance.kernels.averaging import AVERAGES, average, average_kernel, use_average
 from conductance.kernels.linear import paired_linear
 
 __all__ = ["AVERAGES", "average", "average_kernel", "paired_linear", "use_average"]

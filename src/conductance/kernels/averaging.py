@@ -200,9 +200,10 @@ class _Average(Function):
         z, total = ctx.saved_tensors
         result = None
         if grad is not None:
-            # where the gradient is itself to be differentiated, autograd has to see each operation
-            differentiated_again = torch.is_grad_enabled()
-            kernel = AVERAGES["formula"] if differentiated_again else average_kernel(z, ctx.axis, ctx.dtype)
+            if torch.is_grad_enabled():  # to be differentiated again: autograd has to see each operation
+                kernel = AVERAGES["formula"]
+            else:
+                kernel, z, total = average_kernel(z, ctx.axis, ctx.dtype), z.detach(), total.detach()
             result = kernel.backward(grad, z, total, ctx.axis, ctx.rectify, ctx.dtype)
         if grad_total is not None:
             both = torch.cat([grad_total, grad_total], ctx.axis).to(ctx.dtype)
