@@ -1,5 +1,6 @@
 """What a person types: ``conductance train``, ``evaluate``, ``presets``, ``models``, ``report``, ``demo``."""
 
+import json as _json
 import os
 import shlex
 import sys
@@ -7,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from conductance.errors import ConductanceError, UnknownNameError
 
@@ -152,6 +153,49 @@ def report(runs: tyro.conf.Positional[tuple[Path, ...]], out: Path = Path("repor
     console.print(f"report: {escape(str(out))}")
 
 
+def bench(
+    what: tyro.conf.Positional[Literal["layers", "training"]],
+    device: str = "cpu",
+    rounds: int = 9,
+    json: Path | None = None,
+) -> None:
+    """Time conductance layers or training steps against affine + BatchNorm, as ratios within one process.
+
+    Args:
+        what: layers: every layer of the paper's networks, forward and backward; training: whole steps with Adam
+        device: cpu or cuda
+        rounds: how often everybody takes their turn
+        json: also write the figures here
+    """
+    import dataclasses
+
+    import torch
+
+    from conductance.bench import TIMING_COLUMNS, bench_layers, bench_training, timing_rows
+    from conductance.errors import InputError
+    from conductance.files import write_text
+    from conductance.training.provenance import git_commit, hardware, versions
+
+    if rounds < 2:
+        raise InputError(f"rounds={rounds}: a median with its spread needs at least 2")
+    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+        raise InputError(f"device={device!r}: choose cpu, or cuda where torch finds a GPU")
+    here = torch.device(device)
+    timings = []
+    with console.status("") as status:
+        for timing in (bench_layers if what == "layers" else bench_training)(here, rounds):
+            timings.append(timing)
+            status.update(f"{timing.case}: {timing.contender} at {timing.ratio:.3f} of affine+BN+ReLU")
+    table = Table(*TIMING_COLUMNS, box=None)
+    for row in timing_rows(timings):
+        table.add_row(*row)
+    where = {"hardware": hardware(here), "versions": versions(), "git_commit": git_commit()}
+    console.print(table, f"\nratio: to affine+BN+ReLU in the same round, median of {rounds}", where)
+    if json is not None:
+        content = {"what": what, "rounds": rounds, **where, "timings": [dataclasses.asdict(t) for t in timings]}
+        write_text(json, _json.dumps(content, indent=1) + "\n")
+
+
 def demo(out: Path = Path("demo"), device: str = "auto") -> None:
     """Train conductance and affine networks on 1,797 real digits and compare them, in under three minutes.
 
@@ -171,6 +215,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "presets": presets,
     "models": models,
     "report": report,
+    "bench": bench,
     "demo": demo,
 }
 
