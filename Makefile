@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help demo test lint types check recipe tables bench-import format clean
+.PHONY: help demo test lint types check recipe tables bench bench-import format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -38,6 +38,9 @@ tables: $(STAMP)  ## write the tables in results/ and in the pages anew from the
 	for study in digits mnist; do for kind in md csv; do \
 	  $(BIN)/conductance report results/$$study --out results/$$study.$$kind; done; done
 	$(BIN)/python tools/embed_tables.py
+
+bench: $(STAMP)  ## measure speed again and write benchmarks/README.md (about three minutes; nothing else may run)
+	$(BIN)/python tools/write_benchmarks.py
 
 bench-import: $(STAMP)  ## how much longer `import conductance` takes than `import torch`
 	$(BIN)/python benchmarks/import_time.py
