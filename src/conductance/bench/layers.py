@@ -75,12 +75,12 @@ def contenders(case: Case) -> dict[str, Callable[[], object]]:
     bare = _affine(layer, bias=True)
     norm = nn.BatchNorm1d if p.ndim == 2 else nn.BatchNorm2d
     normed = nn.Sequential(_affine(layer, bias=False), norm(layer.out_channels, device=p.device), nn.ReLU(inplace=True))
-    names = [name for name in ("blocked", "compiled") if name != "blocked" or p.device.type == "cpu"]
+    averages = [name for name in kernels.AVERAGES if name != "blocked" or p.device.type == "cpu"]
     return {
         BASELINE: _pass(normed, doubled, not first),
         "affine+ReLU": _pass(nn.Sequential(bare, nn.ReLU(inplace=True)), doubled, not first),
         "literal eq. 6": _pass(_Literal(layer), doubled, not first),
-        **{f"CWA {name}": _with_average(name, _pass(layer, p, not first)) for name in ["formula", *names]},
+        **{f"CWA {name}": _with_average(name, _pass(layer, p, not first)) for name in averages},
     }
 
 
@@ -111,8 +111,8 @@ class _Literal(nn.Module):
 
     def forward(self, p: Tensor) -> Tensor:
         layer = self.layer[0]
-        signed = self.g * layer.valence.view(-1, *(1,) * (self.g.ndim - 2))
         shape = (-1, *(1,) * (self.g.ndim - 2))
+        signed = self.g * layer.valence.view(shape)
         numerator = layer.synaptic_sum(p, signed, None) + (layer.leak.pair[0] - layer.leak.pair[1]).view(shape)
         denominator = layer.synaptic_sum(p, self.g, None) + layer.leak.pair.sum(0).view(shape)
         return torch.relu(numerator / denominator)

@@ -16,9 +16,8 @@ from conductance.kernels._eager import eager
 
 
 def _formula(p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int) -> Tensor:
-    to_E, to_I = conductance.split([excitatory, conductance.shape[1] - excitatory], 1)
-    shared = p.shape[-1] < conductance.shape[1]
-    p_E, p_I = (p, p) if shared else p.split([excitatory, p.shape[-1] - excitatory], -1)
+    to_E, to_I = _columns(conductance, excitatory)
+    p_E, p_I = _inputs(p, conductance.shape[1], excitatory)
     return torch.cat([F.linear(p_E, to_E, leak[0]), F.linear(p_I, to_I, leak[1])], -1)
 
 
@@ -55,12 +54,12 @@ class _PairedLinear(Function):
 
 
 def _columns(matrix: Tensor, excitatory: int) -> tuple[Tensor, Tensor]:
-    return matrix[:, :excitatory], matrix[:, excitatory:]
+    return matrix[..., :excitatory], matrix[..., excitatory:]
 
 
 def _inputs(p: Tensor, fan_in: int, excitatory: int) -> tuple[Tensor, Tensor]:
     """What the excitatory and the inhibitory synapses read: parts of p, or both all of it where it is shared."""
-    return (p, p) if p.shape[1] < fan_in else _columns(p, excitatory)
+    return (p, p) if p.shape[-1] < fan_in else _columns(p, excitatory)
 
 
 def _input_gradient(grad_E: Tensor, grad_I: Tensor, p: Tensor, conductance: Tensor, excitatory: int) -> Tensor:
