@@ -29,7 +29,7 @@ def test_the_last_good_epoch_is_kept_and_can_be_resumed(bad, out, tmp_path, monk
 
 
 def test_a_step_far_too_large(out):
-    config = tiny("affine", optimizer__readout_learning_rate=1e30)
+    config = tiny("affine", optimizer__readout_learning_rate=1e30, optimizer__learning_rate=1e30)
     with pytest.raises(NonFiniteLossError, match=f"at step 2 of epoch 1 .*no epoch was finished.* {REMEDY}"):
         run(config, out)
     assert [path.name for path in out.iterdir()] == ["config.json"]
@@ -37,7 +37,10 @@ def test_a_step_far_too_large(out):
 
 @pytest.mark.parametrize(
     ("family", "step"),
-    [("affine", {"optimizer__readout_learning_rate": 1e30}), ("cwa", {"optimizer__learning_rate": 1e38})],
+    [
+        ("affine", {"optimizer__readout_learning_rate": 1e30, "optimizer__learning_rate": 1e30}),
+        ("cwa", {"optimizer__learning_rate": 1e38}),
+    ],
 )
 def test_weights_spoilt_by_the_last_step_of_an_epoch_are_not_kept(family, step, out):
     config = tiny(family, data__batch_size=1297, epochs=1, **step)
@@ -49,4 +52,4 @@ def test_weights_spoilt_by_the_last_step_of_an_epoch_are_not_kept(family, step, 
 
 def test_weights_that_are_no_longer_finite_are_named(out):
     with pytest.raises(NonFiniteLossError, match=r"epoch 1 \(hidden\.0\.0\.weight holds values that are not finite\)"):
-        run(tiny("affine", optimizer__readout_learning_rate=1e30), out)
+        run(tiny("affine", optimizer__readout_learning_rate=1e30, optimizer__learning_rate=1e30), out)

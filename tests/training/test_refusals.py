@@ -240,7 +240,7 @@ def test_resuming_with_other_settings_names_each(interrupted):
     assert named == [
         "epochs is 2 there, 5 here",
         "model.family is cwa there, cwa_bn here",
-        "optimizer.learning_rate is 0.01 there, 0.5 here",
+        "optimizer.learning_rate is 0.1 there, 0.5 here",
     ]
     assert "--out" in str(raised.value)
     assert contents(folder) == before

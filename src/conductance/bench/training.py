@@ -34,7 +34,7 @@ def _step(architecture: str, family: str, batch_size: int, device: torch.device)
     options = {"nonnegative": "projected"} if family == "cwa" else {}
     model = create_model(architecture, family, COLOUR_IMAGE, 10, layer_options=options)
     channels_last(model.to(device))
-    optimizer = optim.adam(model, 1e-3)
+    optimizer = optim.create_optimizer(model, "adam", 1e-3)
     images = torch.rand(batch_size, *COLOUR_IMAGE, device=device).to(memory_format=torch.channels_last)
     labels = torch.randint(0, 10, (batch_size,), device=device)
 

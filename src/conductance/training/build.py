@@ -82,11 +82,14 @@ def build_augmentation(config: RunConfig) -> Augmentation | None:
 
 
 def build_optimizer(config: RunConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """Adam, with Dale's law kept after every step."""
+    """The optimiser of a config, under which Dale's law holds after every step."""
     choices = config.optimizer
-    return optim.adam(
+    return optim.create_optimizer(
         network,
+        choices.name,
         choices.learning_rate,
         readout_learning_rate=choices.readout_learning_rate,
+        leak_learning_rate=choices.leak_learning_rate,
+        momentum=choices.momentum,
         betas=choices.betas,
     )

@@ -67,12 +67,18 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Adam."""
+    """How weights move: the synapses of hidden layers by the rule named here, all other weights by Adam."""
 
-    learning_rate: float = 1e-2
-    """step of the conductances (families cwa, cwa_bn)"""
-    readout_learning_rate: float = 1e-3
-    """step of all other weights, affine and AbsNorm layers included"""
+    name: Literal["muon", "adam", "sgd", "eg"] = "muon"
+    """rule for the synapses of hidden layers; eg: exponentiated gradient"""
+    learning_rate: float = 0.1
+    """step of these synapses, as a share of their mean size at the start"""
+    readout_learning_rate: float = 3e-3
+    """step of all other weights"""
+    leak_learning_rate: float | None = None
+    """step of learnt leaks; as all other weights where left out"""
+    momentum: float | None = None
+    """of muon, sgd and eg; 0.95, 0.9 and 0.9 where left out"""
     betas: tuple[float, float] = (0.9, 0.99)
     """decay of Adam's running means"""
     label_smoothing: float = 0.0
@@ -114,7 +120,7 @@ class RunConfig:
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
 
     def __post_init__(self) -> None:
-        for part in ("", "conductance.", "data.", "protocol."):
+        for part in ("", "model.", "conductance.", "data.", "optimizer.", "protocol."):
             _check_choices(part, getattr(self, part[:-1]) if part else self)
         for name, value, least in (
             ("epochs", self.epochs, 1),
@@ -136,10 +142,17 @@ class RunConfig:
         for name, step in (
             ("optimizer.learning_rate", self.optimizer.learning_rate),
             ("optimizer.readout_learning_rate", self.optimizer.readout_learning_rate),
+            ("optimizer.leak_learning_rate", self.optimizer.leak_learning_rate),
         ):
-            if not 0 < step < float("inf"):
+            if step is not None and not 0 < step < float("inf"):
                 raise InputError(f"{name}={step}: must be positive and finite")
-        betas, widths = self.optimizer.betas, self.model.widths
+        momentum, betas, widths = self.optimizer.momentum, self.optimizer.betas, self.model.widths
+        if momentum is not None and not 0 <= momentum < 1:
+            raise InputError(f"optimizer.momentum={momentum}: must lie in [0, 1)")
+        if momentum is not None and self.optimizer.name == "adam":
+            raise InputError(f"optimizer.momentum={momentum}: adam has betas instead")
+        if self.optimizer.name == "eg" and self.conductance.nonnegative != "projected":
+            raise InputError("optimizer.name=eg multiplies conductances: choose conductance.nonnegative=projected")
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
             raise InputError(f"optimizer.betas={betas}: must be two numbers in [0, 1)")
         if widths is not None and not (widths and min(widths) >= 1):
@@ -168,8 +181,16 @@ def config_from_dict(values: dict[str, Any]) -> RunConfig:
     return _build(RunConfig, values)
 
 
+# What runs were before a field existed, so that earlier results can still be read. (Adam then moved the conductances
+# by the absolute `learning_rate`, and the weights of affine layers by the `readout_learning_rate`.)
+_BEFORE: dict[type[Any], dict[str, Any]] = {
+    OptimizerConfig: {"name": "adam", "leak_learning_rate": None, "momentum": None},
+}
+
+
 def _build(kind: type[Any], values: dict[str, Any]) -> Any:
     types = get_type_hints(kind)
+    values = {**_BEFORE.get(kind, {}), **values}
     for what, names in (("has no field", set(values) - set(types)), ("lacks the field", set(types) - set(values))):
         if names:
             here = kind.__name__ if what == "has no field" else f"this {kind.__name__}"

@@ -200,7 +200,7 @@ class _Run:
         kept = f"the checkpoint of epoch {len(self.metrics)} is kept" if self.metrics else "no epoch was finished"
         return NonFiniteLossError(
             f"{self.folder.path}: the loss is {loss} at step {step} of epoch {len(self.metrics) + 1}"
-            f"{self._first_bad_parameter()}; {kept}. A smaller --optimizer.learning-rate (for conductances) or "
+            f"{self._first_bad_parameter()}; {kept}. A smaller --optimizer.learning-rate (for hidden layers) or "
             "--optimizer.readout-learning-rate (for all other weights) may help"
         )
 

@@ -1,4 +1,4 @@
-"""Optimisers for conductance networks: Dale's law holds after every step."""
+"""Dale's law after every step: conductances that are parameters themselves are clamped at 0."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -41,31 +41,3 @@ def keep_nonnegative(optimizer: Optimizer, model: nn.Module) -> RemovableHandle:
 def _clamp_(parameters: Iterable[nn.Parameter]) -> None:
     for parameter in parameters:
         parameter.clamp_(min=0)
-
-
-def adam(
-    model: nn.Module,
-    learning_rate: float,
-    *,
-    readout_learning_rate: float | None = None,
-    betas: tuple[float, float] = (0.9, 0.99),
-) -> torch.optim.Adam:
-    """Adam (the paper's betas), with the projection attached.
-
-    Args:
-        model: any module.
-        learning_rate: step of the conductances, and of everything else unless the next says otherwise. Adam moves
-            each conductance by about this much per step, so it is to be read on the scale of G.
-        readout_learning_rate: step of all other parameters (signed weights, biases, BatchNorm).
-        betas: decay of the running means of gradient and squared gradient.
-    """
-    conductances = [p for layer in conductance_layers(model) for p in layer.parameters()]
-    chosen = {id(p) for p in conductances}
-    others = [p for p in model.parameters() if id(p) not in chosen]
-    groups = [
-        {"params": conductances, "lr": learning_rate},
-        {"params": others, "lr": readout_learning_rate or learning_rate},
-    ]
-    optimizer = torch.optim.Adam([group for group in groups if group["params"]], betas=betas, fused=True)
-    keep_nonnegative(optimizer, model)
-    return optimizer

@@ -1,0 +1,28 @@
+"""Optimisers for conductance networks: Dale's law holds after every step.
+
+`create_optimizer` gives a network the right one; `Muon`, `ExponentiatedGradient` and `Together` are its parts, and
+`keep_nonnegative` serves those who bring their own.
+"""
+
+from conductance.optim.create import LEARNING_RATES, OPTIMIZERS, create_optimizer
+from conductance.optim.exponentiated import ExponentiatedGradient
+from conductance.optim.groups import Synapses, hidden_synapses, leaks
+from conductance.optim.muon import Muon, orthogonalize
+from conductance.optim.projection import keep_nonnegative, project_, projected_parameters
+from conductance.optim.together import Together
+
+__all__ = [
+    "LEARNING_RATES",
+    "OPTIMIZERS",
+    "ExponentiatedGradient",
+    "Muon",
+    "Synapses",
+    "Together",
+    "create_optimizer",
+    "hidden_synapses",
+    "keep_nonnegative",
+    "leaks",
+    "orthogonalize",
+    "project_",
+    "projected_parameters",
+]

@@ -1,0 +1,136 @@
+"""One call gives a network its optimiser: which parameter moves by which rule, and how far."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from conductance import init, optim
+from conductance.errors import InputError, UnknownNameError
+from conductance.models import create_model
+from conductance.nn import CWALinear
+
+IMAGES = torch.rand(64, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+
+
+def network(family="cwa", **options):
+    model = create_model("fcn", family, (1, 4, 4), 3, widths=(16, 12), layer_options=options)
+    return init.lognormal_(model) if family == "cwa" else model
+
+
+def projected():
+    return network(nonnegative="projected", learn_resting=True)
+
+
+def steps_of(optimizer):
+    return {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+
+
+@pytest.mark.parametrize("name", optim.OPTIMIZERS)
+def test_every_parameter_is_in_one_group(name):
+    model = projected()
+    parameters = [p for group in optim.create_optimizer(model, name).param_groups for p in group["params"]]
+    assert sorted(map(id, parameters)) == sorted(map(id, model.parameters()))
+
+
+def test_readout_and_leaks_have_their_own_steps():
+    model = projected()
+    steps = steps_of(optim.create_optimizer(model, "muon", 0.2, readout_learning_rate=0.001, leak_learning_rate=0.05))
+    assert steps[id(model.hidden[0].g)] == 0.2
+    assert steps[id(model.readout.weight)] == steps[id(model.readout.bias)] == 0.001
+    assert {steps[id(leak)] for leak in optim.leaks(model)} == {0.05}
+
+
+@pytest.mark.parametrize("family", ["affine", "affine_bn", "absnorm", "cwa"])
+def test_all_hidden_layers_are_found_and_the_readout_is_none_of_them(family):
+    model = network(family)
+    found = {id(layer.parameter) for layer in optim.hidden_synapses(model)}
+    assert len(found) == 2
+    assert id(model.readout.weight) not in found
+
+
+def test_in_a_users_network_the_last_affine_layer_is_the_readout():
+    model = nn.Sequential(CWALinear(4, 6), CWALinear(6, 6), nn.Linear(6, 2))
+    assert [layer.parameter.shape for layer in optim.hidden_synapses(model)] == [(6, 4), (6, 6)]
+    assert len(optim.hidden_synapses(nn.Sequential(CWALinear(4, 6), CWALinear(6, 6)))) == 2
+
+
+@pytest.mark.parametrize("name", ["muon", "adam"])
+def test_conductances_move_by_their_share_of_the_mean(name):
+    model = create_model("fcn", "cwa", (1, 4, 4), 3, widths=(16, 12), layer_options={"nonnegative": "exp"})
+    for layer, mean in zip(init.conductance_layers(model), (5.0, 0.2), strict=True):
+        layer.set_conductance(mean * (0.5 + torch.rand_like(layer.g)))
+    before = [layer.g.detach().clone() for layer in init.conductance_layers(model)]
+    optimizer = optim.create_optimizer(model, name, 0.01)
+    nn.functional.cross_entropy(model(IMAGES), torch.arange(64) % 3).backward()
+    optimizer.step()
+    for layer, start, mean in zip(init.conductance_layers(model), before, (5.0, 0.2), strict=True):
+        assert (layer.g.detach() - start).square().mean().sqrt() == pytest.approx(0.01 * mean, rel=0.4)
+
+
+@pytest.mark.parametrize("name", optim.OPTIMIZERS)
+def test_a_small_network_learns(name):
+    torch.manual_seed(0)
+    model = create_model("fcn", "cwa", (1, 4, 4), 2, widths=(16,), layer_options={"nonnegative": "projected"})
+    init.balance_(init.twin_(init.lognormal_(model)), torch.rand(50, 1, 4, 4))
+    optimizer = optim.create_optimizer(model, name, readout_learning_rate=0.01)
+    for _ in range(150):
+        images = torch.rand(64, 1, 4, 4)
+        labels = (images[:, 0, :2].mean((1, 2)) > images[:, 0, 2:].mean((1, 2))).long()
+        loss = nn.functional.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.55  # 0.69 by chance
+
+
+@pytest.mark.parametrize("name", optim.OPTIMIZERS)
+def test_training_goes_on_from_its_state(name):
+    def steps(model, optimizer, number):
+        for _ in range(number):
+            nn.functional.cross_entropy(model(IMAGES), torch.arange(64) % 3).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    whole = projected()
+    parted = copy.deepcopy(whole)
+    first = optim.create_optimizer(whole, name)
+    steps(whole, first, 4)
+    begun = optim.create_optimizer(parted, name)
+    steps(parted, begun, 2)
+    resumed = optim.create_optimizer(parted, name, learning_rate=9.0)
+    resumed.load_state_dict(copy.deepcopy(begun.state_dict()))
+    steps(parted, resumed, 2)
+    for a, b in zip(whole.parameters(), parted.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_schedule_reaches_every_part_after_a_state_was_loaded():
+    optimizer = optim.create_optimizer(projected(), "muon", 0.1)
+    optimizer.load_state_dict(optimizer.state_dict())
+    torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 0.5)
+    assert optimizer.parts[0].param_groups[0]["lr"] == 0.05
+
+
+@pytest.mark.parametrize(("choices", "error", "message"), [
+    ({"name": "mewon"}, UnknownNameError, "mewon"),
+    ({"learning_rate": -1.0}, InputError, "learning_rate=-1.0: a step size must be positive"),
+    ({"leak_learning_rate": float("inf")}, InputError, "leak_learning_rate=inf"),
+    ({"name": "adam", "momentum": 0.9}, InputError, "Adam has betas instead"),
+])  # fmt: skip
+def test_choices_that_make_no_sense(choices, error, message):
+    with pytest.raises(error, match=message):
+        optim.create_optimizer(projected(), **choices)
+
+
+def test_exponentiated_gradient_needs_conductances_that_are_parameters():
+    with pytest.raises(InputError, match="nonnegative='projected'"):
+        optim.create_optimizer(network(nonnegative="exp"), "eg")
+
+
+def test_optimisers_that_share_no_state_refuse_each_others():
+    one = optim.create_optimizer(projected(), "muon")
+    other = optim.Together(one.parts[:1])
+    with pytest.raises(ValueError, match="the state has 2 optimisers, here are 1"):
+        other.load_state_dict(one.state_dict())

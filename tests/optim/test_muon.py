@@ -1,0 +1,81 @@
+"""Orthogonal steps: singular values, sizes, kinds and blocks."""
+
+import pytest
+import torch
+
+from conductance.nn import CWAConv2d, CWALinear
+from conductance.optim import Muon, hidden_synapses, orthogonalize
+from conductance.optim.muon import QUINTIC, ROUNDS
+
+
+@pytest.mark.parametrize("shape", [(8, 30), (30, 8), (16, 16), (3, 8, 20)])
+def test_singular_values_come_near_one_and_singular_vectors_stay(shape):
+    matrix = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    U, _, V = torch.linalg.svd(matrix, full_matrices=False)
+    inner = U.mT @ orthogonalize(matrix) @ V.mT
+    diagonal = inner.diagonal(dim1=-2, dim2=-1)
+    assert bool(((diagonal > 0.6) & (diagonal < 1.3)).all())
+    assert bool(((inner - torch.diag_embed(diagonal)).abs() < 1e-9).all())
+
+
+def test_it_is_the_newton_schulz_iteration():
+    a, b, c = QUINTIC
+    matrix = torch.randn(6, 9, dtype=torch.float64)
+    X = matrix / matrix.norm()
+    for _ in range(ROUNDS):
+        A = X @ X.T
+        X = a * X + b * A @ X + c * A @ A @ X
+    torch.testing.assert_close(orthogonalize(matrix), X)
+
+
+def test_zeros_stay():
+    assert not orthogonalize(torch.zeros(4, 7)).any()
+
+
+def moved(shape, gradient, **options):
+    parameter = torch.nn.Parameter(torch.zeros(shape))
+    parameter.grad = gradient
+    Muon([parameter], lr=0.5, **options).step()
+    return parameter.detach()
+
+
+def test_the_step_is_a_root_mean_square_and_goes_down():
+    gradient = torch.randn(20, 5, 3, 3, generator=torch.Generator().manual_seed(2))
+    step = moved(gradient.shape, gradient, size=2.0)
+    assert step.square().mean().sqrt() == pytest.approx(1.0, rel=0.25)
+    assert (step * gradient).sum() < 0
+
+
+def test_a_direction_that_all_units_share_does_not_rule():
+    shared = 100 * torch.ones(8, 1) @ torch.randn(1, 40, generator=torch.Generator().manual_seed(3))
+    own = torch.randn(8, 40, generator=torch.Generator().manual_seed(4))
+    step = moved((8, 40), shared + own)
+    own_part = step - step.mean(0)
+    assert own_part.norm() > 2 * step.mean(0).norm()
+
+
+@pytest.mark.parametrize(("units", "block", "parts"), [(12, 4, 3), (10, 4, 3), (3, 32, 1)])
+def test_blocks_and_kinds_are_made_orthogonal_by_themselves(units, block, parts):
+    gradient = torch.randn(units, 10, 2, generator=torch.Generator().manual_seed(5))
+    together = moved(gradient.shape, gradient, block=block, kinds=(6, 4))
+    for columns in (slice(0, 6), slice(6, 10)):
+        for rows in torch.arange(units).tensor_split(parts):
+            alone = moved((len(rows), gradient[0, columns].numel() // 2, 2), gradient[rows][:, columns], block=99)
+            scale = together[rows][:, columns] / alone
+            torch.testing.assert_close(scale, scale.mean().expand_as(scale), rtol=1e-3, atol=1e-3)
+
+
+def test_the_kinds_of_a_layer_are_its_valences():
+    layers = [
+        CWALinear(6, 4),
+        CWALinear(10, 4, valence=0.8),
+        CWAConv2d(3, 4, 3, doubled_input=True),
+        CWALinear(4, 4, valence=[1, -1, 1, -1]),
+    ]
+    kinds = [hidden_synapses(layer)[0].kinds for layer in layers]
+    assert kinds == [(3, 3), (8, 2), (3, 3), None]
+
+
+def test_vectors_are_refused():
+    with pytest.raises(ValueError, match="two axes"):
+        Muon([torch.nn.Parameter(torch.zeros(3))])
