@@ -1,6 +1,7 @@
 """The layers' equation in millivolts and nanosiemens: paper eq. 1, its gates, its rescaling, the membrane in time."""
 
 from conductance.biophysics.gate import boltzmann_gate, rectified_gate
+from conductance.biophysics.hodgkin_huxley import SquidAxon, firing_rate
 from conductance.biophysics.mapping import layer_steady_state
 from conductance.biophysics.membrane import in_parallel, integrate, relax, time_constant
 from conductance.biophysics.rescaling import PotentialRange
@@ -34,10 +35,12 @@ __all__ = [
     "TAU_E",
     "TAU_I",
     "PotentialRange",
+    "SquidAxon",
     "SynapseClass",
     "boltzmann_gate",
     "conductance_quantum",
     "exponential_synapse",
+    "firing_rate",
     "in_parallel",
     "integrate",
     "layer_steady_state",
