@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help demo test lint types check recipe tables bench bench-import format clean
+.PHONY: help demo test lint types check recipe shot-noise tables bench bench-import format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -33,6 +33,9 @@ check: $(STAMP)  ## the tests
 
 recipe: $(STAMP)  ## measure again why the presets are as they are, into results/recipe.csv (about ten minutes)
 	$(BIN)/python -m conductance.experiments.recipe
+
+shot-noise: $(STAMP)  ## measure again how far spikes take the mean potential from eq. 1: results/shot_noise.csv, a figure (a minute)
+	$(BIN)/python -m conductance.experiments.shot_noise
 
 tables: $(STAMP)  ## write the tables in results/ and in the pages anew from the runs
 	for study in digits mnist; do for kind in md csv; do \

@@ -1,5 +1,6 @@
 """The layers' equation in millivolts and nanosiemens: paper eq. 1, its gates, its rescaling, the membrane in time."""
 
+from conductance.biophysics.fluctuations import fluctuation_shift
 from conductance.biophysics.gate import boltzmann_gate, rectified_gate
 from conductance.biophysics.hodgkin_huxley import SquidAxon, firing_rate
 from conductance.biophysics.mapping import layer_steady_state
@@ -41,6 +42,7 @@ __all__ = [
     "conductance_quantum",
     "exponential_synapse",
     "firing_rate",
+    "fluctuation_shift",
     "in_parallel",
     "integrate",
     "layer_steady_state",

@@ -3,6 +3,8 @@
 Units: conductance nS, potential mV, current pA = nS mV, capacitance pF, time ms = pF / nS.
 """
 
+from math import isfinite
+
 import torch
 from torch import Tensor
 
@@ -159,8 +161,10 @@ def integrate(
         )
     _check_broadcast(potential=V, total_conductance=G[0], capacitance=C)
     potentials = _exponential_euler(V, G, I, C, time_step)
-    with torch.no_grad():
-        _refuse_large_step(potentials, _exponential_euler(V, G[:-1:2], I[:-1:2], C, 2 * time_step), time_step, accuracy)
+    if isfinite(accuracy):
+        with torch.no_grad():
+            coarse = _exponential_euler(V, G[:-1:2], I[:-1:2], C, 2 * time_step)
+        _refuse_large_step(potentials.detach(), coarse, time_step, accuracy)
     return potentials
 
 
