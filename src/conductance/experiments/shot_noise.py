@@ -1,4 +1,4 @@
-"""Is eq. 1 the expected value under spike trains? Mean potentials of simulated membranes, beside it (make shot-noise)."""
+"""Is eq. 1 the expected value under spike trains? Mean potentials of simulated membranes beside it: make shot-noise."""
 
 import math
 from collections.abc import Iterable, Sequence

@@ -8,6 +8,7 @@ from pathlib import Path
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from conductance.report.colours import EXCITATORY, INHIBITORY, INK
 from conductance.report.svg import figure_style
@@ -43,7 +44,8 @@ def _against_synapses(axes: Axes, rows: Iterable[Row]) -> None:
     for i, (rate, points) in enumerate(rates.items()):
         shade = colormaps["Reds"](0.35 + 0.6 * i / max(1, len(rates) - 1))
         _draw(axes, points, shade, f"{rate:g} spikes/s each")
-    axes.set_xlabel("excitatory synapses (their sum kept at 20 nS)")
+    axes.plot([], [], color=INK, linewidth=1.0, label="second order")
+    axes.set_xlabel("excitatory synapses, 20 nS together in the mean")
     axes.legend(loc="lower left", handlelength=1.2)
 
 
@@ -54,7 +56,7 @@ def _against_spikes(axes: Axes, rows: Sequence[Row]) -> None:
         _draw(
             axes, sorted(points, key=lambda point: point[0]), colour, f"{name}: {'below' if below else 'above'} eq. 1"
         )
-    axes.set_xlabel("spikes/s of either sign that arrive")
+    axes.set_xlabel("spikes/s that arrive, of either sign")
     axes.legend(loc="lower left", handlelength=1.2)
 
 
@@ -67,5 +69,7 @@ def _draw(axes: Axes, points: Points, colour: str | tuple[float, ...], label: st
     axes.errorbar(
         x, shift, error, color=colour, linestyle="none", marker="o", markersize=3, elinewidth=0.8, label=label
     )
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    axes.set(xscale="log", yscale="log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_minor_formatter(NullFormatter())
