@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help demo test lint types check recipe tables bench bench-import format clean
+.PHONY: help demo test lint types check recipe shot-noise tables bench bench-import format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -13,7 +13,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "conductance needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.12 ..."; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,report,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,report,biophysics,dev]'
 	@touch $@
 
 demo: $(STAMP)  ## train CWA and affine networks on real digits, compare them, write demo/report.html (under 3 minutes)
@@ -33,6 +33,9 @@ check: $(STAMP)  ## the tests
 
 recipe: $(STAMP)  ## measure again why the presets are as they are, into results/recipe.csv (about ten minutes)
 	$(BIN)/python -m conductance.experiments.recipe
+
+shot-noise: $(STAMP)  ## measure again how far spikes take the mean potential from eq. 1: results/shot_noise.csv, a figure (a minute)
+	$(BIN)/python -m conductance.experiments.shot_noise
 
 tables: $(STAMP)  ## write the tables in results/ and in the pages anew from the runs
 	for study in digits mnist; do for kind in md csv; do \

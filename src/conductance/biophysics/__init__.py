@@ -1,8 +1,19 @@
-"""The layers' equation in millivolts and nanosiemens: paper eq. 1, its gates and its rescaling."""
+"""The layers' equation in millivolts and nanosiemens: paper eq. 1, its gates, its rescaling, the membrane in time."""
 
+from conductance.biophysics.fluctuations import fluctuation_shift
 from conductance.biophysics.gate import boltzmann_gate, rectified_gate
+from conductance.biophysics.hodgkin_huxley import SquidAxon, firing_rate
 from conductance.biophysics.mapping import layer_steady_state
+from conductance.biophysics.membrane import in_parallel, integrate, relax, time_constant
 from conductance.biophysics.rescaling import PotentialRange
+from conductance.biophysics.spikes import (
+    TAU_E,
+    TAU_I,
+    conductance_quantum,
+    exponential_synapse,
+    poisson_spikes,
+    synaptic_input,
+)
 from conductance.biophysics.steady_state import steady_state
 from conductance.biophysics.synapses import (
     AMPA,
@@ -22,11 +33,24 @@ __all__ = [
     "LEAK",
     "NMDA",
     "SYNAPSE_CLASSES",
+    "TAU_E",
+    "TAU_I",
     "PotentialRange",
+    "SquidAxon",
     "SynapseClass",
     "boltzmann_gate",
+    "conductance_quantum",
+    "exponential_synapse",
+    "firing_rate",
+    "fluctuation_shift",
+    "in_parallel",
+    "integrate",
     "layer_steady_state",
+    "poisson_spikes",
     "rectified_gate",
+    "relax",
     "reversal_potentials",
     "steady_state",
+    "synaptic_input",
+    "time_constant",
 ]

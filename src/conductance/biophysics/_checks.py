@@ -18,6 +18,23 @@ def refuse_where(bad: Tensor, quantity: Tensor, name: str, remedy: str) -> None:
         raise InputError(f"{name}{index} is {quantity[place].item():g}; {remedy}")
 
 
+def refuse_bad_probability(probability: Tensor, name: str = "open_probability") -> None:
+    """Raise `InputError` at the first outside [0, 1], or NaN."""
+    bad = ~((probability >= 0) & (probability <= 1))  # so written that NaN fails it
+    refuse_where(bad, probability, name, "a probability lies in [0, 1]")
+
+
+def refuse_bad_conductance(conductance: Tensor, name: str) -> None:
+    """Raise `InputError` at the first that is negative, infinite or NaN."""
+    bad = ~((conductance >= 0) & conductance.isfinite())
+    refuse_where(bad, conductance, name, "a conductance is finite and at least 0 nS: clamp or mend it")
+
+
+def refuse_unless_positive(quantity: Tensor, name: str, remedy: str) -> None:
+    """Raise `InputError` at the first that is not above 0, or not finite."""
+    refuse_where(~((quantity > 0) & quantity.isfinite()), quantity, name, remedy)
+
+
 def refuse_volts(potential: PerUnit, name: str) -> None:
     """Raise `InputError` where every potential is below 1 in size (and some not 0): volts, not mV."""
     potential = torch.as_tensor(potential)

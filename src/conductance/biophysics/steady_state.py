@@ -1,10 +1,16 @@
 """The steady state of a Hodgkin-Huxley membrane: a conductance-weighted average of potentials (eq. 1)."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from conductance.biophysics._checks import PerUnit, refuse_volts, refuse_where
+from conductance.biophysics._checks import (
+    PerUnit,
+    refuse_bad_conductance,
+    refuse_bad_probability,
+    refuse_volts,
+    refuse_where,
+)
+from conductance.biophysics._tensors import in_one_dtype
 from conductance.errors import InputError
 
 
@@ -61,7 +67,7 @@ def conductance_weighted_average(
 
     A number that the program itself converted, such as a valence of 0.99 (-0.35 mV), is not a person's slip.
     """
-    p, G, E, G_r, E_r = _in_one_dtype(
+    p, G, E, G_r, E_r = in_one_dtype(
         open_probability, conductance, reversal_potential, resting_conductance, resting_potential
     )
     _check_shapes(p, G, E, G_r, E_r)
@@ -69,13 +75,6 @@ def conductance_weighted_average(
     total = G_r + F.linear(p, G)
     _check_some_conductance(total)
     return (G_r * E_r + F.linear(p, G * E)) / total
-
-
-def _in_one_dtype(p: Tensor, G: Tensor, *others: PerUnit) -> list[Tensor]:
-    dtype = torch.promote_types(p.dtype, G.dtype)
-    if not dtype.is_floating_point:  # counts and booleans would truncate the potentials
-        dtype = torch.get_default_dtype()
-    return [torch.as_tensor(quantity, dtype=dtype, device=G.device) for quantity in (p, G, *others)]
 
 
 def _check_shapes(p: Tensor, G: Tensor, E: Tensor, G_r: Tensor, E_r: Tensor) -> None:
@@ -96,11 +95,9 @@ def _check_shapes(p: Tensor, G: Tensor, E: Tensor, G_r: Tensor, E_r: Tensor) -> 
 
 
 def _check_ranges(p: Tensor, G: Tensor, E: Tensor, G_r: Tensor, E_r: Tensor) -> None:
-    # Each test is written so that NaN fails it.
-    refuse_where(~((p >= 0) & (p <= 1)), p, "open_probability", "a probability lies in [0, 1]")
-    for name, quantity in (("conductance", G), ("resting_conductance", G_r)):
-        bad = ~((quantity >= 0) & quantity.isfinite())
-        refuse_where(bad, quantity, name, "a conductance is finite and at least 0 nS: clamp or mend it")
+    refuse_bad_probability(p)
+    refuse_bad_conductance(G, "conductance")
+    refuse_bad_conductance(G_r, "resting_conductance")
     for name, quantity in (("reversal_potential", E), ("resting_potential", E_r)):
         refuse_where(~quantity.isfinite(), quantity, name, "give a finite potential in mV")
 

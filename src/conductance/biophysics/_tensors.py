@@ -1,0 +1,21 @@
+"""Numbers, lists and tensors that enter one formula, brought to one dtype and device."""
+
+import torch
+from torch import Tensor
+
+from conductance.biophysics._checks import PerUnit
+
+
+def in_one_dtype(first: PerUnit, second: PerUnit, *others: PerUnit) -> list[Tensor]:
+    """All of them as tensors of the wider dtype of the first two, where these lie.
+
+    A number or list has no dtype of its own: it takes that of the tensors, or torch's default one.
+    """
+    tensors = [quantity for quantity in (first, second) if isinstance(quantity, Tensor)]
+    dtype = torch.get_default_dtype()
+    if tensors:
+        widest = torch.promote_types(tensors[0].dtype, tensors[-1].dtype)
+        if widest.is_floating_point:  # counts and booleans would truncate the potentials
+            dtype = widest
+    device = tensors[-1].device if tensors else None
+    return [torch.as_tensor(quantity, dtype=dtype, device=device) for quantity in (first, second, *others)]
