@@ -39,8 +39,9 @@ def keep_nonnegative(optimizer: Optimizer, model: nn.Module) -> RemovableHandle:
 
 @torch.no_grad()
 def _clamp_(parameters: Iterable[nn.Parameter]) -> None:
-    for parameter in parameters:
-        parameter.clamp_(min=0)
+    parameters = list(parameters)
+    if parameters:
+        torch._foreach_clamp_min_(parameters, 0)  # one launch on a GPU, not one for each
 
 
 def adam(
