@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from conductance.allocator import keep_freed_memory
+
 BASELINE = "affine+BN+ReLU"
 
 
@@ -41,6 +43,7 @@ def take_turns(
         rounds: at least 2.
         device: waited for before the clock is read.
     """
+    keep_freed_memory()  # as training does
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds + 1):
         for name, run in contenders.items():
