@@ -47,7 +47,11 @@ def test_freed_memory_is_used_again():
 
 @pytest.mark.parametrize(
     "environment",
-    [{"MALLOC_MMAP_THRESHOLD_": "1000000"}, {"MALLOC_TOP_PAD_": "0"}, {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=7"}],
+    [
+        {"MALLOC_MMAP_THRESHOLD_": "1000000"},
+        {"MALLOC_TOP_PAD_": "0"},
+        {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=7"},
+    ],
 )
 def test_what_the_user_has_chosen_stays(environment, monkeypatch):
     for name, value in environment.items():

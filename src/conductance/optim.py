@@ -39,9 +39,9 @@ def keep_nonnegative(optimizer: Optimizer, model: nn.Module) -> RemovableHandle:
 
 @torch.no_grad()
 def _clamp_(parameters: Iterable[nn.Parameter]) -> None:
-    parameters = list(parameters)
-    if parameters:
-        torch._foreach_clamp_min_(parameters, 0)  # one launch on a GPU, not one for each
+    tensors: list[torch.Tensor] = list(parameters)
+    if tensors:
+        torch._foreach_clamp_min_(tensors, 0)  # one launch on a GPU, not one for each
 
 
 def adam(

@@ -160,7 +160,7 @@ class AverageKernel(NamedTuple):
 AVERAGES = {
     "formula": AverageKernel(_formula, _formula_alone, _formula_gradient),
     "blocked": AverageKernel(_blocked, _blocked_alone, _blocked_gradient),
-    "compiled": AverageKernel(*map(_Compiled, (_formula, _formula_alone, _formula_gradient))),
+    "compiled": AverageKernel(_Compiled(_formula), _Compiled(_formula_alone), _Compiled(_formula_gradient)),
 }
 
 _chosen: str | None = None
