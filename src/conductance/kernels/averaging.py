@@ -206,7 +206,8 @@ class _Average(Function):
 
     @staticmethod
     def forward(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        return average_kernel(conductances, axis, dtype).forward(conductances, axis, rectify, dtype)
+        kernel = average_kernel(conductances, axis, dtype)
+        return kernel.forward(conductances.detach(), axis, rectify, dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
