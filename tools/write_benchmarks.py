@@ -1,4 +1,4 @@
-"""Run the benchmarks; write benchmarks/*.json, benchmarks/profile.md and the tables of benchmarks/README.md: make bench"""
+"""Run the benchmarks; write benchmarks/*.json, profile.md and the tables of README.md there: make bench"""
 
 import json
 import os
