@@ -42,7 +42,7 @@ tables: $(STAMP)  ## write the tables in results/ and in the pages anew from the
 	  $(BIN)/conductance report results/$$study --out results/$$study.$$kind; done; done
 	$(BIN)/python tools/embed_tables.py
 
-bench: $(STAMP)  ## measure speed again and write benchmarks/README.md (about three minutes; nothing else may run)
+bench: $(STAMP)  ## measure speed and memory again and write benchmarks/ (about five minutes; nothing else may run)
 	$(BIN)/python tools/write_benchmarks.py
 
 bench-import: $(STAMP)  ## how much longer `import conductance` takes than `import torch`

@@ -7,9 +7,10 @@ ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "results/README.md")
 
 
-def embed(page: str, table: Path) -> str:
-    comment = rf"(<!-- (?:results/)?{re.escape(table.name)} -->\n\n)"
-    return re.sub(rf"{comment}(?:\|.*\n)*\n?", lambda match: f"{match[1]}{table.read_text()}\n", page)
+def embed(page: str, name: str, text: str) -> str:
+    """The page with ``text`` in place of the paragraph or table below the comment with this name."""
+    comment = rf"(<!-- (?:results/)?{re.escape(name)} -->\n\n)"
+    return re.sub(rf"{comment}(?:.+\n)*", lambda match: f"{match[1]}{text.rstrip()}\n", page)
 
 
 def main() -> None:
@@ -17,7 +18,7 @@ def main() -> None:
         path = ROOT / name
         text = path.read_text()
         for table in sorted((ROOT / "results").glob("*.md")):
-            text = embed(text, table)
+            text = embed(text, table.name, table.read_text())
         path.write_text(text)
 
 

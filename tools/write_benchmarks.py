@@ -1,44 +1,70 @@
-"""Run the benchmarks and write benchmarks/*.json and the tables of benchmarks/README.md: make bench"""
+"""Run the benchmarks; write benchmarks/*.json, profile.md and the tables of README.md there: make bench"""
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from conductance.bench import TIMING_COLUMNS, Timing, timing_rows
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own log
 
-ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "benchmarks" / "README.md"
+import torch
+from embed_tables import embed
+
+from conductance.bench import BENCHMARKS, TIMING_COLUMNS, Timing, timing_rows
+from conductance.bench.profile import PROFILE_COLUMNS, find_case, profile_layer
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 
 def measure(what: str) -> dict:
-    target = ROOT / "benchmarks" / f"{what}.json"
+    target = FOLDER / f"{what}.json"
     program = Path(sys.executable).parent / "conductance"
     subprocess.run([program, "bench", what, "--json", target], check=True)
     return json.loads(target.read_text())
 
 
-def table(figures: dict) -> str:
-    rows = timing_rows([Timing(**timing) for timing in figures["timings"]])
-    lines = [TIMING_COLUMNS, ["---"] * len(TIMING_COLUMNS), *rows]
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def provenance(figures: dict) -> str:
     where, versions = figures["hardware"], figures["versions"]
+    return (
+        f"`conductance bench {figures['what']}`: {where['device']}, {where['cpu']}, {where['threads']} threads, "
+        f"{figures['dtype']}, torch {versions['torch']}, commit {figures['git_commit']}, {figures['rounds']} rounds."
+    )
+
+
+def profile_page(layers: dict) -> str:
+    """The layer that compares worst with its baseline, operation by operation."""
+    blocked = [timing for timing in layers["timings"] if timing["contender"] == "CWA blocked"]
+    worst = max(blocked, key=lambda timing: timing["ratio"])
+    device = torch.device("cpu")
+    tables = profile_layer(find_case(worst["case"], device), device)
     return "\n".join(
         [
-            f"`conductance bench {figures['what']}`: {where['device']}, {where['cpu']}, {where['threads']} threads, "
-            f"torch {versions['torch']}, commit {figures['git_commit']}, {figures['rounds']} rounds.",
-            "",
-            *(f"| {' | '.join(line)} |" for line in lines),
+            f"# Where the time goes: {worst['case']}\n",
+            f"Written by `make bench`: of all layers in [README.md](README.md) this one compares worst with affine + "
+            f"BatchNorm ({worst['ratio']:.2f}). One forward and backward pass as torch's profiler records it, which "
+            "takes some time itself; the time of an operation without that of the operations it calls.\n",
+            *(f"## {name}\n\n{markdown(PROFILE_COLUMNS, rows)}" for name, rows in tables.items()),
         ]
     )
 
 
 def main() -> None:
-    page = PAGE.read_text()
-    for what in ("training", "layers"):
-        begin, end = f"<!-- {what} -->\n", f"<!-- end of {what} -->"
-        before, rest = page.split(begin)
-        page = f"{before}{begin}{table(measure(what))}\n{end}{rest.split(end)[1]}"
-    PAGE.write_text(page)
+    page = (FOLDER / "README.md").read_text()
+    for what in BENCHMARKS:
+        figures = measure(what)
+        rows = timing_rows([Timing(**timing) for timing in figures["timings"]])
+        page = embed(page, what, markdown(TIMING_COLUMNS, rows))
+        page = embed(page, f"{what}, where", provenance(figures))
+        if what == "layers":
+            (FOLDER / "profile.md").write_text(profile_page(figures))
+    (FOLDER / "README.md").write_text(page)
 
 
 if __name__ == "__main__":

@@ -154,43 +154,48 @@ def report(runs: tyro.conf.Positional[tuple[Path, ...]], out: Path = Path("repor
 
 
 def bench(
-    what: tyro.conf.Positional[Literal["layers", "training"]],
+    what: tyro.conf.Positional[Literal["layers", "training", "inference"]],
     device: str = "cpu",
+    dtype: Literal["float32", "tf32", "bfloat16"] = "float32",
     rounds: int = 9,
     json: Path | None = None,
 ) -> None:
-    """Time conductance layers or training steps against affine + BatchNorm, as ratios within one process.
+    """Time conductance layers or networks against affine + BatchNorm, as ratios within one process.
 
     Args:
-        what: layers: every layer of the paper's networks, forward and backward; training: whole steps with Adam
+        what: layers: every layer of the paper's networks, forward and backward; training: whole steps with Adam;
+            inference: the forward pass of whole networks, frozen and not
         device: cpu or cuda
+        dtype: of the products: bfloat16 by autocast, tf32 on GPUs that have it
         rounds: how often everybody takes their turn
         json: also write the figures here
     """
     import dataclasses
 
-    import torch
-
-    from conductance.bench import TIMING_COLUMNS, bench_layers, bench_training, timing_rows
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler, which measures memory, would talk meanwhile
+    from conductance.bench import BENCHMARKS, TIMING_COLUMNS, bench_device, precision, timing_rows
     from conductance.errors import InputError
     from conductance.files import write_text
     from conductance.training.provenance import git_commit, hardware, versions
 
     if rounds < 2:
         raise InputError(f"rounds={rounds}: a median with its spread needs at least 2")
-    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
-        raise InputError(f"device={device!r}: choose cpu, or cuda where torch finds a GPU")
-    here = torch.device(device)
+    here = bench_device(device)
     timings = []
-    with console.status("") as status:
-        for timing in (bench_layers if what == "layers" else bench_training)(here, rounds):
+    with precision(dtype, here), console.status("") as status:
+        for timing in BENCHMARKS[what](here, rounds):
             timings.append(timing)
             status.update(f"{timing.case}: {timing.contender} at {timing.ratio:.3f} of affine+BN+ReLU")
     table = Table(*TIMING_COLUMNS, box=None)
     for row in timing_rows(timings):
         table.add_row(*row)
-    where = {"hardware": hardware(here), "versions": versions(), "git_commit": git_commit()}
-    console.print(table, f"\nratio: to affine+BN+ReLU in the same round, median of {rounds}", where)
+    where = {"dtype": dtype, "hardware": hardware(here), "versions": versions(), "git_commit": git_commit()}
+    console.print(
+        table,
+        f"\nratio: to affine+BN+ReLU in the same round, median of {rounds}; product rate: of a large matrix product in "
+        "the same round; memory: ratio of the peaks",
+        where,
+    )
     if json is not None:
         content = {"what": what, "rounds": rounds, **where, "timings": [dataclasses.asdict(t) for t in timings]}
         write_text(json, _json.dumps(content, indent=1) + "\n")

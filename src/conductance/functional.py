@@ -105,17 +105,38 @@ def open_conductances(
 
     Arguments as for `excitation_inhibition`.
     """
+    return laid_out_open_conductances(p, lay_out(conductance, valence, synaptic_sum), valence, leak, synaptic_sum)
+
+
+def lay_out(conductance: Tensor, valence: Valence, synaptic_sum: "SynapticSum") -> Tensor:
+    """The conductances in the order that the products read: what is the same for every p, done apart from it.
+
+    Returns:
+        (2 * out, ...) where one product gives E and I of all units, those of E first; else (out, fan-in, *kernel),
+        sorted by valence.
+    """
     if valence.is_default_pair:
-        return synaptic_sum.shared(p, conductance, leak)
+        return conductance if conductance.ndim == 2 else torch.cat(conductance.chunk(2, 1))
     if valence.doubled_input or not valence.class_values:
-        excitatory, inhibitory = _as_pairs(conductance, valence)
-        return synaptic_sum.pairwise(p, excitatory, inhibitory, leak)
-    if valence.order is not None and valence.fan_in_order is not None:
-        p = p.index_select(channel_axis(conductance), valence.order)
+        return torch.cat(_as_pairs(conductance, valence))
+    if valence.fan_in_order is not None:
         conductance = conductance.index_select(1, valence.fan_in_order)
+    if valence.class_values == (1.0, -1.0) and synaptic_sum.takes_halves_as_groups(conductance, valence.class_sizes):
+        return torch.cat(conductance.chunk(2, 1))
+    return conductance
+
+
+def laid_out_open_conductances(
+    p: Tensor, laid_out: Tensor, valence: Valence, leak: Tensor, synaptic_sum: "SynapticSum"
+) -> Tensor:
+    """`open_conductances` from what `lay_out` gives."""
+    if valence.doubled_input or not valence.class_values:
+        return synaptic_sum.shared(p, laid_out, leak)
+    if valence.order is not None:
+        p = p.index_select(channel_axis(laid_out), valence.order)
     if valence.class_values == (1.0, -1.0):
-        return synaptic_sum.split(p, conductance, leak, valence.class_sizes[0])
-    return _by_class(p, conductance, valence, leak, synaptic_sum)
+        return synaptic_sum.split(p, laid_out, leak, valence.class_sizes[0])
+    return _by_class(p, laid_out, valence, leak, synaptic_sum)
 
 
 def _as_pairs(conductance: Tensor, valence: Valence) -> tuple[Tensor, Tensor]:
@@ -154,7 +175,12 @@ def signed_open_conductances(p: Tensor, weight: Tensor, leak: Tensor, synaptic_s
     A signed weight is a synapse of either kind, so this is the same average, with E' from the positive part of W and
     I' from the negative part. Shapes as in `open_conductances`, ``weight`` of either sign.
     """
-    return synaptic_sum.pairwise(p, weight.clamp(min=0), (-weight).clamp(min=0), leak)
+    return synaptic_sum.shared(p, lay_out_signed(weight), leak)
+
+
+def lay_out_signed(weight: Tensor) -> Tensor:
+    """The positive parts of all weights, then the negative parts: (2 * out, fan-in, *kernel)."""
+    return torch.cat([weight.clamp(min=0), (-weight).clamp(min=0)])
 
 
 # The products --------------------------------------------------------------------------------------------------------
@@ -175,30 +201,31 @@ class SynapticSum:
         """Product of open probabilities with conductances (out, fan-in, *kernel), plus the bias (out,)."""
         return self._sum(p, conductance, bias, self.options)
 
-    def split(self, p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int) -> Tensor:
+    def takes_halves_as_groups(self, conductance: Tensor, sizes: Sequence[int]) -> bool:
+        """Whether the two kinds are the two groups of one convolution: as many channels of each, no groups yet."""
+        return conductance.ndim > 2 and self.options.get("groups", 1) == 1 and sizes[0] == sizes[1]
+
+    def split(self, p: Tensor, laid_out: Tensor, leak: Tensor, excitatory: int) -> Tensor:
         """E' of all units, then I': the first ``excitatory`` channels (of each group) excite, the others inhibit."""
-        if self._is_plain_linear(p, conductance):
-            return kernels.paired_linear(p, conductance, leak, excitatory)
-        axis, groups = channel_axis(conductance), self.options.get("groups", 1)
-        to_E, to_I = conductance.split([excitatory, conductance.shape[1] - excitatory], 1)
-        if axis < -1 and groups == 1 and to_E.shape == to_I.shape:  # one product, its two groups are the two kinds
-            return self._sum(p, torch.cat([to_E, to_I]), leak.flatten(), {**self.options, "groups": 2})
+        if _is_stacked(laid_out, leak):
+            return self._sum(p, laid_out, leak.flatten(), {**self.options, "groups": 2})
+        if self._is_plain_linear(p, laid_out):
+            return kernels.paired_linear(p, laid_out, leak, excitatory)
+        axis, groups = channel_axis(laid_out), self.options.get("groups", 1)
+        to_E, to_I = laid_out.split([excitatory, laid_out.shape[1] - excitatory], 1)
         p_E, p_I = p.split([groups * excitatory, p.shape[axis] - groups * excitatory], axis)
         return torch.cat([self(p_E, to_E, leak[0]), self(p_I, to_I, leak[1])], axis)
 
-    def shared(self, p: Tensor, conductance: Tensor, leak: Tensor) -> Tensor:
-        """E' of all units, then I': the first half of the conductances excites, the other inhibits, both read p."""
-        if self._is_plain_linear(p, conductance):
-            return kernels.paired_linear(p, conductance, leak, conductance.shape[1] // 2)
-        excitatory, inhibitory = conductance.chunk(2, 1)
-        return self.pairwise(p, excitatory, inhibitory, leak)
-
-    def pairwise(self, p: Tensor, excitatory: Tensor, inhibitory: Tensor, leak: Tensor) -> Tensor:
+    def shared(self, p: Tensor, laid_out: Tensor, leak: Tensor) -> Tensor:
         """E' of all units, then I', each a sum over all of p, which is read once."""
+        if not _is_stacked(laid_out, leak):
+            if self._is_plain_linear(p, laid_out):
+                return kernels.paired_linear(p, laid_out, leak, laid_out.shape[1] // 2)
+            laid_out = torch.cat(laid_out.chunk(2, 1))
         if self.options.get("groups", 1) > 1:  # stacked on the output axis, the groups would mix
-            axis = channel_axis(excitatory)
-            return torch.cat([self(p, excitatory, leak[0]), self(p, inhibitory, leak[1])], axis)
-        return self(p, torch.cat([excitatory, inhibitory]), leak.flatten())
+            to_E, to_I = laid_out.chunk(2)
+            return torch.cat([self(p, to_E, leak[0]), self(p, to_I, leak[1])], channel_axis(laid_out))
+        return self(p, laid_out, leak.flatten())
 
     def _is_plain_linear(self, p: Tensor, conductance: Tensor) -> bool:
         return conductance.ndim == 2 and low_precision(p, conductance) is None
@@ -207,6 +234,11 @@ class SynapticSum:
         if low_precision(p, conductance) is None:
             return _PLAIN[conductance.ndim](p, conductance, bias, **options)
         return _split_product(p, conductance, bias, options)
+
+
+def _is_stacked(laid_out: Tensor, leak: Tensor) -> bool:
+    """Whether the conductances to E of all units lie above those to I, see `lay_out`."""
+    return len(laid_out) > leak.shape[1]
 
 
 def low_precision(p: Tensor, conductance: Tensor) -> torch.dtype | None:

@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from conductance import bench, cli, kernels
-from conductance.bench import bench_training, layers, take_turns, timing_rows
+from conductance.bench import bench_device, bench_training, layers, precision, take_turns, timing_rows
+from conductance.bench.memory import peak_bytes
+from conductance.bench.products import floating_point_operations
 from conductance.bench.rounds import BASELINE
-from conductance.errors import InputError
+from conductance.errors import ConductanceError, InputError
 
 CPU = torch.device("cpu")
 
@@ -17,7 +19,7 @@ def test_everybody_takes_a_turn_in_each_round_and_one_before():
     calls = []
     contenders = {name: lambda name=name: calls.append(name) for name in (BASELINE, "other")}
     timings = list(take_turns("case", contenders, 3, CPU))
-    assert calls == [BASELINE, "other"] * 4
+    assert calls[:8] == [BASELINE, "other"] * 4
     assert [t.contender for t in timings] == [BASELINE, "other"]
     assert timings[0].ratio == 1
     assert all(t.low <= t.ratio <= t.high for t in timings)
@@ -42,14 +44,70 @@ def test_the_table_ends_with_the_geometric_means():
     assert [row[0] for row in rows[len(timings) :]] == ["geometric mean"] * len(timings)
 
 
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"device": "gpu"}, "device='gpu'.* cpu or cuda"),
+        ({"dtype": "tf32"}, "tf32.*NVIDIA"),
+        ({"dtype": "float16"}, "unknown precision 'float16'"),
+    ],
+)
+def test_what_the_machine_lacks_is_refused_before_work_starts(options, complaint, monkeypatch):
+    monkeypatch.setitem(bench.BENCHMARKS, "layers", None)
+    with pytest.raises(ConductanceError, match=complaint):
+        cli.bench("layers", **options)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_gpu_that_is_not_there_is_refused():
+    with pytest.raises(InputError, match="finds no GPU"):
+        bench_device("cuda")
+
+
+def test_precision_is_as_asked_inside_and_as_before_outside():
+    before = torch.backends.cudnn.allow_tf32
+    with precision("bfloat16", CPU):
+        assert torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype == torch.bfloat16
+    with precision("float32", CPU):
+        assert torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype == torch.float32
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
+def test_peak_memory_is_what_is_held_at_the_worst_moment():
+    def run():
+        a = torch.empty(1000)  # 4000 bytes
+        b = torch.empty(2000)
+        del a
+        c = torch.empty(3000)
+        return b, c
+
+    assert peak_bytes(run, CPU) == 20000
+
+
+def test_operations_are_those_of_the_products():
+    layer, p = torch.nn.Linear(30, 20), torch.rand(10, 30)
+    assert floating_point_operations(lambda: layer(p)) == 2 * 10 * 20 * 30
+    with torch.inference_mode():
+        assert floating_point_operations(lambda: layer(p)) == 2 * 10 * 20 * 30
+
+
 def test_too_few_rounds_are_refused():
     with pytest.raises(InputError, match="rounds=1"):
         cli.bench("training", rounds=1)
 
 
-def test_figures_go_to_a_file_with_where_they_come_from(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench, "bench_training", lambda device, rounds: bench_training(device, rounds, {"fcn": 2}))
-    cli.bench("training", rounds=2, json=tmp_path / "figures.json")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("what", bench.BENCHMARKS)
+def test_figures_go_to_a_file_with_where_they_come_from(what, dtype, tmp_path, monkeypatch):
+    full = bench.BENCHMARKS[what]
+    monkeypatch.setitem(bench.BENCHMARKS, what, lambda device, rounds: full(device, rounds, {"fcn": 2}))
+    cli.bench(what, rounds=2, dtype=dtype, json=tmp_path / "figures.json")
     figures = json.loads((tmp_path / "figures.json").read_text())
-    assert {t["contender"] for t in figures["timings"]} >= {BASELINE, "CWA"}
+    assert any(t["contender"].startswith("CWA") for t in figures["timings"])
+    assert figures["dtype"] == dtype
     assert figures["hardware"]["threads"] == torch.get_num_threads()
+    for timing in figures["timings"]:
+        assert timing["product_rate"] > 0
+        assert timing["megabytes"] > 0
+        assert timing["contender"] != BASELINE or timing["ratio"] == timing["memory_ratio"] == 1

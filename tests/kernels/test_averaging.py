@@ -53,6 +53,21 @@ def test_blocks_give_the_numbers_of_the_formula(shape, layout, rectify, monkeypa
 
 
 @pytest.mark.usefixtures("any_average")
+@pytest.mark.parametrize("rectify", [False, True])
+@pytest.mark.parametrize("name", ["formula", "blocked"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_without_gradients_the_numbers_are_the_same(shape, name, rectify):
+    size, axis = SHAPES[shape]
+    both = conductances(size)
+    wanted, _ = run(name, both, axis, rectify)
+    kept = both.clone()
+    assert torch.equal(kernels.average(both, axis, rectify), wanted)
+    with torch.no_grad():
+        assert torch.equal(kernels.average(both.requires_grad_(), axis, rectify), wanted)
+    assert torch.equal(both, kept)
+
+
+@pytest.mark.usefixtures("any_average")
 def test_blocks_keep_channels_last():
     both = conductances((4, 6, 5, 5), torch.channels_last)
     for tensor in run("blocked", both, -3, True):
@@ -72,13 +87,15 @@ def test_what_cannot_be_compiled_goes_on_without_and_says_so_once():
     def no_compiler(*_):
         raise RuntimeError("InvalidCxxCompiler: none found")
 
-    kernel = module._Compiled(lambda x: x + 1)
-    kernel.compiled = no_compiler
+    forward, backward = module._Compiled(lambda x: x + 1), module._Compiled(lambda x: x + 2)
+    forward.compiled = backward.compiled = no_compiler
+    module._say_that_compiling_failed.cache_clear()
     with pytest.warns(UserWarning, match="could not be compiled .*C\\+\\+ compiler"):
-        assert kernel(1) == 2
+        assert forward(1) == 2
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert kernel(1) == 2
+        assert forward(1) == 2
+        assert backward(1) == 3
 
 
 def test_an_unknown_average_is_refused():

@@ -54,3 +54,15 @@ def test_projection_leaves_the_other_forms_alone():
         layer.g.fill_(-0.5)
     optim.project_(layer)
     assert layer.g.unique().tolist() == [-0.5]
+
+
+def test_projection_takes_any_mixture_of_types_and_hides_no_nan():
+    types = (torch.float32, torch.float64)
+    layers = torch.nn.ModuleList(CWALinear(2, 1, nonnegative="projected", dtype=dtype) for dtype in types)
+    with torch.no_grad():
+        for layer in layers:
+            layer.g.copy_(torch.tensor([[-1.0, float("nan")]]))
+    optim.project_(layers)
+    assert [layer.g[0, 0].item() for layer in layers] == [0, 0]
+    assert all(layer.g[0, 1].isnan() for layer in layers)
+    optim.project_(torch.nn.Linear(2, 1))  # nothing to project

@@ -1,8 +1,23 @@
 """How fast the layers are, as ratios to affine + BatchNorm + ReLU measured in the same process, turn by turn."""
 
+from conductance.bench.inference import bench_inference
 from conductance.bench.layers import bench_layers
 from conductance.bench.rounds import Timing, take_turns
+from conductance.bench.setting import bench_device, precision
 from conductance.bench.table import TIMING_COLUMNS, timing_rows
 from conductance.bench.training import bench_training
 
-__all__ = ["TIMING_COLUMNS", "Timing", "bench_layers", "bench_training", "take_turns", "timing_rows"]
+BENCHMARKS = {"layers": bench_layers, "training": bench_training, "inference": bench_inference}
+
+__all__ = [
+    "BENCHMARKS",
+    "TIMING_COLUMNS",
+    "Timing",
+    "bench_device",
+    "bench_inference",
+    "bench_layers",
+    "bench_training",
+    "precision",
+    "take_turns",
+    "timing_rows",
+]

@@ -122,7 +122,8 @@ def _pass(layer: nn.Module, p: Tensor, with_input_gradient: bool) -> Callable[[]
     p = p.clone().requires_grad_(with_input_gradient)
     inputs = [*([p] if with_input_gradient else []), *layer.parameters()]
     gradient = torch.randn_like(layer(p))
-    return lambda: torch.autograd.grad(layer(p), inputs, gradient)
+    # a view, for torch's counter of operations cannot follow the gradient of a leaf
+    return lambda: torch.autograd.grad(layer(p.view_as(p)), inputs, gradient)
 
 
 def _with_average(name: str, run: Callable[[], object]) -> Callable[[], object]:

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 import torch
 
+from conductance.allocator import keep_freed_memory
+from conductance.bench.memory import peak_bytes
+from conductance.bench.products import floating_point_operations, matrix_product
+
 BASELINE = "affine+BN+ReLU"
+_PRODUCT = "matrix product"
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,10 @@ class Timing:
         milliseconds: median over the rounds.
         ratio: median over the rounds of the time divided by the baseline's in the same round.
         low, high: the quartiles of that ratio.
+        product_rate: the baseline's floating-point operations, divided by the time this contender took for the same
+            work, as a fraction of what a product of two large matrices reaches in the same round; median.
+        megabytes: the most memory held at once beyond what was there before, see `peak_bytes`.
+        memory_ratio: that, divided by the baseline's.
     """
 
     case: str
@@ -28,12 +37,15 @@ class Timing:
     ratio: float
     low: float
     high: float
+    product_rate: float
+    megabytes: float
+    memory_ratio: float
 
 
 def take_turns(
     case: str, contenders: Mapping[str, Callable[[], object]], rounds: int, device: torch.device
 ) -> Iterator[Timing]:
-    """Time every contender once in each round, after one round that is not counted.
+    """Time every contender once in each round, after one round that is not counted; then look at its memory.
 
     Args:
         case: what to call this in the results.
@@ -41,19 +53,31 @@ def take_turns(
         rounds: at least 2.
         device: waited for before the clock is read.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    keep_freed_memory()  # as training does
+    product = matrix_product(device)
+    turns = {**contenders, _PRODUCT: product}
+    seconds: dict[str, list[float]] = {name: [] for name in turns}
     for _ in range(rounds + 1):
-        for name, run in contenders.items():
+        for name, run in turns.items():
             _wait_for(device)
             started = time.perf_counter()
             run()
             _wait_for(device)
             seconds[name].append(time.perf_counter() - started)
-    baseline = seconds[BASELINE][1:]
-    for name, times in seconds.items():
-        ratios = [mine / theirs for mine, theirs in zip(times[1:], baseline, strict=True)]
+    share = floating_point_operations(contenders[BASELINE]) / floating_point_operations(product)
+    memory = {name: peak_bytes(run, device) for name, run in contenders.items()}
+    for name in contenders:
+        ratios = _per_round(seconds, name, BASELINE)
         low, middle, high = statistics.quantiles(ratios, n=4)
-        yield Timing(case, name, 1e3 * statistics.median(times[1:]), middle, low, high)
+        rate = statistics.median(share * ratio for ratio in _per_round(seconds, _PRODUCT, name))
+        milliseconds = 1e3 * statistics.median(seconds[name][1:])
+        megabytes, compared = memory[name] / 1e6, memory[name] / memory[BASELINE] if memory[BASELINE] else 1.0
+        yield Timing(case, name, milliseconds, middle, low, high, rate, megabytes, compared)
+
+
+def _per_round(seconds: Mapping[str, list[float]], one: str, other: str) -> list[float]:
+    """How long one took in terms of the other, round by round."""
+    return [mine / theirs for mine, theirs in zip(seconds[one][1:], seconds[other][1:], strict=True)]
 
 
 def _wait_for(device: torch.device) -> None:

@@ -14,6 +14,7 @@ written out: that is what the kernels here are about. Measurements are in ``benc
 import importlib.util
 import warnings
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -32,6 +33,10 @@ def _formula(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype)
     total = E + I
     z = (E - I) / total
     return (z.relu() if rectify else z).to(dtype), total.to(dtype)
+
+
+def _formula_alone(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
+    return _formula(conductances, axis, rectify, dtype)[0]
 
 
 def _formula_gradient(grad: Tensor, z: Tensor, total: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
@@ -67,6 +72,20 @@ def _blocked(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype)
         if rectify:
             v.relu_()
     return z, total
+
+
+def _blocked_alone(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
+    """D stays in the cache, for nobody will ask for it."""
+    del dtype
+    E, I = conductances.chunk(2, axis)
+    z = torch.empty_like(E)
+    for e, i, v in _blocks(E, I, z):
+        total = e + i
+        torch.sub(e, i, out=v)
+        v.div_(total)
+        if rectify:
+            v.relu_()
+    return z
 
 
 def _blocked_gradient(grad: Tensor, z: Tensor, total: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
@@ -113,17 +132,17 @@ class _Compiled:
         except Exception as error:  # whatever is missing: a compiler, its headers, room for its cache
             if self.compiled is self.formula:
                 raise
-            _say_that_compiling_failed(error)
+            _say_that_compiling_failed(type(error).__name__, str(error).strip().partition("\n")[0])
             self.compiled = self.formula
             return self.formula(*args)
 
 
-def _say_that_compiling_failed(error: Exception) -> None:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+@cache  # once, for both passes of all layers
+def _say_that_compiling_failed(kind: str, reason: str) -> None:
     warnings.warn(
-        f"the average could not be compiled ({type(error).__name__}: {reason}); going on without. With a C++ compiler "
+        f"the average could not be compiled ({kind}: {reason}); going on without. With a C++ compiler "
         "(on a GPU: Triton) each layer is a few percent faster",
-        stacklevel=2,
+        stacklevel=3,
     )
 
 
@@ -131,16 +150,17 @@ def _say_that_compiling_failed(error: Exception) -> None:
 
 
 class AverageKernel(NamedTuple):
-    """One way to compute the average and its gradient."""
+    """One way to compute the average and its gradient; ``alone`` gives z or p without what backward needs."""
 
     forward: Callable[[Tensor, int, bool, torch.dtype], tuple[Tensor, Tensor]]
+    alone: Callable[[Tensor, int, bool, torch.dtype], Tensor]
     backward: Callable[[Tensor, Tensor, Tensor, int, bool, torch.dtype], Tensor]
 
 
 AVERAGES = {
-    "formula": AverageKernel(_formula, _formula_gradient),
-    "blocked": AverageKernel(_blocked, _blocked_gradient),
-    "compiled": AverageKernel(_Compiled(_formula), _Compiled(_formula_gradient)),
+    "formula": AverageKernel(_formula, _formula_alone, _formula_gradient),
+    "blocked": AverageKernel(_blocked, _blocked_alone, _blocked_gradient),
+    "compiled": AverageKernel(_Compiled(_formula), _Compiled(_formula_alone), _Compiled(_formula_gradient)),
 }
 
 _chosen: str | None = None
@@ -186,7 +206,8 @@ class _Average(Function):
 
     @staticmethod
     def forward(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        return average_kernel(conductances, axis, dtype).forward(conductances, axis, rectify, dtype)
+        kernel = average_kernel(conductances, axis, dtype)
+        return kernel.forward(conductances.detach(), axis, rectify, dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -220,4 +241,7 @@ def average(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype |
         rectify: p instead of z.
         dtype: type of the result, that of ``conductances`` by default, in which the division is done in any case.
     """
-    return _Average.apply(conductances, axis, rectify, dtype or conductances.dtype)[0]
+    dtype = dtype or conductances.dtype
+    if eager() and not (conductances.requires_grad and torch.is_grad_enabled()):
+        return average_kernel(conductances, axis, dtype).alone(conductances, axis, rectify, dtype)
+    return _Average.apply(conductances, axis, rectify, dtype)[0]

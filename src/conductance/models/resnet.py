@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
 from conductance.errors import UnknownNameError
@@ -31,10 +30,10 @@ class ResidualBlock(nn.Module):
 
     def forward(self, p: Tensor) -> Tensor:
         """(N, in_channels, H, W) to (N, out_channels, H/stride, W/stride)."""
-        z = self.second(self.first(p)) + self.shortcut(p)
+        z = self.second(self.first(p)) + self.shortcut(p)  # a tensor of its own, so the rest is done in place
         if self.join == "mean":
-            z = z / 2
-        return torch.relu(z)
+            z.mul_(0.5)
+        return z.relu_()
 
 
 class ResNet18(nn.Module):

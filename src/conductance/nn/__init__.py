@@ -2,6 +2,7 @@
 
 from conductance.nn._conductance import ConductanceLayer, SignedLayer
 from conductance.nn.conv import AbsNormConv2d, CWAConv1d, CWAConv2d, CWAConv3d
+from conductance.nn.freeze import FrozenAverage, freeze
 from conductance.nn.linear import AbsNormLinear, CWALinear
 from conductance.nn.observe import Observation, observe, visit
 
@@ -13,8 +14,10 @@ __all__ = [
     "CWAConv3d",
     "CWALinear",
     "ConductanceLayer",
+    "FrozenAverage",
     "Observation",
     "SignedLayer",
+    "freeze",
     "observe",
     "visit",
 ]

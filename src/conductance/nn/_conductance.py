@@ -147,6 +147,10 @@ class _AveragingLayer(nn.Module):
         """e_r of each unit, (out,), in [-1, 1]: where z rests when no synapse is open."""
         return self.leak.potential
 
+    def laid_out(self) -> Tensor:
+        """The conductances as the products read them, see `functional.lay_out`."""
+        raise NotImplementedError
+
     def open_conductances(self, p: Tensor) -> Tensor:
         """E' of all units, then I', along the channels, leak included: (..., 2 * out, *positions)."""
         raise NotImplementedError
@@ -242,6 +246,10 @@ class ConductanceLayer(_AveragingLayer):
             )
         self.g.copy_(NONNEGATIVE[self.nonnegative].parameter(G))
 
+    def laid_out(self) -> Tensor:
+        """The conductances as the products read them, see `functional.lay_out`."""
+        return functional.lay_out(self.conductance, self.presynaptic, self.synaptic_sum)
+
     def open_conductances(self, p: Tensor) -> Tensor:
         """E' of all units, then I', along the channels, leak included: (..., 2 * out, *positions)."""
         return functional.open_conductances(p, self.conductance, self.presynaptic, self.leak(), self.synaptic_sum)
@@ -274,6 +282,10 @@ class SignedLayer(_AveragingLayer):
     def reset_parameters(self) -> None:
         """Glorot-uniform, as the paper's affine networks."""
         nn.init.xavier_uniform_(self.weight)
+
+    def laid_out(self) -> Tensor:
+        """The positive parts of the weights, then the negative ones."""
+        return functional.lay_out_signed(self.weight)
 
     def open_conductances(self, p: Tensor) -> Tensor:
         """E' of all units from the positive weights, then I' from the negative ones, leak included."""

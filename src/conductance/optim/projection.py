@@ -39,5 +39,6 @@ def keep_nonnegative(optimizer: Optimizer, model: nn.Module) -> RemovableHandle:
 
 @torch.no_grad()
 def _clamp_(parameters: Iterable[nn.Parameter]) -> None:
-    for parameter in parameters:
-        parameter.clamp_(min=0)
+    tensors: list[torch.Tensor] = list(parameters)
+    if tensors:
+        torch._foreach_clamp_min_(tensors, 0)  # one launch on a GPU, not one for each

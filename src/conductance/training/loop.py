@@ -13,6 +13,7 @@ from rich.console import Console
 from torch import Tensor
 from torch.nn import functional as F
 
+from conductance.allocator import keep_freed_memory
 from conductance.data import Dataset, DeviceLoader, Images, load_dataset, split_validation
 from conductance.errors import InputError, RunError
 from conductance.training import build, provenance
@@ -67,6 +68,7 @@ def train(
         return folder.read_json(folder.summary_file)
     checkpoint = folder.read_checkpoint() if resume else None
     dataset = load_dataset(config.data.dataset, data_dir)
+    keep_freed_memory()
     run = _Run(config, folder, dataset, create_accelerator(config, device))
     if checkpoint is not None:
         run.load_state_dict(checkpoint)
