@@ -37,6 +37,9 @@ recipe: $(STAMP)  ## measure again why the presets are as they are, into results
 shot-noise: $(STAMP)  ## measure again how far spikes take the mean potential from eq. 1: results/shot_noise.csv, a figure (a minute)
 	$(BIN)/python -m conductance.experiments.shot_noise
 
+ablation: $(STAMP)  ## measure what each lever of the CIFAR-10 recipe is worth, into results/ablation.csv (hours; goes on where it stopped)
+	$(BIN)/python -m conductance.experiments.ablation
+
 tables: $(STAMP)  ## write the tables in results/ and in the pages anew from the runs
 	for study in digits mnist; do for kind in md csv; do \
 	  $(BIN)/conductance report results/$$study --out results/$$study.$$kind; done; done

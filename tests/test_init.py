@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from conductance import init
+from conductance.data import load_dataset
 from conductance.errors import InputError
 from conductance.models import create_model
 from conductance.nn import CWAConv2d, CWALinear, observe
@@ -95,3 +96,48 @@ def test_ranges_are_checked():
         init.lognormal_(CWALinear(2, 2), sigma=-1)
     with pytest.raises(InputError, match="positive"):
         init.exponential_(CWALinear(2, 2), mean=0)
+
+
+@pytest.mark.parametrize("learn", [False, True])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_scaled_leak_is_its_share_of_what_the_unit_sees_and_keeps_its_potential(form, learn):
+    model = create_model(
+        "cnn",
+        "cwa",
+        (3, 8, 8),
+        4,
+        widths=(8, 12),
+        layer_options={"nonnegative": form, "learn_resting": learn, "resting_potential": -0.2},
+    )
+    batch = torch.rand(30, 3, 8, 8)
+    init.scale_leak_(init.lognormal_(model), batch, 0.25)
+    for seen in observe(model, batch):
+        leak = seen.layer.leak.conductance
+        total = (seen.excitation + seen.inhibition).mean((0, 2, 3))
+        torch.testing.assert_close(leak, 0.25 * (total - leak), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(seen.layer.leak.potential, torch.full_like(leak, -0.2), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("family", ["cwa", "cwa_bn"])
+@pytest.mark.parametrize(("architecture", "widths"), [("fcn", (40, 30)), ("cnn", (16, 32)), ("resnet18", (8, 8, 8, 8))])
+def test_the_recipe_leaves_between_thirty_and_seventy_percent_of_units_active(architecture, widths, family):
+    torch.manual_seed(0)
+    digits = load_dataset("digits").train.pixels[:300].float() / 255
+    model = init.initialize(create_model(architecture, family, digits.shape[1:], 10, widths=widths), digits, leak=0.05)
+    for seen in observe(model, digits):
+        assert 0.3 < float((seen.z > 0).float().mean()) < 0.7
+
+
+def test_the_recipe_serves_networks_of_any_build_and_those_without_conductances():
+    model = torch.nn.Sequential(CWALinear(6, 8, activation="relu"), CWALinear(8, 8), torch.nn.Linear(8, 2))
+    readout = model[2].weight.clone()
+    assert init.initialize(model, torch.rand(20, 6)) is model
+    assert torch.equal(model[2].weight, readout)
+    affine = torch.nn.Linear(4, 2)
+    before = affine.weight.clone()
+    assert torch.equal(init.initialize(affine, torch.rand(3, 4), leak=0.1).weight, before)
+
+
+def test_a_leak_needs_a_positive_share():
+    with pytest.raises(InputError, match="share=0: the leak's share"):
+        init.initialize(CWALinear(4, 2), torch.rand(3, 4), leak=0)

@@ -1,8 +1,8 @@
 """Conductance initialisations: which G a network starts from, whatever form its parameters have.
 
 Each function takes a layer or a whole model, sets the conductances of every `ConductanceLayer` in it, and returns it.
-`lognormal_` and `exponential_` draw conductances; `twin_` and `balance_` then rearrange or scale what was drawn, in
-that order.
+`initialize` is the whole recipe. Its parts: `lognormal_` and `exponential_` draw conductances; `twin_`, `scale_leak_`
+and `balance_` then rearrange or scale what was drawn, in that order.
 """
 
 from collections.abc import Iterator
@@ -21,6 +21,29 @@ M = TypeVar("M", bound=nn.Module)
 def conductance_layers(module: nn.Module) -> Iterator[ConductanceLayer]:
     """The conductance layers of a model, in the order in which they were defined."""
     return (layer for layer in module.modules() if isinstance(layer, ConductanceLayer))
+
+
+def initialize(model: M, batch: Tensor, *, sigma: float = 1.5, leak: float | None = None) -> M:
+    """The data-dependent initialisation: heavy-tailed conductances, twins, leaks to scale, excitation balanced.
+
+    No labels are looked at, and the batch is not kept. Works on every module with conductance layers in it; those
+    without any, and all other layers, stay as they are.
+
+    Args:
+        model: a layer or a model.
+        batch: open probabilities in [0, 1], as the model takes them; some hundred samples are enough.
+        sigma: standard deviation of the log-conductances (`lognormal_`).
+        leak: each unit's leak as a share of the synaptic conductance that it sees on the batch (`scale_leak_`); as
+            the layers were built where None.
+
+    Raises:
+        InputError: sigma or leak out of range.
+    """
+    lognormal_(model, sigma)
+    twin_(model)
+    if leak is not None:
+        scale_leak_(model, batch, leak)
+    return balance_(model, batch)
 
 
 def glorot_(module: M) -> M:
@@ -77,6 +100,33 @@ def twin_(module: M) -> M:
     return module
 
 
+def scale_leak_(model: M, batch: Tensor, share: float) -> M:
+    """Make each unit's resting conductance ``share`` of the mean synaptic conductance that it sees on one batch.
+
+    The same G_r weighs much in a layer of few synapses, and nothing in one of thousands; a share weighs the same in
+    all. Resting potentials stay.
+
+    Args:
+        model: a layer or a model.
+        batch: open probabilities in [0, 1], as the model takes them.
+        share: > 0.
+
+    Raises:
+        InputError: share not positive.
+    """
+    if not share > 0:
+        raise InputError(f"share={share}: the leak's share of the synaptic conductance must be positive")
+    visit(model, batch, lambda _, layer, p: _scale_leak(layer, p, share))
+    return model
+
+
+def _scale_leak(layer: ConductanceLayer, p: Tensor, share: float) -> None:
+    no_leak = torch.zeros_like(layer.leak())
+    E, I = functional.excitation_inhibition(p, layer.conductance, layer.presynaptic, no_leak, layer.synaptic_sum)
+    synaptic = _mean_of_units(E + I, layer.g.ndim)
+    layer.leak.set_conductance(share * synaptic)
+
+
 def balance_(model: M, batch: Tensor) -> M:
     """Scale each unit's inhibitory conductances so that, on one batch, its mean E equals its mean I.
 
@@ -105,4 +155,9 @@ def _mean_drive(layer: ConductanceLayer, p: Tensor, G: Tensor) -> Tensor:
     """Mean over samples and positions of sum_j G_ij e_j p_j, for each unit: (out,)."""
     no_leak = torch.zeros_like(layer.leak())
     E, I = functional.excitation_inhibition(p, G, layer.presynaptic, no_leak, layer.synaptic_sum)
-    return (E - I).movedim(1 - G.ndim, 0).flatten(1).mean(1)
+    return _mean_of_units(E - I, G.ndim)
+
+
+def _mean_of_units(values: Tensor, axes: int) -> Tensor:
+    """Mean over samples and positions, (out,); the units lie ``axes - 1`` axes from the end."""
+    return values.movedim(1 - axes, 0).flatten(1).mean(1)

@@ -1,57 +1,44 @@
 """Why the presets are as they are: each of their choices changed alone, judged by validation accuracy on the digits."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean, stdev
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
 from rich.progress import track
 
+from conductance.experiments import changes
 from conductance.experiments.presets import get_preset
 from conductance.files import write_table
-from conductance.training import RunConfig, train
-from conductance.training.provenance import git_commit
+from conductance.training import train
 
 VALIDATION_IMAGES = 300
 ARCHITECTURES = ("fcn", "cnn")
 
-Change = Callable[[RunConfig], RunConfig]
-
-
-def _conductance(**choices: Any) -> Change:
-    return lambda config: replace(config, conductance=replace(config.conductance, **choices))
-
-
-def _optimizer(**choices: Any) -> Change:
-    return lambda config: replace(config, optimizer=replace(config.optimizer, **choices))
-
-
-CHANGES: dict[str, Change] = {
-    "none": lambda config: config,
-    "step 0.01": _optimizer(learning_rate=0.01),
-    "step 0.03": _optimizer(learning_rate=0.03),
-    "step 0.3": _optimizer(learning_rate=0.3),
-    "readout step 0.001": _optimizer(readout_learning_rate=0.001),
-    "no label smoothing": _optimizer(label_smoothing=0.0),
-    "h rectified": _conductance(nonnegative="rectified"),
-    "h exp": _conductance(nonnegative="exp"),
-    "sigma 0.5": _conductance(sigma=0.5),
-    "exponential": _conductance(initialization="exponential"),
-    "Glorot around 1": _conductance(initialization="glorot"),
-    "no twins": _conductance(twin=False),
-    "no balance": _conductance(balance=False),
-    "leak learnt": _conductance(learn_resting=True),
+CHANGES: dict[str, changes.Change] = {
+    "none": changes.unchanged,
+    "step 0.01": changes.optimizer(learning_rate=0.01),
+    "step 0.03": changes.optimizer(learning_rate=0.03),
+    "step 0.3": changes.optimizer(learning_rate=0.3),
+    "readout step 0.001": changes.optimizer(readout_learning_rate=0.001),
+    "no label smoothing": changes.optimizer(label_smoothing=0.0),
+    "h rectified": changes.conductance(nonnegative="rectified"),
+    "h exp": changes.conductance(nonnegative="exp"),
+    "sigma 0.5": changes.conductance(sigma=0.5),
+    "exponential": changes.conductance(initialization="exponential"),
+    "Glorot around 1": changes.conductance(initialization="glorot"),
+    "no twins": changes.conductance(twin=False),
+    "no balance": changes.conductance(balance=False),
+    "leak learnt": changes.conductance(learn_resting=True),
 }
 
 
 def measure_recipe(file: Path, seeds: tuple[int, ...] = (0, 1, 2, 3, 4), console: Console | None = None) -> None:
     """Train every change and both affine baselines, and write one row each as CSV; no test image is looked at.
 
-    Columns: architecture, family, change, seeds, validation_mean, validation_std (%), seconds_per_run, hardware,
-    commit, command.
+    Columns: architecture, family, change, epochs, seeds, validation_mean, validation_std (%), seconds_per_run,
+    hardware, commit, command.
     """
     cases = [(architecture, "cwa", change) for architecture in ARCHITECTURES for change in CHANGES]
     cases += [(architecture, family, "none") for architecture in ARCHITECTURES for family in ("affine", "affine_bn")]
@@ -69,19 +56,7 @@ def _measure(architecture: str, family: str, change: str, seeds: tuple[int, ...]
     for seed in seeds:
         with TemporaryDirectory() as folder:
             summaries.append(train(replace(config, seed=seed), Path(folder) / "run", device="cpu", command="recipe"))
-    accuracies = [summary["validation_accuracy"] for summary in summaries]
-    return {
-        "architecture": architecture,
-        "family": family,
-        "change": change,
-        "seeds": len(seeds),
-        "validation_mean": round(mean(accuracies), 2),
-        "validation_std": round(stdev(accuracies), 2) if len(seeds) > 1 else "",
-        "seconds_per_run": round(mean(summary["seconds"] for summary in summaries), 1),
-        "hardware": "{cpu}, {threads} threads".format(**summaries[0]["hardware"]),
-        "commit": git_commit(),
-        "command": "make recipe",
-    }
+    return changes.row(architecture, family, change, summaries, "make recipe")
 
 
 if __name__ == "__main__":

@@ -73,6 +73,13 @@ class Leak(nn.Module):
         """The leak's excitatory and inhibitory conductance, (2, units)."""
         return NONNEGATIVE[self.form].conductance(self.pair) + self.least
 
+    @torch.no_grad()
+    def set_conductance(self, G_r: Tensor) -> None:
+        """Give each unit the resting conductance ``G_r``, (units,); the resting potentials stay."""
+        excitatory_share = (1 + self.potential) / 2
+        pair = G_r * torch.stack([excitatory_share, 1 - excitatory_share])
+        self.pair.copy_(NONNEGATIVE[self.form].parameter((pair - self.least).clamp(min=0)))
+
     @property
     def conductance(self) -> Tensor:
         """G_r of each unit, (units,)."""

@@ -1,0 +1,102 @@
+"""What each lever of the CIFAR-10 recipe is worth: left out of the whole, or another in its place.
+
+Judged on 5,000 held-out training images after a few epochs; no test accuracy enters. Each run has its folder below
+``runs/ablation``: what was cut off goes on, what is done is not done again, and the table is made of what is done.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from conductance.experiments import changes
+from conductance.experiments.presets import get_preset
+from conductance.files import write_table
+from conductance.training import RunConfig, train
+from conductance.training.run_folder import RunFolder
+
+VALIDATION_IMAGES = 5_000
+EPOCHS = 4
+ARCHITECTURES = ("cnn", "fcn")
+RUNS = Path("runs/ablation")
+
+OPTIMISERS = {
+    "adam": changes.optimizer(name="adam", learning_rate=0.1),
+    "adam, step 0.3": changes.optimizer(name="adam", learning_rate=0.3),
+}
+CHANGES: dict[str, changes.Change] = {
+    "none": changes.unchanged,
+    **OPTIMISERS,
+    "muon, step 0.03": changes.optimizer(learning_rate=0.03),
+    "muon, step 0.2": changes.optimizer(learning_rate=0.2),
+    "exponentiated gradient": changes.optimizer(name="eg", learning_rate=0.1),
+    "readout step 0.003": changes.optimizer(readout_learning_rate=3e-3),
+    "leak fixed": changes.conductance(learn_resting=False),
+    "leak fixed at 1": changes.conductance(learn_resting=False, resting_conductance=1.0),
+    "sigma 0.5": changes.conductance(sigma=0.5),
+    "Glorot around 1": changes.conductance(initialization="glorot"),
+    "no twins": changes.conductance(twin=False),
+    "no balance": changes.conductance(balance=False),
+}
+BASELINES = {"none": changes.unchanged, **OPTIMISERS}
+BASELINE_FAMILIES = ("affine", "affine_bn", "absnorm")
+
+
+def cases() -> list[tuple[str, str]]:
+    """(family, change) of every row, the recipe and its rivals first."""
+    baselines = [(family, change) for change in BASELINES for family in BASELINE_FAMILIES]
+    return [("cwa", "none"), *baselines, *(("cwa", change) for change in CHANGES if change != "none")]
+
+
+def config_of(architecture: str, family: str, change: str, seed: int, epochs: int = EPOCHS) -> RunConfig:
+    """The preset with one change, few epochs and validation images."""
+    config = CHANGES[change](get_preset(f"cifar10-{architecture}-{family}"))
+    data = replace(config.data, validation_images=VALIDATION_IMAGES)
+    return replace(config, name=f"{config.name} {change}", seed=seed, epochs=epochs, data=data)
+
+
+def folder_of(config: RunConfig, runs: Path = RUNS) -> Path:
+    """Where a run of the ablation lies."""
+    return runs / f"{config.name}-seed{config.seed}".replace(" ", "-").replace(",", "")
+
+
+def run(architecture: str, seeds: int, runs: Path = RUNS, console: Console | None = None) -> None:
+    """Train what is missing: all rows with the first seed, then with the next."""
+    for seed in range(seeds):
+        for family, change in cases():
+            config = config_of(architecture, family, change, seed)
+            folder = folder_of(config, runs)
+            train(config, folder, resume=folder.exists(), console=console, command="make ablation")
+
+
+def table(seeds: int, runs: Path = RUNS) -> list[dict[str, Any]]:
+    """A row for each change of which at least one seed is done."""
+    rows = []
+    for architecture in ARCHITECTURES:
+        for family, change in cases():
+            folders = [RunFolder(folder_of(config_of(architecture, family, change, s), runs)) for s in range(seeds)]
+            summaries = [folder.read_json(folder.summary_file) for folder in folders if folder.finished]
+            if summaries:
+                rows.append(changes.row(architecture, family, change, summaries, "make ablation"))
+    return rows
+
+
+def main() -> None:
+    """Run one architecture or all, and write results/ablation.csv."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--architectures", nargs="*", choices=ARCHITECTURES, default=list(ARCHITECTURES))
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--table-only", action="store_true", help="train nothing; make the table of what is done")
+    choices = parser.parse_args()
+    if not choices.table_only:
+        for architecture in choices.architectures:
+            run(architecture, choices.seeds, console=Console())
+    rows = table(choices.seeds)
+    if rows:
+        write_table(Path("results/ablation.csv"), list(rows[0]), rows)
+
+
+if __name__ == "__main__":
+    main()
