@@ -41,7 +41,7 @@ ablation: $(STAMP)  ## measure what each lever of the CIFAR-10 recipe is worth, 
 	$(BIN)/python -m conductance.experiments.ablation
 
 tables: $(STAMP)  ## write the tables in results/ and in the pages anew from the runs
-	for study in digits mnist; do for kind in md csv; do \
+	for study in digits mnist cifar10; do for kind in md csv; do \
 	  $(BIN)/conductance report results/$$study --out results/$$study.$$kind; done; done
 	$(BIN)/python tools/embed_tables.py
 
