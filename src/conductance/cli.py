@@ -1,8 +1,9 @@
-"""What a person types: ``conductance train``, ``evaluate``, ``presets``, ``models``, ``report``, ``demo``."""
+"""What a person types: ``conductance train``, ``evaluate``, ``presets``, ``report``, ``reproduce``, ``demo``, ..."""
 
 import json as _json
 import os
 import shlex
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -150,7 +151,72 @@ def report(runs: tyro.conf.Positional[tuple[Path, ...]], out: Path = Path("repor
         write_markdown(rows, out)
     else:
         out = write_report(runs, out)
-    console.print(f"report: {escape(str(out))}")
+    console.print(f"report: {escape(str(out))}", soft_wrap=True)
+    _paper_tables(runs)
+
+
+def _paper_tables(folders: tuple[Path, ...]) -> None:
+    """Write the paper's tables into every folder that ``conductance reproduce`` has filled."""
+    from conductance.experiments.paper_results import is_reproduction, write_tables
+    from conductance.report import load_runs
+
+    for folder in folders:
+        if is_reproduction(folder):
+            written = write_tables(load_runs([folder]), folder)
+            console.print(f"beside the paper: {escape(', '.join(map(str, written)))}", soft_wrap=True)
+
+
+@dataclass
+class ReproduceArguments:
+    """Train what a table of the paper takes, and put the result beside the paper's.
+
+    What is finished is not done again, what was cut off goes on, and several processes may share one --out.
+    """
+
+    table: tyro.conf.Positional[Literal["table1", "table2"]]
+    """of the paper"""
+    recipe: str = "modern"
+    """modern (this package's presets), paper (section 4.3 to the letter) or paper-alive (the same, but for a resting
+    potential of 0 where the letter leaves layers without any open synapse)"""
+    cells: str = ""
+    """some of the table's, such as mnist-cnn-cwa,cifar10-cnn-cwa; all where left out"""
+    seeds: int = 3
+    """runs of each cell: seeds 0, 1, ..."""
+    epochs: int | None = None
+    """instead of the recipe's; fewer are marked as short wherever they appear"""
+    data_dir: Path | None = None
+    """where to look for the data sets first"""
+    out: Path = Path("reproduction")
+    """folder of all runs and tables; a run lies in RECIPE/NAME-seedK"""
+    device: str = "auto"
+    """auto (a GPU where there is one), cpu, cuda or mps"""
+    plan: bool = False
+    """train nothing: list the runs, how far they are, and the time left"""
+
+
+def reproduce(arguments: list[str]) -> None:
+    """Train what a table of the paper takes, and put the result beside the paper's."""
+    from conductance.experiments.paper_recipes import get_recipe
+    from conductance.experiments.paper_tables import select_cells
+    from conductance.experiments.plan import plan_runs
+    from conductance.experiments.reproduce import plan_table, stop_on_sigterm, train_all
+
+    chosen = tyro.cli(ReproduceArguments, args=arguments, prog="conductance reproduce")
+    names = list(filter(None, (name.strip() for name in chosen.cells.split(","))))
+    cells = select_cells(chosen.table, names)
+    runs = plan_runs(cells, get_recipe(chosen.recipe), chosen.seeds, chosen.out, chosen.epochs)
+    if chosen.plan:
+        console.print(plan_table(runs))
+        return
+    try:
+        with stop_on_sigterm():
+            train_all(runs, chosen.out, data_dir=chosen.data_dir, device=chosen.device, console=console)
+    except KeyboardInterrupt as stop:
+        again = shlex.join(["conductance", "reproduce", *arguments])
+        message = f"\nstopped; every finished epoch is kept in {chosen.out}. To go on:\n  {again}"
+        console.print(message, markup=False, highlight=False, soft_wrap=True)
+        sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
+    _paper_tables((chosen.out,))
 
 
 def bench(
@@ -220,6 +286,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "presets": presets,
     "models": models,
     "report": report,
+    "reproduce": reproduce,
     "bench": bench,
     "demo": demo,
 }
@@ -245,8 +312,8 @@ def _dispatch(arguments: list[str]) -> None:
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
         raise UnknownNameError("command", name, COMMANDS)
-    if name == "train":
-        return train(rest)
+    if name in ("train", "reproduce"):  # these two say how to go on, in the words of their arguments
+        return COMMANDS[name](rest)
     return tyro.cli(COMMANDS[name], args=rest, prog=f"conductance {name}")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from conductance.extras import import_extra
 from conductance.files import write_text
@@ -11,6 +12,9 @@ from conductance.report.provenance import provenance_of
 from conductance.report.rows import row_of
 from conductance.report.runs import load_runs
 from conductance.report.table import columns_for
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def write_report(paths: Iterable[str | Path], destination: str | Path) -> Path:
@@ -29,27 +33,35 @@ def write_report(paths: Iterable[str | Path], destination: str | Path) -> Path:
 
 def render_page(groups: list[Group]) -> str:
     """The page as text; the same runs always give the same page."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     from conductance.report.curves import curve_panels
     from conductance.report.internals import portraits
 
-    environment = Environment(
+    rows = [row_of(group) for group in groups]
+    colours = family_colours(group.family for group in groups)
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            rows=rows,
+            columns=columns_for(rows),
+            colours=colours,
+            panels=curve_panels(groups, colours),
+            portraits=portraits(groups),
+            provenance=[provenance_of(group) for group in groups if group.finished],
+            finished=sum(len(group.finished) for group in groups),
+            unfinished=[(group, run) for group in groups for run in group.unfinished],
+        )
+    )
+
+
+def environment() -> "Environment":
+    """Where the templates of pages are; a name that a template misses is an error."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
         loader=PackageLoader("conductance.report", "template"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-    )
-    rows = [row_of(group) for group in groups]
-    colours = family_colours(group.family for group in groups)
-    return environment.get_template("report.html").render(
-        rows=rows,
-        columns=columns_for(rows),
-        colours=colours,
-        panels=curve_panels(groups, colours),
-        portraits=portraits(groups),
-        provenance=[provenance_of(group) for group in groups if group.finished],
-        finished=sum(len(group.finished) for group in groups),
-        unfinished=[(group, run) for group in groups for run in group.unfinished],
     )

@@ -90,10 +90,10 @@ def markdown_table(rows: Sequence[Row]) -> str:
     """A GitHub-flavoured Markdown table ending in a newline; unfinished runs are named below it."""
     columns = columns_for(rows)
     lines = [[column.heading for column in columns], ["--:" if column.numeric else ":--" for column in columns]]
-    lines += [[_markdown(column.text(row)) for column in columns] for row in rows]
+    lines += [[escape_markdown(column.text(row)) for column in columns] for row in rows]
     table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
     note = unfinished_note(rows)
-    return f"{table}\n{_markdown(note)}\n" if note else table
+    return f"{table}\n{escape_markdown(note)}\n" if note else table
 
 
 def write_markdown(rows: Sequence[Row], path: str | Path) -> Path:
@@ -141,5 +141,6 @@ def _percent(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.2f}"
 
 
-def _markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
+    """The text of a Markdown cell, which it cannot break."""
     return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")

@@ -1,0 +1,117 @@
+"""Finished runs as rows beside the paper's: which cell and which recipe a run belongs to, read off its config.
+
+As a program, from the folders of runs it is given, it writes table1.csv, table1.md, table2.csv and table2.md.
+"""
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from conductance.experiments.paper_recipes import RECIPES
+from conductance.experiments.paper_tables import TABLES, Cell
+from conductance.models import FAMILIES
+from conductance.report import load_runs
+from conductance.report.groups import group_runs
+from conductance.report.paper_page import write_paper_page
+from conductance.report.paper_table import PaperRow, measured_row, open_row, write_paper_csv, write_paper_markdown
+from conductance.report.runs import Run
+from conductance.training.config import config_from_dict
+
+EARLIER = "modern-v1"
+"""The recipe `modern` as it was before some of its fields existed; what they stand for has changed since."""
+
+
+def recipe_of(config: dict[str, Any], cell: Cell) -> tuple[str, int]:
+    """By which recipe a run of ``cell`` was made, and how many epochs that recipe has.
+
+    The recipe's name where the run's config is the recipe's but for name, seed and epochs. Else ``modern``, or
+    `EARLIER` where the run knows nothing of some fields, with every field that differs.
+    """
+    for recipe in RECIPES.values():
+        if recipe.serves(cell) and not _differences(recipe.config(cell).to_dict(), config):
+            return recipe.name, recipe.config(cell).epochs
+    modern = RECIPES["modern"].config(cell)
+    known = config_from_dict(config).to_dict()
+    name = "modern" if not _differences(known, config) else EARLIER
+    return "; ".join([name, *_differences(modern.to_dict(), known)]), modern.epochs
+
+
+def _differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") -> list[str]:
+    """What ``here`` has otherwise, as ``field=value``; name, seed and epochs of the run do not count."""
+    there, here = json.loads(json.dumps(there)), json.loads(json.dumps(here))
+    found = []
+    for name in sorted((there.keys() | here.keys()) - (set() if prefix else {"name", "seed", "epochs"})):
+        old, new = there.get(name), here.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _differences(old, new, f"{prefix}{name}.")
+        elif old != new or (name in there) != (name in here):
+            found.append(f"{prefix}{name}={new}")
+    return found
+
+
+def paper_rows(table: str, runs: Iterable[Run]) -> list[PaperRow]:
+    """The rows of one table, cell by cell: one for each recipe, name and length of its finished runs, or an open one.
+
+    Raises:
+        RunError: two finished runs of one row have the same seed.
+        InputError: a run's config has fields that this version does not know.
+    """
+    runs = [run for run in runs if run.finished]
+    return [row for cell in TABLES[table] for row in _rows_of(table, cell, runs)]
+
+
+def _rows_of(table: str, cell: Cell, runs: list[Run]) -> list[PaperRow]:
+    kind = (cell.dataset, cell.architecture, cell.family)
+    made: dict[tuple[str, int], list[Run]] = {}
+    for run in runs:
+        if kind_of(run) == kind:
+            made.setdefault(recipe_of(run.config, cell), []).append(run)
+    rows = [
+        measured_row(table, cell.paper, group, recipe, epochs)
+        for (recipe, epochs), members in made.items()
+        for group in group_runs(members)
+    ]
+    rows.sort(key=lambda row: (row.short, list(RECIPES).index(row.recipe) if row.recipe in RECIPES else len(RECIPES)))
+    return rows or [open_row(table, *kind, cell.paper, "open" if cell.family in FAMILIES else "family not available")]
+
+
+def kind_of(run: Run) -> tuple[str, str, str]:
+    """Data set, architecture and family of a run."""
+    return run.config["data"]["dataset"], run.config["model"]["architecture"], run.config["model"]["family"]
+
+
+def write_tables(runs: Sequence[Run], out: Path, *, page: bool = True) -> list[Path]:
+    """Write ``table1`` and ``table2`` as CSV and Markdown, and ``tables.html`` with learning curves, into ``out``.
+
+    Returns:
+        The files.
+    """
+    tables = {table: paper_rows(table, runs) for table in TABLES}
+    written = []
+    for table, rows in tables.items():
+        written += [write_paper_csv(rows, out / f"{table}.csv"), write_paper_markdown(rows, out / f"{table}.md")]
+    if page:
+        kinds = {(cell.dataset, cell.architecture, cell.family) for table in TABLES.values() for cell in table}
+        groups = group_runs(run for run in runs if kind_of(run) in kinds)
+        written.append(write_paper_page(tables, groups, out / "tables.html"))
+    return written
+
+
+def is_reproduction(path: Path) -> bool:
+    """Whether a folder has runs sorted by recipe, as ``conductance reproduce`` leaves them."""
+    return any((path / recipe).is_dir() for recipe in RECIPES)
+
+
+def main() -> None:
+    """Write the tables of the runs in the given folders."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path, help="run folders, or folders that hold them")
+    parser.add_argument("--out", type=Path, required=True)
+    choices = parser.parse_args()
+    write_tables(load_runs(choices.runs), choices.out, page=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Which runs a table of the paper takes, where they lie, and how far each is."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from conductance.errors import InputError
+from conductance.experiments.paper_recipes import Recipe
+from conductance.experiments.paper_tables import Cell
+from conductance.models import FAMILIES, get_family
+from conductance.report.records import read_epochs
+from conductance.training import RunConfig, RunFolder
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One seed of one cell.
+
+    Attributes:
+        cell: the number of the table that it is for.
+        recipe: the name of its recipe.
+        seed: of the run.
+        config: the complete run; None where this version has not got the cell's family.
+        folder: where it lies, or will.
+    """
+
+    cell: Cell
+    recipe: str
+    seed: int
+    config: RunConfig | None
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Cell and seed, in words."""
+        return f"{self.cell.name} seed {self.seed}"
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has reached its end."""
+        return RunFolder(self.folder).finished
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is something left to train, and the means to do so."""
+        return self.config is not None and not self.finished
+
+    def epochs_done(self) -> tuple[dict[str, Any], ...]:
+        """The metrics of its finished epochs."""
+        file = RunFolder(self.folder).metrics_file
+        return read_epochs(file, finished=False) if file.exists() else ()
+
+    def state(self) -> str:
+        """How far it is, in words."""
+        if self.config is None:
+            return "family not available"
+        done = self.epochs_done()
+        if self.finished:
+            return f"finished, {done[-1]['test_accuracy']:.2f} %"
+        return f"{len(done)} of {self.config.epochs} epochs" if done else "to do"
+
+
+def plan_runs(
+    cells: Iterable[Cell], recipe: Recipe, seeds: int, out: Path, epochs: int | None = None
+) -> list[PlannedRun]:
+    """All runs of the given cells by one recipe: each cell with the first seed, then each with the next.
+
+    A cell whose family this version has not got keeps its place, without a config, unless it is the only one.
+
+    Args:
+        cells: of a table.
+        recipe: how to train them; cells that it does not serve are left out.
+        seeds: how many: 0, 1, ...
+        out: the folder of all runs.
+        epochs: instead of the recipe's own.
+
+    Raises:
+        InputError: no seeds, or the recipe serves none of the cells.
+        UnknownNameError: this version has none of the cells' families.
+        RunError: a folder holds a run of another config; nothing has been written.
+    """
+    if seeds < 1:
+        raise InputError(f"seeds={seeds}: must be at least 1")
+    cells = list(cells)
+    served = [cell for cell in cells if recipe.serves(cell)]
+    if not served:
+        names = ", ".join(cell.name for cell in cells)
+        raise InputError(f"the recipe {recipe.name!r} has no runs of its own for {names}; choose the recipe 'paper'")
+    if not any(cell.family in FAMILIES for cell in served):
+        get_family(served[0].family)
+    runs = [_planned(cell, recipe, seed, out, epochs) for seed in range(seeds) for cell in served]
+    for run in runs:
+        if run.config is not None:
+            RunFolder(run.folder).check(run.config, resume=True)
+    return runs
+
+
+def _planned(cell: Cell, recipe: Recipe, seed: int, out: Path, epochs: int | None) -> PlannedRun:
+    if cell.family not in FAMILIES:
+        return PlannedRun(cell, recipe.name, seed, None, out / recipe.name / f"{cell.name}-seed{seed}")
+    config = replace(recipe.config(cell), seed=seed)
+    if epochs is not None:
+        config = replace(config, epochs=epochs)
+    return PlannedRun(cell, recipe.name, seed, config, out / recipe.name / f"{config.name}-seed{seed}")
+
+
+def seconds_left(run: PlannedRun, runs: Sequence[PlannedRun]) -> float | None:
+    """How long a run will still take, by the mean of the epochs that its cell has behind it; None before the first.
+
+    Where training may stop before its last epoch, as the paper's does, it is the longest it can take.
+    """
+    if run.config is None or run.finished:
+        return 0.0
+    epochs = [epoch for other in runs if other.cell == run.cell for epoch in other.epochs_done()]
+    left = run.config.epochs - len(run.epochs_done())
+    return left * fmean(epoch["seconds"] for epoch in epochs) if epochs else None

@@ -1,0 +1,38 @@
+"""The command that trains a given config."""
+
+import shlex
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from conductance.experiments.presets import get_preset
+from conductance.training import RunConfig
+
+
+def train_command(config: RunConfig) -> str:
+    """``conductance train`` with the nearest preset and an option for every choice that differs from it.
+
+    Raises:
+        UnknownNameError: there is no preset of this data set, architecture and family.
+    """
+    name = f"{config.data.dataset.replace('_', '-')}-{config.model.architecture}-{config.model.family}"
+    options = [option for option in _options(get_preset(name), config) if option[0] != "--seed"]
+    words = [word for option in options for word in option]
+    return shlex.join(["conductance", "train", name, "--seed", str(config.seed), *words])
+
+
+def _options(there: Any, here: Any, prefix: str = "") -> list[list[str]]:
+    found = []
+    for field in fields(here):
+        old, new = getattr(there, field.name), getattr(here, field.name)
+        if is_dataclass(new):
+            found += _options(old, new, f"{prefix}{field.name}.")
+        elif old != new:
+            found.append(_option(prefix, field.name.replace("_", "-"), new))
+    return found
+
+
+def _option(prefix: str, name: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [f"--{prefix}{'' if value else 'no-'}{name}"]
+    values = value if isinstance(value, tuple) else (value,)
+    return [f"--{prefix}{name}", *map(str, values)]

@@ -1,0 +1,174 @@
+"""The paper's tables with what was measured beside them, as CSV, as Markdown and for a terminal."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
+
+from conductance.extras import import_extra
+from conductance.files import write_table, write_text
+from conductance.report.table import NOTHING, duration, escape_markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from rich.table import Table
+
+    from conductance.report.groups import Group
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """One cell of the paper and, where ``seeds`` is not 0, what one recipe gave; accuracies in %.
+
+    Attributes:
+        table: table1 or table2.
+        dataset: of the cell.
+        architecture: of the cell.
+        family: of the cell.
+        recipe: how it was trained; a run of fewer epochs than its recipe's says ``short`` here, and how many of them.
+        epochs: passes over the training images, ``least-most`` where seeds stopped at different ones.
+        seeds: how many finished runs; 0 for a cell that nobody has measured.
+        mean: test accuracy after the last epoch, over the seeds; None where there are none.
+        std: its sample standard deviation; None for fewer than two seeds.
+        best_mean: the mean of each run's best epoch, which was picked on the test images.
+        paper: what the paper has.
+        seconds_per_run: mean over the seeds.
+        hardware: every kind recorded.
+        commit: every one recorded.
+        command: every one recorded.
+    """
+
+    table: str
+    dataset: str
+    architecture: str
+    family: str
+    recipe: str
+    epochs: str
+    seeds: int
+    mean: float | None
+    std: float | None
+    best_mean: float | None
+    paper: float
+    seconds_per_run: float | None
+    hardware: str
+    commit: str
+    command: str
+
+    @property
+    def short(self) -> bool:
+        """Whether it was trained for fewer epochs than its recipe has."""
+        return SHORT in self.recipe
+
+    @property
+    def difference(self) -> float | None:
+        """How far the mean is above the paper's figure, in points."""
+        return None if self.mean is None else self.mean - self.paper
+
+
+SHORT = "short: "
+
+
+def measured_row(table: str, paper: float, group: Group, recipe: str, full_epochs: int) -> PaperRow:
+    """The row of the finished runs of one configuration, by a recipe that has ``full_epochs``."""
+    summaries = group.summaries
+    accuracies = [summary["test_accuracy"] for summary in summaries]
+    done = sorted({len(run.epochs) for run in group.finished})
+    short = f"; {SHORT}{group.epochs} of {full_epochs} epochs" if group.epochs < full_epochs else ""
+    return PaperRow(
+        table,
+        group.dataset,
+        group.architecture,
+        group.family,
+        recipe + short,
+        epochs="-".join(map(str, [done[0], done[-1]][: len(done)])),
+        seeds=len(summaries),
+        mean=fmean(accuracies),
+        std=stdev(accuracies) if len(accuracies) > 1 else None,
+        best_mean=fmean(summary["best_test_accuracy"] for summary in summaries),
+        paper=paper,
+        seconds_per_run=fmean(summary["seconds"] for summary in summaries),
+        hardware=_every(_hardware(summary.get("hardware") or {}) for summary in summaries),
+        commit=_every(summary.get("git_commit") for summary in summaries),
+        command=_every(summary.get("command") for summary in summaries),
+    )
+
+
+def open_row(table: str, dataset: str, architecture: str, family: str, paper: float, why: str) -> PaperRow:
+    """The row of a cell without a finished run."""
+    return PaperRow(table, dataset, architecture, family, why, "", 0, None, None, None, paper, None, "", "", "")
+
+
+def _hardware(recorded: dict[str, Any]) -> str:
+    device = recorded.get("device")
+    processor = f"{recorded['cpu']}, {recorded['threads']} threads" if {"cpu", "threads"} <= recorded.keys() else ""
+    return processor if device in (None, "cpu") else str(device)
+
+
+def _every(values: Iterable[Any]) -> str:
+    return "; ".join(dict.fromkeys(str(value) for value in values if value))
+
+
+def write_paper_csv(rows: Sequence[PaperRow], path: Path) -> Path:
+    """The measured rows: accuracies to 0.001 points, times to 0.1 s. Cells that are open have no line."""
+    digits = {"mean": 3, "std": 3, "best_mean": 3, "seconds_per_run": 1}
+    records = [asdict(row) for row in rows if row.seeds]
+    for record in records:
+        record |= {name: round(record[name], n) for name, n in digits.items() if record[name] is not None}
+    write_table(path, list(PaperRow.__annotations__), records)
+    return path
+
+
+@dataclass(frozen=True)
+class PaperColumn:
+    """A heading and what a row has under it."""
+
+    heading: str
+    text: Callable[[PaperRow], str]
+    numeric: bool = True
+
+
+PAPER_COLUMNS = (
+    PaperColumn("Data", lambda row: row.dataset, numeric=False),
+    PaperColumn("Network", lambda row: row.architecture, numeric=False),
+    PaperColumn("Family", lambda row: row.family, numeric=False),
+    PaperColumn("Paper %", lambda row: f"{row.paper:.2f}"),
+    PaperColumn("Here %", lambda row: _mean(row)),
+    PaperColumn("Difference", lambda row: NOTHING if row.difference is None else f"{row.difference:+.2f}"),
+    PaperColumn("Best %", lambda row: NOTHING if row.best_mean is None else f"{row.best_mean:.2f}"),
+    PaperColumn("Seeds", lambda row: str(row.seeds)),
+    PaperColumn("Epochs", lambda row: row.epochs or NOTHING),
+    PaperColumn("Time", lambda row: duration(row.seconds_per_run)),
+    PaperColumn("Recipe", lambda row: row.recipe, numeric=False),
+)
+
+
+def _mean(row: PaperRow) -> str:
+    if row.mean is None:
+        return NOTHING
+    return f"{row.mean:.2f} ± {NOTHING if row.std is None else f'{row.std:.2f}'}"
+
+
+def write_paper_markdown(rows: Sequence[PaperRow], path: Path) -> Path:
+    """All rows, the open ones too, as a GitHub-flavoured table."""
+    lines = [[column.heading for column in PAPER_COLUMNS]]
+    lines += [["--:" if column.numeric else ":--" for column in PAPER_COLUMNS]]
+    lines += [[escape_markdown(column.text(row)) for column in PAPER_COLUMNS] for row in rows]
+    write_text(path, "".join(f"| {' | '.join(cells)} |\n" for cells in lines))
+    return path
+
+
+def terminal_paper_table(rows: Sequence[PaperRow]) -> Table:
+    """A rich table, for `rich.print`."""
+    import_extra("rich", "to show a table", "report")
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None)
+    for column in PAPER_COLUMNS:
+        table.add_column(column.heading, justify="right" if column.numeric else "left", no_wrap=column.numeric)
+    for row in rows:
+        table.add_row(*(Text(column.text(row)) for column in PAPER_COLUMNS))
+    return table
