@@ -43,6 +43,7 @@ ablation: $(STAMP)  ## measure what each lever of the CIFAR-10 recipe is worth, 
 tables: $(STAMP)  ## write the tables in results/ and in the pages anew from the runs
 	for study in digits mnist cifar10; do for kind in md csv; do \
 	  $(BIN)/conductance report results/$$study --out results/$$study.$$kind; done; done
+	$(BIN)/python -m conductance.experiments.paper_results results/mnist results/cifar10 --out results
 	$(BIN)/python tools/embed_tables.py
 
 bench: $(STAMP)  ## measure speed and memory again and write benchmarks/ (about five minutes; nothing else may run)

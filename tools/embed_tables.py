@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "results/README.md")
+PAGES = ("README.md", "results/README.md", "docs/reproduction.md")
 
 
 def embed(page: str, name: str, text: str) -> str:

@@ -197,9 +197,12 @@ class ReproduceArguments:
 def reproduce(arguments: list[str]) -> None:
     """Train what a table of the paper takes, and put the result beside the paper's."""
     from conductance.experiments.paper_recipes import get_recipe
+    from conductance.experiments.paper_results import paper_rows
     from conductance.experiments.paper_tables import select_cells
     from conductance.experiments.plan import plan_runs
     from conductance.experiments.reproduce import plan_table, stop_on_sigterm, train_all
+    from conductance.report import load_runs
+    from conductance.report.paper_table import terminal_paper_table
 
     chosen = tyro.cli(ReproduceArguments, args=arguments, prog="conductance reproduce")
     names = list(filter(None, (name.strip() for name in chosen.cells.split(","))))
@@ -216,7 +219,9 @@ def reproduce(arguments: list[str]) -> None:
         message = f"\nstopped; every finished epoch is kept in {chosen.out}. To go on:\n  {again}"
         console.print(message, markup=False, highlight=False, soft_wrap=True)
         sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
-    _paper_tables((chosen.out,))
+    if any(run.started for run in runs):
+        console.print(terminal_paper_table(paper_rows(chosen.table, load_runs([chosen.out]))))
+        _paper_tables((chosen.out,))
 
 
 def bench(

@@ -38,6 +38,11 @@ class PlannedRun:
         return f"{self.cell.name} seed {self.seed}"
 
     @property
+    def started(self) -> bool:
+        """Whether it has a folder."""
+        return RunFolder(self.folder).config_file.exists()
+
+    @property
     def finished(self) -> bool:
         """Whether it has reached its end."""
         return RunFolder(self.folder).finished

@@ -8,6 +8,7 @@ import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -16,22 +17,23 @@ from rich.console import Console
 from rich.table import Table
 
 from conductance.data import DATASETS, load_dataset
+from conductance.errors import ConductanceError
 from conductance.experiments.plan import PlannedRun, seconds_left
 from conductance.experiments.train_command import train_command
 from conductance.report.table import duration
-from conductance.training import train
+from conductance.training import NonFiniteLossError, train
 from conductance.training.silence import silent_layers
 
 
 def plan_table(runs: Sequence[PlannedRun]) -> Table:
     """All runs, how far each is and how long it will take, for `rich.print`."""
     table = Table(box=None, caption=time_left(runs), caption_justify="left")
-    for heading in ("run", "epochs", "state", "left", "paper %", "folder"):
-        table.add_column(heading, justify="right" if heading in ("epochs", "left", "paper %") else "left")
+    for heading in ("run", "paper %", "epochs", "state", "left"):
+        table.add_column(heading, justify="left" if heading in ("run", "state") else "right", no_wrap=True)
     for run in runs:
         epochs = "" if run.config is None else str(run.config.epochs)
         left = duration(seconds_left(run, runs)) if run.pending else ""
-        table.add_row(run.name, epochs, run.state(), left, f"{run.cell.paper:.2f}", str(run.folder))
+        table.add_row(run.name, f"{run.cell.paper:.2f}", epochs, run.state(), left)
     return table
 
 
@@ -64,10 +66,14 @@ def train_all(runs: Sequence[PlannedRun], out: Path, *, data_dir: Path | None, d
         where = f"run {place + 1} of {len(runs)}, {runs[place].state()}; {time_left(runs)}"
         console.print(f"[bold]{runs[place].name}[/] ({runs[place].recipe}), {where}", highlight=False)
 
+    go_on = partial(train, resume=True, data_dir=data_dir, device=device, console=console)
+
     def go(run: PlannedRun) -> None:
         assert run.config is not None
-        command = train_command(run.config)
-        train(run.config, run.folder, data_dir=data_dir, device=device, resume=True, console=console, command=command)
+        try:
+            go_on(run.config, run.folder, command=train_command(run.config))
+        except NonFiniteLossError as error:  # the others may still be well
+            warnings.warn(str(error), stacklevel=2)
 
     for run in train_missing(runs, out, go, begin):
         console.print(f"{run.name}: another process is at it", highlight=False)
@@ -131,19 +137,31 @@ def train_missing(
     for place, run in enumerate(runs):
         if not run.pending:
             continue
-        try:
-            with _lock(run, out):
-                if run.finished:  # meanwhile, by another process
-                    continue
+        with _claimed(run, out) as mine:
+            if not mine:
+                elsewhere.append(run)
+            elif not run.finished:  # which it may be since we looked, by another process
                 begin(place)
                 go(run)
-        except Timeout:
-            elsewhere.append(run)
     return elsewhere
 
 
-def _lock(run: PlannedRun, out: Path) -> FileLock:
-    """Held by the operating system for as long as its process lives: one that was killed blocks nobody."""
+@contextmanager
+def _claimed(run: PlannedRun, out: Path) -> Iterator[bool]:
+    """Whether the run is ours for this block. The operating system drops the lock of a process that is no more."""
     path = out / ".locks" / run.recipe / f"{run.folder.name}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path, timeout=0)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, timeout=0)
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    except OSError as error:
+        raise ConductanceError(
+            f"cannot lock {path} ({error.strerror or error}); choose an --out that you may write to"
+        ) from error
+    try:
+        yield True
+    finally:
+        lock.release()

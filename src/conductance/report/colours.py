@@ -6,8 +6,8 @@ INK = "#24292f"
 EXCITATORY = "#c8452f"
 INHIBITORY = "#2f6fb5"
 
-# Okabe and Ito's colour-blind-safe palette, less the two hues that excitation and inhibition own.
-FAMILIES = ("#009e73", "#e69f00", "#cc79a7", "#56b4e9", "#8c8c8c")
+# Okabe and Ito's colour-blind-safe palette, less the two hues that excitation and inhibition own; its yellow darker.
+FAMILIES = ("#009e73", "#e69f00", "#cc79a7", "#56b4e9", "#8c8c8c", "#b5a800")
 
 # A figure is drawn in these colours; the page's style sheet then gives each its light or dark shade.
 THEMED = {
