@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from conductance.experiments.paper_results import write_tables
 from conductance.report import load_runs, markdown_table, summarise
 
 ROOT = Path(__file__).parent.parent
@@ -61,3 +62,12 @@ def test_what_the_readme_points_to_is_there():
     links = re.findall(r"\]\(([^)]+)\)", README)
     assert links
     assert all((ROOT / link).exists() for link in links)
+
+
+@pytest.mark.parametrize("table", ["table1.csv", "table1.md", "table2.csv", "table2.md", "claims.md"])
+def test_the_papers_tables_are_made_of_the_runs(table, tmp_path):
+    write_tables(load_runs([ROOT / "results/mnist", ROOT / "results/cifar10"]), tmp_path, page=False)
+    text = (ROOT / "results" / table).read_text()
+    assert text == (tmp_path / table).read_text()
+    if table.endswith(".md"):
+        assert text in (ROOT / "docs/reproduction.md").read_text()

@@ -1,6 +1,6 @@
 """Finished runs as rows beside the paper's: which cell and which recipe a run belongs to, read off its config.
 
-As a program, from the folders of runs it is given, it writes table1.csv, table1.md, table2.csv and table2.md.
+As a program, from the folders of runs it is given, it writes the tables as CSV and Markdown, and claims.md.
 """
 
 import argparse
@@ -9,8 +9,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from conductance.experiments.claims import claims_table
 from conductance.experiments.paper_recipes import RECIPES
 from conductance.experiments.paper_tables import TABLES, Cell
+from conductance.files import write_text
 from conductance.models import FAMILIES
 from conductance.report import load_runs
 from conductance.report.groups import group_runs
@@ -83,7 +85,7 @@ def kind_of(run: Run) -> tuple[str, str, str]:
 
 
 def write_tables(runs: Sequence[Run], out: Path, *, page: bool = True) -> list[Path]:
-    """Write ``table1`` and ``table2`` as CSV and Markdown, and ``tables.html`` with learning curves, into ``out``.
+    """Write ``table1`` and ``table2`` as CSV and Markdown, ``claims.md``, and ``tables.html`` with learning curves.
 
     Returns:
         The files.
@@ -96,6 +98,8 @@ def write_tables(runs: Sequence[Run], out: Path, *, page: bool = True) -> list[P
         kinds = {(cell.dataset, cell.architecture, cell.family) for table in TABLES.values() for cell in table}
         groups = group_runs(run for run in runs if kind_of(run) in kinds)
         written.append(write_paper_page(tables, groups, out / "tables.html"))
+    written.append(out / "claims.md")
+    write_text(written[-1], claims_table(row for rows in tables.values() for row in rows))
     return written
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from conductance.extras import import_extra
 from conductance.files import write_table, write_text
-from conductance.report.table import NOTHING, duration, escape_markdown
+from conductance.report.table import NOTHING, duration, markdown_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -56,6 +56,11 @@ class PaperRow:
     hardware: str
     commit: str
     command: str
+
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """Data set, architecture and family."""
+        return self.dataset, self.architecture, self.family
 
     @property
     def short(self) -> bool:
@@ -153,22 +158,22 @@ def _mean(row: PaperRow) -> str:
 
 def write_paper_markdown(rows: Sequence[PaperRow], path: Path) -> Path:
     """All rows, the open ones too, as a GitHub-flavoured table."""
-    lines = [[column.heading for column in PAPER_COLUMNS]]
-    lines += [["--:" if column.numeric else ":--" for column in PAPER_COLUMNS]]
-    lines += [[escape_markdown(column.text(row)) for column in PAPER_COLUMNS] for row in rows]
-    write_text(path, "".join(f"| {' | '.join(cells)} |\n" for cells in lines))
+    headings, numeric = [column.heading for column in PAPER_COLUMNS], [column.numeric for column in PAPER_COLUMNS]
+    cells = [[column.text(row) for column in PAPER_COLUMNS] for row in rows]
+    write_text(path, markdown_lines(headings, numeric, cells))
     return path
 
 
 def terminal_paper_table(rows: Sequence[PaperRow]) -> Table:
-    """A rich table, for `rich.print`."""
+    """What fits on a narrow screen, as a rich table, for `rich.print`."""
     import_extra("rich", "to show a table", "report")
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None)
-    for column in PAPER_COLUMNS:
+    columns = [column for column in PAPER_COLUMNS if column.heading in ("Paper %", "Here %", "Seeds", "Recipe")]
+    table = Table("Cell", box=None)
+    for column in columns:
         table.add_column(column.heading, justify="right" if column.numeric else "left", no_wrap=column.numeric)
     for row in rows:
-        table.add_row(*(Text(column.text(row)) for column in PAPER_COLUMNS))
+        table.add_row("-".join(row.kind), *(Text(column.text(row)) for column in columns))
     return table

@@ -89,11 +89,20 @@ def _least_width(column: Column, rows: Sequence[Row]) -> int:
 def markdown_table(rows: Sequence[Row]) -> str:
     """A GitHub-flavoured Markdown table ending in a newline; unfinished runs are named below it."""
     columns = columns_for(rows)
-    lines = [[column.heading for column in columns], ["--:" if column.numeric else ":--" for column in columns]]
-    lines += [[escape_markdown(column.text(row)) for column in columns] for row in rows]
-    table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    cells = [[column.text(row) for column in columns] for row in rows]
+    table = markdown_lines([c.heading for c in columns], [c.numeric for c in columns], cells)
     note = unfinished_note(rows)
-    return f"{table}\n{escape_markdown(note)}\n" if note else table
+    return f"{table}\n{_markdown(note)}\n" if note else table
+
+
+def markdown_lines(headings: Sequence[str], numeric: Sequence[bool], rows: Sequence[Sequence[str]]) -> str:
+    """A GitHub-flavoured Markdown table of texts, numeric columns to the right."""
+    lines = [
+        headings,
+        ["--:" if right else ":--" for right in numeric],
+        *([_markdown(text) for text in row] for row in rows),
+    ]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def write_markdown(rows: Sequence[Row], path: str | Path) -> Path:
@@ -141,6 +150,5 @@ def _percent(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.2f}"
 
 
-def escape_markdown(text: str) -> str:
-    """The text of a Markdown cell, which it cannot break."""
+def _markdown(text: str) -> str:
     return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")

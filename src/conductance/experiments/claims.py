@@ -1,0 +1,125 @@
+"""What the paper concludes from its tables, each a comparison of two cells, and whether our runs agree."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+from conductance.experiments.paper_tables import TABLES
+from conductance.report.paper_table import PaperRow
+from conductance.report.table import NOTHING, markdown_lines
+
+COLUMNS = ("Claim (paper, sections 4.3 and 4.4)", "Paper", "Here", "Seeds", "Recipe", "Holds")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That one cell of a table is above another.
+
+    Attributes:
+        text: as a sentence.
+        table: that both are in.
+        above: dataset, architecture and family of the one.
+        below: of the other.
+    """
+
+    text: str
+    table: str
+    above: tuple[str, str, str]
+    below: tuple[str, str, str]
+
+    @property
+    def paper(self) -> float:
+        """By how many points, in the paper."""
+        figures = {(cell.dataset, cell.architecture, cell.family): cell.paper for cell in TABLES[self.table]}
+        return figures[self.above] - figures[self.below]
+
+
+CLAIMS = (
+    *(
+        Claim(
+            f"Affine + BatchNorm is above CWA: {dataset}, {architecture}",
+            "table1",
+            (dataset, architecture, "affine_bn"),
+            (dataset, architecture, "cwa"),
+        )
+        for dataset in ("mnist", "cifar10")
+        for architecture in ("fcn", "cnn", "resnet18")
+    ),
+    *(
+        Claim(
+            f"Without BatchNorm, affine networks are below CWA: cifar10, {architecture}",
+            "table1",
+            ("cifar10", architecture, "cwa"),
+            ("cifar10", architecture, "affine"),
+        )
+        for architecture in ("cnn", "resnet18")
+    ),
+    Claim("BatchNorm improves CWA: cifar10, fcn", "table1", ("cifar10", "fcn", "cwa_bn"), ("cifar10", "fcn", "cwa")),
+    Claim("CWA is above AbsNorm: cifar10, fcn", "table2", ("cifar10", "fcn", "cwa"), ("cifar10", "fcn", "absnorm")),
+    Claim(
+        "Lateral inhibition improves CWA a little: cifar10, fcn",
+        "table2",
+        ("cifar10", "fcn", "cwa_li"),
+        ("cifar10", "fcn", "cwa"),
+    ),
+)
+
+
+def claims_table(rows: Iterable[PaperRow]) -> str:
+    """Every claim, with a line for each recipe by which both its cells were measured, in Markdown.
+
+    *Holds* says ``yes`` or ``no`` where the difference is more than twice its standard error, ``undecided`` where it
+    is less, ``one seed`` where there is no error to judge by, and ``open`` where nothing was measured. Short runs do
+    not count.
+    """
+    measured = [row for row in rows if row.seeds and not row.short]
+    lines = [line for claim in CLAIMS for line in _lines(claim, measured)]
+    return markdown_lines(COLUMNS, (False, True, True, True, False, False), lines)
+
+
+def _lines(claim: Claim, rows: Sequence[PaperRow]) -> list[list[str]]:
+    found = [
+        [
+            claim.text,
+            f"{claim.paper:+.2f}",
+            _difference(above, below),
+            f"{above.seeds}, {below.seeds}",
+            above.recipe,
+            verdict(above, below),
+        ]
+        for above, below in _pairs(claim, rows)
+    ]
+    return found or [[claim.text, f"{claim.paper:+.2f}", NOTHING, NOTHING, NOTHING, "open"]]
+
+
+def _pairs(claim: Claim, rows: Sequence[PaperRow]) -> Iterator[tuple[PaperRow, PaperRow]]:
+    own = {(row.kind, row.recipe, row.epochs): row for row in rows if row.table == claim.table}
+    for (kind, recipe, _), row in own.items():
+        if kind == claim.above:
+            for (other, same, _), below in own.items():
+                if other == claim.below and same == recipe:
+                    yield row, below
+
+
+def verdict(above: PaperRow, below: PaperRow) -> str:
+    """Whether the one is above the other, in a word or two."""
+    assert above.mean is not None
+    assert below.mean is not None
+    error, difference = _standard_error(above, below), above.mean - below.mean
+    if error is None:
+        return f"{'yes' if difference > 0 else 'no'}, by one seed"
+    return "undecided" if abs(difference) <= 2 * error else "yes" if difference > 0 else "no"
+
+
+def _difference(above: PaperRow, below: PaperRow) -> str:
+    assert above.mean is not None
+    assert below.mean is not None
+    error = _standard_error(above, below)
+    return f"{above.mean - below.mean:+.2f} ± {NOTHING if error is None else f'{error:.2f}'}"
+
+
+def _standard_error(above: PaperRow, below: PaperRow) -> float | None:
+    """Of the difference of the two means."""
+    if above.std is None or below.std is None:
+        return None
+    return sqrt(above.std**2 / above.seeds + below.std**2 / below.seeds)

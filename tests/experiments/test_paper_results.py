@@ -1,0 +1,134 @@
+"""A run finds its cell and recipe by its config, and rows are made of runs that one recipe made."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from synthetic_runs import write_run
+
+from conductance.errors import RunError
+from conductance.experiments.paper_recipes import RECIPES
+from conductance.experiments.paper_results import is_reproduction, paper_rows, recipe_of, write_tables
+from conductance.experiments.paper_tables import TABLES
+from conductance.models import FAMILIES
+from conductance.report import load_runs
+
+CELLS = {cell.name: cell for table in TABLES.values() for cell in table}
+KNOWN = {name: cell for name, cell in CELLS.items() if cell.family in FAMILIES}
+
+
+def run_of(config, folder, **summary):
+    """A made-up finished run of a config."""
+    write_run(
+        folder,
+        dataset=config.data.dataset,
+        architecture=config.model.architecture,
+        family=config.model.family,
+        seed=config.seed,
+        epochs=config.epochs,
+        **summary,
+    )
+    (folder / "config.json").write_text(json.dumps(config.to_dict()))
+
+
+def rows(folder, table="table1"):
+    return [row for row in paper_rows(table, load_runs([folder])) if row.seeds]
+
+
+@pytest.mark.parametrize("cell", KNOWN)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_config_of_a_recipe_is_known_as_that(recipe, cell):
+    recipe, cell = RECIPES[recipe], CELLS[cell]
+    if recipe.serves(cell):
+        config = replace(recipe.config(cell), seed=7, epochs=3, name="mine")
+        as_written = json.loads(json.dumps(config.to_dict()))
+        assert recipe_of(as_written, cell) == (recipe.name, recipe.config(cell).epochs)
+
+
+def test_what_differs_is_told():
+    cell = CELLS["mnist-cnn-cwa"]
+    config = RECIPES["modern"].config(cell)
+    config = replace(config, data=replace(config.data, augmentation="none", batch_size=7))
+    assert recipe_of(config.to_dict(), cell) == ("modern; data.augmentation=none; data.batch_size=7", 20)
+
+
+def test_a_run_from_before_a_field_existed_is_no_run_of_the_recipe():
+    cell = CELLS["mnist-cnn-cwa"]
+    config = RECIPES["modern"].config(cell).to_dict()
+    for field in ("name", "leak_learning_rate", "momentum"):
+        del config["optimizer"][field]
+    assert recipe_of(config, cell) == ("modern-v1", 20)
+
+
+def test_mean_deviation_and_difference(tmp_path):
+    config = RECIPES["modern"].config(CELLS["cifar10-cnn-cwa"])
+    for seed, accuracy in enumerate([80.0, 82.0, 87.0]):
+        run_of(replace(config, seed=seed), tmp_path / str(seed), test_accuracy=accuracy, best_test_accuracy=90.0 + seed)
+    (row,) = rows(tmp_path)
+    assert (row.recipe, row.seeds, row.epochs, row.paper) == ("modern", 3, "30", 78.09)
+    assert row.mean == pytest.approx(83)
+    assert row.std == pytest.approx((9 + 1 + 16) ** 0.5 / 2**0.5)
+    assert row.best_mean == pytest.approx(91)
+    assert row.difference == pytest.approx(83 - 78.09)
+    assert row.hardware == "Example 3000, 2 threads"
+    assert not row.short
+
+
+def test_recipes_lengths_and_versions_are_never_averaged(tmp_path):
+    modern = RECIPES["modern"].config(CELLS["mnist-fcn-cwa"])
+    run_of(modern, tmp_path / "full")
+    run_of(replace(modern, epochs=2), tmp_path / "short")
+    run_of(replace(modern, optimizer=replace(modern.optimizer, betas=(0.5, 0.9))), tmp_path / "other")
+    run_of(replace(RECIPES["paper"].config(CELLS["mnist-fcn-cwa"]), epochs=20), tmp_path / "paper")
+    recipes = [row.recipe for row in rows(tmp_path)]
+    assert recipes[0] == "modern"
+    assert sorted(recipes[1:]) == [
+        "modern; optimizer.betas=[0.5, 0.9]",
+        "modern; short: 2 of 20 epochs",
+        "paper; short: 20 of 500 epochs",
+    ]
+    assert all(row.seeds == 1 for row in rows(tmp_path))
+
+
+def test_a_run_that_its_protocol_ended_is_not_short(tmp_path):
+    config = RECIPES["paper"].config(CELLS["mnist-fcn-affine_bn"])
+    for seed, done in ((0, 12), (1, 15)):
+        run_of(replace(config, seed=seed), tmp_path / str(seed))
+        metrics = tmp_path / str(seed) / "metrics.jsonl"
+        metrics.write_text("".join(metrics.read_text().splitlines(keepends=True)[:done]))
+    (row,) = rows(tmp_path)
+    assert (row.recipe, row.epochs, row.short) == ("paper", "12-15", False)
+
+
+def test_every_cell_has_a_row_and_unfinished_runs_none(tmp_path):
+    run_of(RECIPES["modern"].config(CELLS["cifar10-fcn-cwa"]), tmp_path / "a")
+    run_of(RECIPES["modern"].config(CELLS["cifar10-fcn-absnorm"]), tmp_path / "b")
+    (tmp_path / "b/summary.json").unlink()
+    table = {row.family: row for row in paper_rows("table2", load_runs([tmp_path]))}
+    assert set(table) == {"cwa", "absnorm", "cwa_li"}
+    assert (table["cwa"].seeds, table["absnorm"].seeds, table["absnorm"].recipe) == (1, 0, "open")
+    assert table["absnorm"].mean is table["absnorm"].difference is None
+    assert [row.family for row in rows(tmp_path)].count("cwa") == 1  # the same runs serve both tables
+
+
+def test_a_seed_counted_twice_is_refused(tmp_path):
+    for folder in ("a", "b"):
+        run_of(RECIPES["modern"].config(CELLS["cifar10-fcn-cwa"]), tmp_path / folder)
+    with pytest.raises(RunError, match="both hold"):
+        rows(tmp_path)
+
+
+def test_what_is_written(tmp_path):
+    run_of(RECIPES["modern"].config(CELLS["mnist-cnn-cwa"]), tmp_path / "modern" / "a")
+    assert is_reproduction(tmp_path)
+    assert not is_reproduction(tmp_path / "modern")
+    written = write_tables(load_runs([tmp_path]), tmp_path)
+    names = {"table1.csv", "table1.md", "table2.csv", "table2.md", "tables.html", "claims.md"}
+    assert {path.name for path in written} == names == {path.name for path in tmp_path.iterdir() if path.is_file()}
+    heading, *lines = (tmp_path / "table1.csv").read_text().splitlines()
+    assert heading == (
+        "table,dataset,architecture,family,recipe,epochs,seeds,mean,std,best_mean,paper,seconds_per_run,hardware,"
+        "commit,command"
+    )
+    assert len(lines) == 1  # a line for what was measured; in Markdown every cell
+    assert len((tmp_path / "table1.md").read_text().splitlines()) == 2 + len(TABLES["table1"])
