@@ -42,7 +42,7 @@ def write_run(
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in metrics))
     if done == epochs:
         (folder / "summary.json").write_text(json.dumps(_summary(config, metrics) | summary))
-        if family.startswith("cwa"):
+        if family.startswith("cwa") and architecture in LAYERS:
             layers = [_layer(*layer, rng) for layer in LAYERS[architecture]]
             (folder / "internals.json").write_text(json.dumps({"images": 500, "layers": layers}))
     return folder

@@ -52,12 +52,19 @@ def test_what_differs_is_told():
     assert recipe_of(config.to_dict(), cell) == ("modern; data.augmentation=none; data.batch_size=7", 20)
 
 
-def test_a_run_from_before_a_field_existed_is_no_run_of_the_recipe():
+def test_a_run_from_before_there_was_a_choice_of_optimiser_is_no_run_of_the_recipe():
     cell = CELLS["mnist-cnn-cwa"]
     config = RECIPES["modern"].config(cell).to_dict()
     for field in ("name", "leak_learning_rate", "momentum"):
         del config["optimizer"][field]
     assert recipe_of(config, cell) == ("modern-v1", 20)
+
+
+def test_a_field_that_came_later_and_changes_nothing_makes_no_other_recipe():
+    cell = CELLS["cifar10-cnn-cwa"]
+    config = RECIPES["modern"].config(cell).to_dict()
+    del config["optimizer"]["leak_learning_rate"]
+    assert recipe_of(config, cell) == ("modern", 30)
 
 
 def test_mean_deviation_and_difference(tmp_path):

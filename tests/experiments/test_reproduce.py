@@ -216,15 +216,28 @@ MANY = 80
 LONG = f"table1 --seeds 1 --epochs {MANY} --device cpu --out".split()
 
 
-def start(*arguments):
-    """Start the command line with the tiny tables; Ctrl-C works there even if it does not here."""
+@pytest.fixture
+def start():
+    """Start the command line with the tiny tables, as a process that does not outlive the test."""
+    processes = []
+
+    def run(*arguments):
+        processes.append(_start(arguments))
+        return processes[-1]
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def _start(arguments):
     return subprocess.Popen(
         [sys.executable, tiny_tables.__file__, "reproduce", *map(str, arguments)],
         env={**os.environ, "COLUMNS": "80", "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -248,7 +261,7 @@ def learnt(folder):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_a_table_is_shared_stopped_killed_and_gone_on_with_to_the_same_end(call, tmp_path):
+def test_a_table_is_shared_stopped_killed_and_gone_on_with_to_the_same_end(call, start, tmp_path):
     out, first = tmp_path / "out", tmp_path / "out/modern/digits-fcn-cwa-seed0"
     for number in (signal.SIGTERM, signal.SIGKILL):
         before, process = epochs_in(first), start(*LONG, out)

@@ -30,8 +30,16 @@ class Claim:
     @property
     def paper(self) -> float:
         """By how many points, in the paper."""
-        figures = {(cell.dataset, cell.architecture, cell.family): cell.paper for cell in TABLES[self.table]}
+        figures = self._figures()
         return figures[self.above] - figures[self.below]
+
+    @property
+    def known(self) -> bool:
+        """Whether the table has both cells."""
+        return {self.above, self.below} <= self._figures().keys()
+
+    def _figures(self) -> dict[tuple[str, str, str], float]:
+        return {(cell.dataset, cell.architecture, cell.family): cell.paper for cell in TABLES[self.table]}
 
 
 CLAIMS = (
@@ -73,7 +81,7 @@ def claims_table(rows: Iterable[PaperRow]) -> str:
     not count.
     """
     measured = [row for row in rows if row.seeds and not row.short]
-    lines = [line for claim in CLAIMS for line in _lines(claim, measured)]
+    lines = [line for claim in CLAIMS if claim.known for line in _lines(claim, measured)]
     return markdown_lines(COLUMNS, (False, True, True, True, False, False), lines)
 
 

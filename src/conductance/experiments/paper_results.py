@@ -22,22 +22,22 @@ from conductance.report.runs import Run
 from conductance.training.config import config_from_dict
 
 EARLIER = "modern-v1"
-"""The recipe `modern` as it was before some of its fields existed; what they stand for has changed since."""
+"""The recipe `modern` before a run could choose its optimiser: Adam's steps were not yet shares of a layer's mean."""
 
 
 def recipe_of(config: dict[str, Any], cell: Cell) -> tuple[str, int]:
     """By which recipe a run of ``cell`` was made, and how many epochs that recipe has.
 
     The recipe's name where the run's config is the recipe's but for name, seed and epochs. Else ``modern``, or
-    `EARLIER` where the run knows nothing of some fields, with every field that differs.
+    `EARLIER`, with every field that differs.
     """
+    known = config_from_dict(config).to_dict()
+    earlier = "name" not in config["optimizer"]
     for recipe in RECIPES.values():
-        if recipe.serves(cell) and not _differences(recipe.config(cell).to_dict(), config):
+        if recipe.serves(cell) and not earlier and not _differences(recipe.config(cell).to_dict(), known):
             return recipe.name, recipe.config(cell).epochs
     modern = RECIPES["modern"].config(cell)
-    known = config_from_dict(config).to_dict()
-    name = "modern" if not _differences(known, config) else EARLIER
-    return "; ".join([name, *_differences(modern.to_dict(), known)]), modern.epochs
+    return "; ".join([EARLIER if earlier else "modern", *_differences(modern.to_dict(), known)]), modern.epochs
 
 
 def _differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") -> list[str]:
@@ -48,7 +48,7 @@ def _differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") 
         old, new = there.get(name), here.get(name)
         if isinstance(old, dict) and isinstance(new, dict):
             found += _differences(old, new, f"{prefix}{name}.")
-        elif old != new or (name in there) != (name in here):
+        elif old != new:
             found.append(f"{prefix}{name}={new}")
     return found
 
