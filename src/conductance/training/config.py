@@ -142,14 +142,14 @@ class RunConfig:
         ):
             if value < least:
                 raise InputError(f"{name}={value}: must be at least {least}")
-        for name, part, most in (
+        for name, fraction, most in (
             ("seed", self.seed, 2**32 - 1),
             ("optimizer.label_smoothing", self.optimizer.label_smoothing, 1),
             ("optimizer.homeostasis", self.optimizer.homeostasis, 1),
             ("protocol.warmup", self.protocol.warmup, 1),
         ):
-            if not 0 <= part <= most:
-                raise InputError(f"{name}={part}: must lie in [0, {most}]")
+            if not 0 <= fraction <= most:
+                raise InputError(f"{name}={fraction}: must lie in [0, {most}]")
         for name, step in (
             ("optimizer.learning_rate", self.optimizer.learning_rate),
             ("optimizer.readout_learning_rate", self.optimizer.readout_learning_rate),
