@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help demo test lint types check recipe shot-noise tables bench bench-import format clean
+.PHONY: help demo test lint types check recipe shot-noise ablation difficulties tables bench bench-import format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -39,6 +39,9 @@ shot-noise: $(STAMP)  ## measure again how far spikes take the mean potential fr
 
 ablation: $(STAMP)  ## measure what each lever of the CIFAR-10 recipe is worth, into results/ablation.csv (hours; goes on where it stopped)
 	$(BIN)/python -m conductance.experiments.ablation
+
+difficulties: $(STAMP)  ## measure again what makes these networks hard to train: results/difficulties.csv and its figures
+	$(BIN)/python -m conductance.experiments.difficulties
 
 tables: $(STAMP)  ## write the tables in results/ and in the pages anew from the runs
 	for study in digits mnist cifar10; do for kind in md csv; do \

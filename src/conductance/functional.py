@@ -54,6 +54,26 @@ def membrane_potential(
     return kernels.average(torch.cat([excitation, inhibition], -1), -1, activation == "relu", dtype)
 
 
+def detached_membrane_potential(
+    conductances: Tensor, axis: int, rectify: bool = False, dtype: torch.dtype | None = None
+) -> Tensor:
+    r"""The value of z, with the denominator taken for a constant in the backward pass.
+
+    .. math:: \frac{\partial z}{\partial E'} = \frac{1}{D}, \qquad \frac{\partial z}{\partial I'} = -\frac{1}{D},
+
+    the gradient of subtractive inhibition, without the shunting that draws every unit towards 0 as its total grows.
+
+    Args:
+        conductances: E' of all units, then I', along ``axis``, as `open_conductances` gives them.
+        axis: counted from the end.
+        rectify: p = max(z, 0) instead of z.
+        dtype: type of the result, that of ``conductances`` by default.
+    """
+    E, I = conductances.chunk(2, axis)
+    z = (E - I) / (E + I).detach()
+    return (z.relu() if rectify else z).to(dtype or conductances.dtype)
+
+
 def require_activation(activation: str | None) -> None:
     """Insist on an activation that `membrane_potential` has.
 

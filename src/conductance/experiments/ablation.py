@@ -39,8 +39,16 @@ CHANGES: dict[str, changes.Change] = {
     "Glorot around 1": changes.conductance(initialization="glorot"),
     "no twins": changes.conductance(twin=False),
     "no balance": changes.conductance(balance=False),
+    "leak a tenth of the synapses": changes.conductance(resting_share=0.1),
+    "learnt threshold and gain": changes.conductance(learn_gate=True),
+    "detached denominator": changes.conductance(detached_denominator=True),
+    "80 % excitatory": changes.conductance(excitatory_share=0.8),
+    "homeostasis 0.01": changes.optimizer(homeostasis=0.01),
+    "weight average 0.99": changes.optimizer(weight_average=0.99),
+    "no label smoothing": changes.optimizer(label_smoothing=0.0),
+    "half width": changes.half_width,
 }
-BASELINES = {"none": changes.unchanged, **OPTIMISERS}
+BASELINES = {"none": changes.unchanged, **OPTIMISERS, "half width": changes.half_width}
 BASELINE_FAMILIES = ("affine", "affine_bn", "absnorm")
 
 

@@ -5,8 +5,11 @@ from dataclasses import replace
 from statistics import mean, stdev
 from typing import Any
 
+from conductance.models import cnn, fcn
 from conductance.training import RunConfig
 from conductance.training.provenance import git_commit
+
+_CIFAR_WIDTHS = {"cnn": cnn.CIFAR_WIDTHS, "fcn": fcn.CIFAR_WIDTHS}
 
 Change = Callable[[RunConfig], RunConfig]
 
@@ -24,6 +27,12 @@ def conductance(**choices: Any) -> Change:
 def optimizer(**choices: Any) -> Change:
     """Another way to learn."""
     return lambda config: replace(config, optimizer=replace(config.optimizer, **choices))
+
+
+def half_width(config: RunConfig) -> RunConfig:
+    """Half the units in every hidden layer of the paper's CIFAR-10 networks."""
+    widths = tuple(width // 2 for width in _CIFAR_WIDTHS[config.model.architecture])
+    return replace(config, model=replace(config.model, widths=widths))
 
 
 def row(

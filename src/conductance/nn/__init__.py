@@ -3,6 +3,7 @@
 from conductance.nn._conductance import ConductanceLayer, SignedLayer
 from conductance.nn.conv import AbsNormConv2d, CWAConv1d, CWAConv2d, CWAConv3d
 from conductance.nn.freeze import FrozenAverage, freeze
+from conductance.nn.gate import Gate
 from conductance.nn.linear import AbsNormLinear, CWALinear
 from conductance.nn.observe import Observation, observe, visit
 
@@ -15,6 +16,7 @@ __all__ = [
     "CWALinear",
     "ConductanceLayer",
     "FrozenAverage",
+    "Gate",
     "Observation",
     "SignedLayer",
     "freeze",

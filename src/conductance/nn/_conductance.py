@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from conductance import functional, kernels
 from conductance.errors import InputError, UnknownNameError
+from conductance.nn.gate import Gate
 from conductance.nonnegative import NONNEGATIVE
 from conductance.valence import Valence
 
@@ -20,6 +21,8 @@ class MembraneOptions(TypedDict, total=False):
     resting_potential: float | Tensor
     learn_resting: bool
     activation: str | None
+    learn_gate: bool
+    detached_denominator: bool
     device: torch.device | str | None
     dtype: torch.dtype | None
 
@@ -118,6 +121,8 @@ class _AveragingLayer(nn.Module):
         resting_potential: float | Tensor = 0.0,
         learn_resting: bool = False,
         activation: str | None = None,
+        learn_gate: bool = False,
+        detached_denominator: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -132,6 +137,7 @@ class _AveragingLayer(nn.Module):
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.channel_axis = -1 if not convolution else -1 - len(convolution["stride"])
         self.activation = activation
+        self.detached_denominator = detached_denominator
         self.convolution = dict(convolution)
         self.synaptic_sum = functional.SynapticSum(**self.convolution)
         self.leak = Leak(
@@ -143,6 +149,9 @@ class _AveragingLayer(nn.Module):
             device=device,
             dtype=dtype,
         )
+        self.gate: Gate | None = None
+        if learn_gate and activation == "relu":
+            self.gate = Gate(out_channels, self.channel_axis, device=device, dtype=dtype)
 
     @property
     def resting_conductance(self) -> Tensor:
@@ -172,7 +181,12 @@ class _AveragingLayer(nn.Module):
         both = self.open_conductances(p)
         # E' and I' come in float32 where the input is in half precision; the result goes on in the input's way.
         dtype = functional.low_precision(p, self.leak.pair)
-        return kernels.average(both, self.channel_axis, self.activation == "relu", dtype)
+        rectify = self.activation == "relu" and self.gate is None
+        if self.detached_denominator:
+            z = functional.detached_membrane_potential(both, self.channel_axis, rectify, dtype)
+        else:
+            z = kernels.average(both, self.channel_axis, rectify, dtype)
+        return z if self.gate is None else self.gate(z)
 
     def extra_repr(self) -> str:
         """Sizes and options, as torch's layers show theirs."""

@@ -65,7 +65,7 @@ class CWAConv2d(_Convolution, ConductanceLayer):
         dilation: as in torch.
         groups: as in torch; half of each group's channels are excitatory unless ``valence`` says otherwise.
         valence, doubled_input, nonnegative, resting_conductance, resting_potential, learn_resting, activation,
-            device, dtype: as for `CWALinear`, by keyword.
+            learn_gate, detached_denominator, device, dtype: as for `CWALinear`, by keyword.
 
     Raises:
         InputError: a valence, resting term or size outside its range.

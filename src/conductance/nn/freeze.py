@@ -24,9 +24,9 @@ def freeze(model: nn.Module) -> nn.Module:
       the places, so that names and indices stay.
     * Nothing asks for gradients. Those with respect to the input can still be had.
 
-    A BatchNorm that uses the statistics of its batch, a layer with hooks, one of a class with a ``forward`` of its own
-    and one that is used in several places stay as they are. To freeze a frozen model changes nothing. Its state dict
-    fits any other model frozen from the same architecture.
+    A BatchNorm that uses the statistics of its batch, a layer with hooks or a learnt gate, one of a class with a
+    ``forward`` of its own and one that is used in several places stay as they are. To freeze a frozen model changes
+    nothing. Its state dict fits any other model frozen from the same architecture.
 
     Args:
         model: any module; it is left as it was.
@@ -153,7 +153,8 @@ class _Freezer:
 def _is_as_the_package_made_it(layer: _AveragingLayer) -> bool:
     kind = type(layer)
     known = (ConductanceLayer.open_conductances, SignedLayer.open_conductances)
-    return kind.forward is _AveragingLayer.forward and kind.open_conductances in known and not _has_hooks(layer)
+    plain = kind.forward is _AveragingLayer.forward and kind.open_conductances in known
+    return plain and layer.gate is None and not _has_hooks(layer)
 
 
 def _has_hooks(module: nn.Module) -> bool:

@@ -48,6 +48,9 @@ class CWALinear(_Linear, ConductanceLayer):
         resting_potential: e_r in [-1, 1], a number or (out_features,).
         learn_resting: let each unit learn its G_r and e_r.
         activation: None for z, "relu" for p = max(z, 0) (eq. 4).
+        learn_gate: with "relu", let each unit learn its threshold and width instead (eq. 1, see `Gate`).
+        detached_denominator: take E' + I' for a constant in the backward pass, see
+            `functional.detached_membrane_potential`.
         device: as in torch.
         dtype: as in torch.
 

@@ -1,12 +1,13 @@
 """Optimisers for conductance networks: Dale's law holds after every step.
 
 `create_optimizer` gives a network the right one; `Muon`, `ExponentiatedGradient` and `Together` are its parts, and
-`keep_nonnegative` serves those who bring their own.
+`keep_nonnegative` serves those who bring their own. `Homeostasis` keeps excitation and inhibition balanced on the way.
 """
 
 from conductance.optim.create import LEARNING_RATES, OPTIMIZERS, create_optimizer
 from conductance.optim.exponentiated import ExponentiatedGradient
 from conductance.optim.groups import Synapses, hidden_synapses, leaks
+from conductance.optim.homeostasis import Homeostasis
 from conductance.optim.muon import Muon, orthogonalize
 from conductance.optim.projection import keep_nonnegative, project_, projected_parameters
 from conductance.optim.together import Together
@@ -15,6 +16,7 @@ __all__ = [
     "LEARNING_RATES",
     "OPTIMIZERS",
     "ExponentiatedGradient",
+    "Homeostasis",
     "Muon",
     "Synapses",
     "Together",

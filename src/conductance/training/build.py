@@ -19,14 +19,16 @@ BALANCE_IMAGES = 500
 def layer_options(config: RunConfig) -> dict[str, Any]:
     """The arguments of every hidden layer, as far as its family has them."""
     choices = config.conductance
-    resting = {
+    membrane = {
         "resting_conductance": choices.resting_conductance,
         "resting_potential": choices.resting_potential,
         "learn_resting": choices.learn_resting,
+        "learn_gate": choices.learn_gate,
+        "detached_denominator": choices.detached_denominator,
     }
     if config.model.family in ("cwa", "cwa_bn"):
-        return {"nonnegative": choices.nonnegative, "valence": choices.excitatory_share, **resting}
-    return resting if config.model.family == "absnorm" else {}
+        return {"nonnegative": choices.nonnegative, "valence": choices.excitatory_share, **membrane}
+    return membrane if config.model.family == "absnorm" else {}
 
 
 def build_network(config: RunConfig, dataset: Dataset) -> nn.Module:
@@ -64,6 +66,8 @@ def initialize(network: nn.Module, choices: ConductanceConfig, batch: Tensor) ->
         init.exponential_(network)
     if choices.twin:
         init.twin_(network)
+    if choices.resting_share is not None:
+        init.scale_leak_(network, batch, choices.resting_share)
     if choices.balance:
         init.balance_(network, batch)
 
@@ -84,7 +88,7 @@ def build_augmentation(config: RunConfig) -> Augmentation | None:
 def build_optimizer(config: RunConfig, network: nn.Module) -> torch.optim.Optimizer:
     """The optimiser of a config, under which Dale's law holds after every step."""
     choices = config.optimizer
-    return optim.create_optimizer(
+    optimizer = optim.create_optimizer(
         network,
         choices.name,
         choices.learning_rate,
@@ -93,3 +97,6 @@ def build_optimizer(config: RunConfig, network: nn.Module) -> torch.optim.Optimi
         momentum=choices.momentum,
         betas=choices.betas,
     )
+    if choices.homeostasis > 0:
+        optim.Homeostasis(optimizer, network, choices.homeostasis)
+    return optimizer

@@ -47,6 +47,12 @@ class ConductanceConfig:
     """e_r of every unit, in [-1, 1]"""
     learn_resting: bool = False
     """let each unit learn its resting conductance and potential"""
+    resting_share: float | None = None
+    """G_r at the start as a share of the synaptic conductance that a unit sees on one batch, instead of one number"""
+    learn_gate: bool = False
+    """let each unit learn the threshold and the width of its gate (paper eq. 1)"""
+    detached_denominator: bool = False
+    """take the total conductance for a constant in the backward pass"""
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,10 @@ class OptimizerConfig:
     """of muon, sgd and eg; 0.95, 0.9 and 0.9 where left out"""
     betas: tuple[float, float] = (0.9, 0.99)
     """decay of Adam's running means"""
+    homeostasis: float = 0.0
+    """rate at which each unit's inhibition follows its excitation, step by step; 0: not at all"""
+    weight_average: float = 0.0
+    """decay of the running mean of all weights, which is what is tested and kept; 0: the weights themselves"""
     label_smoothing: float = 0.0
     """share of the target probability spread over all classes"""
 
@@ -132,13 +142,14 @@ class RunConfig:
         ):
             if value < least:
                 raise InputError(f"{name}={value}: must be at least {least}")
-        for name, share, most in (
+        for name, fraction, most in (
             ("seed", self.seed, 2**32 - 1),
             ("optimizer.label_smoothing", self.optimizer.label_smoothing, 1),
+            ("optimizer.homeostasis", self.optimizer.homeostasis, 1),
             ("protocol.warmup", self.protocol.warmup, 1),
         ):
-            if not 0 <= share <= most:
-                raise InputError(f"{name}={share}: must lie in [0, {most}]")
+            if not 0 <= fraction <= most:
+                raise InputError(f"{name}={fraction}: must lie in [0, {most}]")
         for name, step in (
             ("optimizer.learning_rate", self.optimizer.learning_rate),
             ("optimizer.readout_learning_rate", self.optimizer.readout_learning_rate),
@@ -146,6 +157,13 @@ class RunConfig:
         ):
             if step is not None and not 0 < step < float("inf"):
                 raise InputError(f"{name}={step}: must be positive and finite")
+        share, decay = self.conductance.resting_share, self.optimizer.weight_average
+        if share is not None and not 0 < share < float("inf"):
+            raise InputError(f"conductance.resting_share={share}: must be positive and finite")
+        if not 0 <= decay < 1:
+            raise InputError(f"optimizer.weight_average={decay}: must lie in [0, 1)")
+        if self.conductance.learn_gate and self.model.family == "cwa_bn":
+            raise InputError("conductance.learn_gate: in cwa_bn the gate comes after BatchNorm, which has both already")
         momentum, betas, widths = self.optimizer.momentum, self.optimizer.betas, self.model.widths
         if momentum is not None and not 0 <= momentum < 1:
             raise InputError(f"optimizer.momentum={momentum}: must lie in [0, 1)")
@@ -184,7 +202,14 @@ def config_from_dict(values: dict[str, Any]) -> RunConfig:
 # What runs were before a field existed, so that earlier results can still be read. (Adam then moved the conductances
 # by the absolute `learning_rate`, and the weights of affine layers by the `readout_learning_rate`.)
 _BEFORE: dict[type[Any], dict[str, Any]] = {
-    OptimizerConfig: {"name": "adam", "leak_learning_rate": None, "momentum": None},
+    OptimizerConfig: {
+        "name": "adam",
+        "leak_learning_rate": None,
+        "momentum": None,
+        "homeostasis": 0.0,
+        "weight_average": 0.0,
+    },
+    ConductanceConfig: {"resting_share": None, "learn_gate": False, "detached_denominator": False},
 }
 
 

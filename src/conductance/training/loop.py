@@ -10,8 +10,9 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from rich.console import Console
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from conductance.allocator import keep_freed_memory
 from conductance.data import Dataset, DeviceLoader, Images, load_dataset, split_validation
@@ -82,6 +83,11 @@ def train(
     return folder.read_json(folder.summary_file)
 
 
+def _running_mean(network: nn.Module, decay: float) -> AveragedModel:
+    """The exponential mean of all weights and statistics. A mean of non-negative conductances is non-negative."""
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
 class _Run:
     """The state of one training run, between an empty folder and a finished one."""
 
@@ -114,6 +120,8 @@ class _Run:
         steps = -(-len(self.loader) // config.accumulate) * config.epochs
         self.protocol = create_protocol(optimizer, config.protocol, steps)
         self.network, self.optimizer = accelerator.prepare(network, optimizer)
+        decay = config.optimizer.weight_average
+        self.averaged = _running_mean(network, decay) if decay else None
         self.metrics: list[dict[str, Any]] = []
         self.stopped = False
 
@@ -180,6 +188,8 @@ class _Run:
                 self.optimizer.step()
                 self.optimizer.zero_grad()
                 self.protocol.after_step()
+                if self.averaged is not None:
+                    self.averaged.update_parameters(self._bare)
             tally.add(loss, logits, labels)
             progress.step()
             if time.perf_counter() - looked > SECONDS_BETWEEN_LOOKS:
@@ -218,15 +228,26 @@ class _Run:
             return value
         return float(self.accelerator.reduce(torch.tensor(value, device=self.accelerator.device), "mean"))
 
+    @property
+    def _bare(self) -> nn.Module:
+        """The network that learns, without what makes it run on many processes."""
+        return self.accelerator.unwrap_model(self.network)
+
+    @property
+    def _result(self) -> nn.Module:
+        """The network that is tested and kept."""
+        return self._bare if self.averaged is None else self.averaged.module
+
     def _evaluate(self, images: Images) -> tuple[float, float]:
-        return evaluate(self.accelerator.unwrap_model(self.network), self.preprocessing, images)
+        return evaluate(self._result, self.preprocessing, images)
 
     # What is kept --------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs to go on as if it had never stopped."""
         return {
-            "network": self.accelerator.unwrap_model(self.network).state_dict(),
+            "network": self._bare.state_dict(),
+            "averaged": self.averaged.state_dict() if self.averaged is not None else None,
             "optimizer": self.optimizer.state_dict(),
             "protocol": self.protocol.state_dict(),
             "loader": self.loader.state_dict(),
@@ -243,7 +264,9 @@ class _Run:
             RunError: it does not fit this run's network.
         """
         try:
-            self.accelerator.unwrap_model(self.network).load_state_dict(state["network"])
+            self._bare.load_state_dict(state["network"])
+            if self.averaged is not None:
+                self.averaged.load_state_dict(state["averaged"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.protocol.load_state_dict(state["protocol"])
             self.loader.load_state_dict(state["loader"])
@@ -259,7 +282,7 @@ class _Run:
 
     def finish(self, command: str) -> None:
         """Write the results; the checkpoint has served."""
-        network = self.accelerator.unwrap_model(self.network)
+        network = self._result
         config, last = self.config, self.metrics[-1]
         summary = {
             "name": config.name,

@@ -1,0 +1,48 @@
+"""From membrane potential to open probability with a threshold and a gain of each unit's own (paper eq. 1)."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Gate(nn.Module):
+    r"""The rectified gate of paper eq. 1, with threshold and width learnt for each unit.
+
+    .. math:: p_i = \min\left(\max\left(\frac{z_i - \theta_i}{k_i}, 0\right), 1\right), \qquad k_i = e^{\kappa_i} > 0
+
+    It starts at :math:`\theta = 0, k = 1`, which is p = max(z, 0) for all z in [-1, 1] (paper eq. 4).
+
+    Shapes:
+        z in [-1, 1], (..., units) or (N, units, *positions) to p in [0, 1] of the same shape.
+
+    Args:
+        units: how many.
+        channel_axis: where they lie, counted from the end: -1 for a linear layer, -3 for images.
+        device, dtype: as in torch.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        channel_axis: int = -1,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.shape = (units, *(1,) * (-1 - channel_axis))
+        self.threshold = nn.Parameter(torch.zeros(units, device=device, dtype=dtype))
+        self.log_width = nn.Parameter(torch.zeros(units, device=device, dtype=dtype))
+
+    @property
+    def width(self) -> Tensor:
+        """k of each unit, (units,), > 0: how far z rises from closed to open."""
+        return self.log_width.exp()
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Membrane potentials to open probabilities."""
+        threshold, slope = self.threshold.to(z.dtype), (-self.log_width).exp().to(z.dtype)
+        return ((z - threshold.view(self.shape)) * slope.view(self.shape)).clamp(0, 1)
+
+    def extra_repr(self) -> str:
+        """How many units."""
+        return f"{len(self.threshold)}"

@@ -1,0 +1,121 @@
+"""The figures of docs/training.md, from results/difficulties.csv and results/ablation.csv."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from conductance.report.colours import FAMILIES, INK
+from conductance.report.svg import figure_style
+
+Row = dict[str, str]
+BASELINES = {"affine": (INK, "--"), "affine + BN": (INK, "-")}
+
+
+def difficulties_figure(table: Path) -> str:
+    """Four panels as a page of SVG: common mode, active units, spectra of the gradient, silent synapses."""
+    rows = _read(table)
+    with figure_style():
+        figure = Figure(figsize=(7.6, 5.4), facecolor="white", layout="constrained")
+        ((common, active), (gradient, silent)) = figure.subplots(2, 2)
+        _by_layer(common, rows, "common mode", "common mode")
+        _by_layer(active, rows, "active", "share of units above 0")
+        _spectra(gradient, rows)
+        _silent(silent, rows)
+        handles, labels = common.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=1.8)
+        return _page(figure)
+
+
+def _by_layer(axes: Axes, rows: Sequence[Row], quantity: str, label: str) -> None:
+    for name, style, chosen in _networks(rows, quantity):
+        layers = sorted({int(row["layer"]) for row in chosen})
+        values = [mean(_values(row for row in chosen if int(row["layer"]) == layer)) for layer in layers]
+        axes.plot(layers, values, label=name, marker="o", markersize=3, linewidth=1.2, **style)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel("layer, at the start")
+    axes.set_ylabel(label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _spectra(axes: Axes, rows: Sequence[Row]) -> None:
+    for name, style, chosen in _networks(rows, "gradient"):
+        ranks = sorted({int(row["place"]) for row in chosen})
+        values = [mean(_values(row for row in chosen if int(row["place"]) == rank)) for rank in ranks]
+        axes.plot(ranks, values, label=name, linewidth=1.2, **style)
+    axes.set(xscale="log", yscale="log", ylim=(1e-3, 1.2))
+    axes.set_xlabel("rank, gradient of layer 3 at the start")
+    axes.set_ylabel("singular value, over the first")
+
+
+def _silent(axes: Axes, rows: Sequence[Row]) -> None:
+    for quantity, line in (("silent", "-"), ("returned", "--")):
+        for i, name in enumerate(sorted({row["network"] for row in rows if row["quantity"] == quantity})):
+            chosen = [row for row in rows if row["quantity"] == quantity and row["network"] == name]
+            epochs = sorted({int(row["place"]) for row in chosen})
+            values = [100 * mean(_values(row for row in chosen if int(row["place"]) == epoch)) for epoch in epochs]
+            said = "at 0" if quantity == "silent" else "of these, open an epoch later"
+            axes.plot(epochs, values, line, color=FAMILIES[i], linewidth=1.2, label=f"{name}: {said}")
+    axes.set_xlabel("epoch (digits, CNN)")
+    axes.set_ylabel("synapses (%)")
+    axes.set_ylim(0, 115)
+    axes.legend(loc="upper left", handlelength=1.8)
+
+
+def _networks(rows: Sequence[Row], quantity: str) -> Iterable[tuple[str, dict[str, Any], list[Row]]]:
+    names = list(dict.fromkeys(row["network"] for row in rows if row["quantity"] == quantity))
+    own = iter(FAMILIES)
+    for name in names:
+        colour, line = BASELINES.get(name) or (next(own), "-")
+        chosen = [row for row in rows if row["quantity"] == quantity and row["network"] == name]
+        yield name, {"color": colour, "linestyle": line}, chosen
+
+
+def _values(rows: Iterable[Row]) -> list[float]:
+    return [float(row["value"]) for row in rows]
+
+
+def ablation_figure(table: Path) -> str:
+    """Bars as a page of SVG: validation accuracy of every change to the recipe, its seeds as whiskers."""
+    rows = _read(table)
+    architectures = list(dict.fromkeys(row["architecture"] for row in rows))
+    most = max(sum(row["architecture"] == name for row in rows) for name in architectures)
+    with figure_style():
+        figure = Figure(
+            figsize=(3.8 * len(architectures) + 1.2, 0.19 * most + 0.8), facecolor="white", layout="constrained"
+        )
+        for axes, name in zip(figure.subplots(1, len(architectures), squeeze=False)[0], architectures, strict=True):
+            _bars(axes, [row for row in rows if row["architecture"] == name])
+            axes.set_xlabel(f"validation accuracy (%), {name}, {rows[0]['epochs']} epochs")
+        return _page(figure)
+
+
+def _bars(axes: Axes, rows: Sequence[Row]) -> None:
+    ordered = sorted(rows, key=lambda row: float(row["validation_mean"]))
+    labels = [row["family"] if row["change"] == "none" else f"{row['family']}: {row['change']}" for row in ordered]
+    colours = [FAMILIES[0] if row["family"] == "cwa" else FAMILIES[4] for row in ordered]
+    means = [float(row["validation_mean"]) for row in ordered]
+    spread = [float(row["validation_std"] or 0) for row in ordered]
+    bars = axes.barh(labels, means, xerr=spread, color=colours, error_kw={"elinewidth": 0.8, "ecolor": INK})
+    for bar, row in zip(bars, ordered, strict=True):
+        bar.set_alpha(1.0 if row["change"] == "none" else 0.55)
+    learnt = [value for value in means if value > 15]
+    axes.set_xlim(left=max(0.0, min(learnt, default=0) - 5))
+    axes.margins(y=0.01)
+
+
+def _read(table: Path) -> list[Row]:
+    with table.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _page(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()

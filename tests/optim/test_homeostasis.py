@@ -1,0 +1,103 @@
+"""Inhibitory plasticity: balance kept up, by the unit's own synapses alone."""
+
+import pytest
+import torch
+
+from conductance import optim
+from conductance.errors import InputError
+from conductance.models import create_model
+from conductance.nn import CWAConv2d, CWALinear, observe
+
+
+def mean_drives(layer, p):
+    """Mean E and mean I of each unit, leak left out, over samples and positions."""
+    E, I = layer.excitation_inhibition(p)
+    leak_E, leak_I = (part.view(-1, *(1,) * (-1 - layer.channel_axis)) for part in layer.leak())
+    axes = [axis for axis in range(E.ndim) if axis != E.ndim + layer.channel_axis]
+    return (E - leak_E).mean(axes), (I - leak_I).mean(axes)
+
+
+def still(model):
+    """An optimiser whose steps move nothing: what changes is homeostasis."""
+    return torch.optim.SGD(model.parameters(), lr=0.0)
+
+
+@pytest.mark.parametrize("nonnegative", ["projected", "exp", "rectified"])
+@pytest.mark.parametrize(("build", "shape"), [
+    (lambda **o: CWALinear(8, 5, **o), (16, 8)),
+    (lambda **o: CWALinear(8, 5, valence=0.75, **o), (16, 8)),
+    (lambda **o: CWALinear(8, 5, doubled_input=True, **o), (16, 8)),
+    (lambda **o: CWALinear(8, 5, valence=torch.linspace(-1, 1, 8), **o), (16, 8)),
+    (lambda **o: CWAConv2d(8, 6, 3, **o), (4, 8, 3, 3)),
+    (lambda **o: CWAConv2d(8, 6, 1, groups=2, **o), (4, 8, 3, 3)),
+])  # fmt: skip
+def test_at_full_rate_one_step_balances_the_batch(build, shape, nonnegative):
+    layer = build(nonnegative=nonnegative, dtype=torch.float64)
+    p = torch.rand(shape, dtype=torch.float64)
+    if layer.g.ndim > 2 and layer.g.shape[-1] > 1:  # the same everywhere: a channel's mean is what each synapse sees
+        p = p.mean((2, 3), keepdim=True).expand(shape)
+    before = layer.conductance.detach().clone()
+    optimizer = still(layer)
+    optim.Homeostasis(optimizer, layer, rate=1.0)
+    layer(p)
+    optimizer.step()
+    E, I = mean_drives(layer, p)
+    if layer.valence.abs().min() < 1:  # graded valences: of the net drive, not of its parts
+        torch.testing.assert_close(E - I, torch.zeros_like(E), atol=1e-9, rtol=0)
+    else:
+        torch.testing.assert_close(E, I)
+    excitatory = layer.presynaptic.per_synapse(before).expand_as(before) >= 0
+    assert torch.equal(layer.conductance[excitatory], before[excitatory])
+    assert bool((layer.conductance >= 0).all())
+
+
+def test_small_steps_lead_to_balance_in_a_whole_network():
+    model = create_model("cnn", "cwa", (1, 8, 8), 3, widths=(6, 4), layer_options={"nonnegative": "projected"})
+    optimizer = still(model)
+    optim.Homeostasis(optimizer, model, rate=0.1)
+    images = torch.rand(32, 1, 8, 8)
+    for _ in range(100):
+        model(images)
+        optimizer.step()
+    for seen in observe(model, images):
+        E, I = mean_drives(seen.layer, torch.ones(1, seen.layer.in_channels, 5, 5) * 0.5)
+        assert torch.isfinite(E).all()
+        assert torch.isfinite(I).all()
+        assert seen.z.mean().abs() < 0.2
+
+
+def test_what_is_seen_in_evaluation_does_not_count():
+    layer = CWALinear(4, 2, nonnegative="projected").eval()
+    optimizer = still(layer)
+    optim.Homeostasis(optimizer, layer, rate=1.0)
+    before = layer.g.detach().clone()
+    layer(torch.rand(3, 4))
+    optimizer.step()
+    assert torch.equal(layer.g, before)
+
+
+def test_removed_it_does_nothing_more():
+    layer = CWALinear(4, 2, nonnegative="projected")
+    optimizer = still(layer)
+    optim.Homeostasis(optimizer, layer, rate=1.0).remove()
+    before = layer.g.detach().clone()
+    layer(torch.rand(3, 4))
+    optimizer.step()
+    assert torch.equal(layer.g, before)
+
+
+def test_a_unit_without_input_is_left_as_it_is():
+    layer = CWALinear(4, 2, nonnegative="projected")
+    optimizer = still(layer)
+    optim.Homeostasis(optimizer, layer, rate=0.5)
+    before = layer.g.detach().clone()
+    layer(torch.zeros(3, 4))
+    optimizer.step()
+    assert torch.equal(layer.g, before)
+
+
+@pytest.mark.parametrize("rate", [0.0, -0.1, 1.5, float("nan")])
+def test_a_rate_out_of_range_is_refused(rate):
+    layer = CWALinear(4, 2)
+    with pytest.raises(InputError, match="rate in"):
+        optim.Homeostasis(still(layer), layer, rate)
