@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from synthetic_runs import write_run
 
 from conductance.errors import RunError
 from conductance.experiments.paper_recipes import RECIPES
@@ -12,6 +11,7 @@ from conductance.experiments.paper_results import is_reproduction, paper_rows, r
 from conductance.experiments.paper_tables import TABLES
 from conductance.models import FAMILIES
 from conductance.report import load_runs
+from synthetic_runs import write_run
 
 CELLS = {cell.name: cell for table in TABLES.values() for cell in table}
 KNOWN = {name: cell for name, cell in CELLS.items() if cell.family in FAMILIES}

@@ -212,7 +212,7 @@ def test_the_paper_recipe_says_what_cannot_learn(call, tmp_path):
 
 # As processes of their own ---------------------------------------------------------------------------------------
 
-MANY = 80
+MANY = 40
 LONG = f"table1 --seeds 1 --epochs {MANY} --device cpu --out".split()
 
 
