@@ -14,7 +14,8 @@ from conductance.optim import hidden_synapses
 from conductance.training.build import build_network
 from conductance.training.silence import silent_layers
 
-CELLS = {cell.name: cell for table in TABLES.values() for cell in table if cell.family in FAMILIES}
+SINGLE = FAMILIES.keys() - {"cwa_li"}  # families whose layers are one average each
+CELLS = {cell.name: cell for table in TABLES.values() for cell in table if cell.family in SINGLE}
 SMALL = [name for name, cell in CELLS.items() if cell.architecture != "resnet18"]
 SIDES = {"mnist": (1, 28), "cifar10": (3, 32)}
 

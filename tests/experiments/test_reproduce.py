@@ -95,6 +95,15 @@ def test_the_page_is_self_contained_and_shows_curves(reproduced):
     assert "family not available" in page
 
 
+def test_the_report_writes_the_tables_again(reproduced, capsys, tmp_path):
+    expected = {name: (reproduced / name).read_bytes() for name in ("table1.csv", "table1.md", "tables.html")}
+    for name in expected:
+        (reproduced / name).unlink()
+    cli.main(["report", str(reproduced), "--out", str(tmp_path / "report.html")])
+    assert "beside the paper: " in capsys.readouterr().out
+    assert {name: (reproduced / name).read_bytes() for name in expected} == expected
+
+
 def test_what_is_finished_is_not_done_again(reproduced, call, monkeypatch):
     before = {path: when for path, when in files(reproduced).items() if "modern" in path.parts}
     monkeypatch.setattr("conductance.training.loop._Run.fit", lambda *_: pytest.fail("trained again"))

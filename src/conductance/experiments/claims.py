@@ -9,6 +9,7 @@ from conductance.report.paper_table import PaperRow
 from conductance.report.table import NOTHING, markdown_lines
 
 COLUMNS = ("Claim (paper, sections 4.3 and 4.4)", "Paper", "Here", "Seeds", "Recipe", "Holds")
+NUMERIC = (False, True, True, True, False, False)
 
 
 @dataclass(frozen=True)
@@ -73,16 +74,20 @@ CLAIMS = (
 )
 
 
-def claims_table(rows: Iterable[PaperRow]) -> str:
-    """Every claim, with a line for each recipe by which both its cells were measured, in Markdown.
+def claim_lines(rows: Iterable[PaperRow]) -> list[list[str]]:
+    """Every claim, with a line for each recipe by which both its cells were measured: texts under `COLUMNS`.
 
     *Holds* says ``yes`` or ``no`` where the difference is more than twice its standard error, ``undecided`` where it
-    is less, ``one seed`` where there is no error to judge by, and ``open`` where nothing was measured. Short runs do
-    not count.
+    is less, ``by one seed`` where there is no error to judge by, and ``open`` where nothing was measured. Short runs
+    do not count.
     """
     measured = [row for row in rows if row.seeds and not row.short]
-    lines = [line for claim in CLAIMS if claim.known for line in _lines(claim, measured)]
-    return markdown_lines(COLUMNS, (False, True, True, True, False, False), lines)
+    return [line for claim in CLAIMS if claim.known for line in _lines(claim, measured)]
+
+
+def claims_table(rows: Iterable[PaperRow]) -> str:
+    """The same in Markdown."""
+    return markdown_lines(COLUMNS, NUMERIC, claim_lines(rows))
 
 
 def _lines(claim: Claim, rows: Sequence[PaperRow]) -> list[list[str]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from conductance.experiments.claims import claims_table
+from conductance.experiments.claims import COLUMNS, NUMERIC, claim_lines, claims_table
 from conductance.experiments.paper_recipes import RECIPES
 from conductance.experiments.paper_tables import TABLES, Cell
 from conductance.files import write_text
@@ -91,15 +91,15 @@ def write_tables(runs: Sequence[Run], out: Path, *, page: bool = True) -> list[P
         The files.
     """
     tables = {table: paper_rows(table, runs) for table in TABLES}
-    written = []
-    for table, rows in tables.items():
-        written += [write_paper_csv(rows, out / f"{table}.csv"), write_paper_markdown(rows, out / f"{table}.md")]
+    rows = [row for table in tables.values() for row in table]
+    written = [out / "claims.md"]
+    write_text(written[0], claims_table(rows))
+    for name, table in tables.items():
+        written += [write_paper_csv(table, out / f"{name}.csv"), write_paper_markdown(table, out / f"{name}.md")]
     if page:
-        kinds = {(cell.dataset, cell.architecture, cell.family) for table in TABLES.values() for cell in table}
-        groups = group_runs(run for run in runs if kind_of(run) in kinds)
-        written.append(write_paper_page(tables, groups, out / "tables.html"))
-    written.append(out / "claims.md")
-    write_text(written[-1], claims_table(row for rows in tables.values() for row in rows))
+        groups = group_runs(run for run in runs if kind_of(run) in {row.kind for row in rows})
+        claims = (COLUMNS, NUMERIC, claim_lines(rows))
+        written.append(write_paper_page(tables, groups, claims, out / "tables.html"))
     return written
 
 

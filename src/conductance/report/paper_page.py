@@ -14,8 +14,14 @@ from conductance.report.provenance import provenance_of
 TITLES = {"table1": "Table 1: CWA and affine networks", "table2": "Table 2: variants of CWA"}
 
 
-def write_paper_page(tables: Mapping[str, Sequence[PaperRow]], groups: Sequence[Group], path: Path) -> Path:
-    """Write the page: each table beside the paper's figures, then curves and provenance of ``groups``."""
+Claims = tuple[Sequence[str], Sequence[bool], Sequence[Sequence[str]]]
+"""Headings, which columns are numbers, and the lines of a table."""
+
+
+def write_paper_page(
+    tables: Mapping[str, Sequence[PaperRow]], groups: Sequence[Group], claims: Claims, path: Path
+) -> Path:
+    """Write the page: each table beside the paper's figures, the claims, curves and provenance of ``groups``."""
     for package in ("jinja2", "matplotlib"):
         import_extra(package, "to draw a report", "report")
     from conductance.report.curves import curve_panels
@@ -28,11 +34,12 @@ def write_paper_page(tables: Mapping[str, Sequence[PaperRow]], groups: Sequence[
         .render(
             tables={TITLES.get(table, table): rows for table, rows in tables.items()},
             columns=PAPER_COLUMNS,
+            claims=claims,
             colours=colours,
             panels=curve_panels(groups, colours),
             provenance=[provenance_of(group) for group in groups if group.finished],
             measured=sum(row.seeds > 0 for row in rows),
-            cells=len({(row.table, row.dataset, row.architecture, row.family) for row in rows}),
+            cells=len({(row.table, row.kind) for row in rows}),
             unfinished=[(group, run) for group in groups for run in group.unfinished],
         )
     )
