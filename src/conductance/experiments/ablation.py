@@ -53,9 +53,15 @@ BASELINE_FAMILIES = ("affine", "affine_bn", "absnorm")
 
 
 def cases() -> list[tuple[str, str]]:
-    """(family, change) of every row, the recipe and its rivals first."""
-    baselines = [(family, change) for change in BASELINES for family in BASELINE_FAMILIES]
-    return [("cwa", "none"), *baselines, *(("cwa", change) for change in CHANGES if change != "none")]
+    """(family, change) of every row: the recipe and its rivals, then what changes it, then what changes its rivals."""
+    families = ("cwa", *BASELINE_FAMILIES)
+    recipe = [(family, "none") for family in families]
+    changed = [(family, change) for family in families for change in _changes_of(family) if change != "none"]
+    return [*recipe, *changed]
+
+
+def _changes_of(family: str) -> dict[str, changes.Change]:
+    return CHANGES if family == "cwa" else BASELINES
 
 
 def config_of(architecture: str, family: str, change: str, seed: int, epochs: int = EPOCHS) -> RunConfig:

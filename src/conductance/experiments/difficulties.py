@@ -100,7 +100,7 @@ def _at_the_start(config: RunConfig, dataset: Dataset) -> Iterator[Row]:
 
 @torch.no_grad()
 def before_rectification(network: nn.Module, images: Tensor) -> Iterator[Tensor]:
-    """z of each hidden layer of an FCN or CNN; affine sums, normalised over the batch where BatchNorm follows."""
+    """z of each hidden layer of a CNN; affine sums, normalised over the batch where BatchNorm follows."""
     hidden = network.get_submodule("hidden")
     assert isinstance(hidden, nn.Sequential)
     x = images

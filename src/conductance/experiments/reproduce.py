@@ -45,7 +45,9 @@ def time_left(runs: Iterable[PlannedRun]) -> str:
         return "nothing is left to train"
     known = [left for run in pending if (left := seconds_left(run, runs)) is not None]
     unknown = len(pending) - len(known)
-    guess = f"at most {duration(sum(known))} left" if known else "time left not known yet"
+    may_stop_early = any(run.config is not None and run.config.protocol.name == "paper" for run in pending)
+    about = "at most" if may_stop_early else "about"
+    guess = f"{about} {duration(sum(known))} left" if known else "time left not known yet"
     return guess + (f", and {unknown} more runs of cells not timed yet" if known and unknown else "")
 
 
@@ -127,7 +129,7 @@ def train_missing(
     """Train what is left of ``runs``, one after the other.
 
     Args:
-        runs: from `plan`.
+        runs: from `plan_runs`.
         out: the folder of all runs.
         go: trains one run, from where it is.
         begin: told the place of a run in ``runs`` before it starts.
