@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help demo test lint types check recipe shot-noise ablation difficulties tables bench bench-import format clean
+.PHONY: help demo test lint types check recipe shot-noise membranes ablation difficulties tables bench bench-import format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -36,6 +36,9 @@ recipe: $(STAMP)  ## measure again why the presets are as they are, into results
 
 shot-noise: $(STAMP)  ## measure again how far spikes take the mean potential from eq. 1: results/shot_noise.csv, a figure (a minute)
 	$(BIN)/python -m conductance.experiments.shot_noise
+
+membranes: $(STAMP)  ## run the MNIST CNN as membranes, at rest and under spikes: results/membranes*.csv, a figure (about ten minutes)
+	$(BIN)/python -m conductance.experiments.membranes
 
 ablation: $(STAMP)  ## measure what each lever of the CIFAR-10 recipe is worth, into results/ablation.csv (hours; goes on where it stopped)
 	$(BIN)/python -m conductance.experiments.ablation

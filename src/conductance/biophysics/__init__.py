@@ -5,7 +5,9 @@ from conductance.biophysics.gate import boltzmann_gate, rectified_gate
 from conductance.biophysics.hodgkin_huxley import SquidAxon, firing_rate
 from conductance.biophysics.mapping import layer_steady_state
 from conductance.biophysics.membrane import in_parallel, integrate, relax, time_constant
+from conductance.biophysics.network import BiophysicalNetwork, MembraneLayer, to_biophysical
 from conductance.biophysics.rescaling import PotentialRange
+from conductance.biophysics.simulation import Simulation, simulate
 from conductance.biophysics.spikes import (
     TAU_E,
     TAU_I,
@@ -35,7 +37,10 @@ __all__ = [
     "SYNAPSE_CLASSES",
     "TAU_E",
     "TAU_I",
+    "BiophysicalNetwork",
+    "MembraneLayer",
     "PotentialRange",
+    "Simulation",
     "SquidAxon",
     "SynapseClass",
     "boltzmann_gate",
@@ -50,7 +55,9 @@ __all__ = [
     "rectified_gate",
     "relax",
     "reversal_potentials",
+    "simulate",
     "steady_state",
     "synaptic_input",
     "time_constant",
+    "to_biophysical",
 ]

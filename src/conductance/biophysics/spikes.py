@@ -153,9 +153,13 @@ def synaptic_input(
     return total, driving, end
 
 
+def decay_over_step(tau: Tensor, time_step: float) -> tuple[Tensor, Tensor]:
+    """What is left of an exponential of time constant tau after a step, and its mean over the step: shares of 1."""
+    return torch.exp(-time_step / tau), -torch.expm1(-time_step / tau) * tau / time_step
+
+
 def _decay(jump: Tensor, tau: Tensor, time_step: float, g: Tensor) -> tuple[Tensor, Tensor]:
-    decay = torch.exp(-time_step / tau)
-    mean_of_step = -torch.expm1(-time_step / tau) * tau / time_step
+    decay, mean_of_step = decay_over_step(tau, time_step)
     conductances = []
     for rise in jump:
         g = g + rise
