@@ -13,7 +13,12 @@ from conductance.nn import ConductanceLayer, SignedLayer
 
 def sizes(model):
     """(in, out) of every layer with synapses."""
-    layers = [m for m in model.modules() if isinstance(m, (ConductanceLayer, SignedLayer, nn.Linear, nn.Conv2d))]
+    layers = [
+        m
+        for name, m in model.named_modules()
+        if isinstance(m, (ConductanceLayer, SignedLayer, nn.Linear, nn.Conv2d))
+        and not name.endswith(("interneurons", "feedback"))
+    ]
     return [
         (m.in_channels, m.out_channels) if hasattr(m, "in_channels") else (m.in_features, m.out_features)
         for m in layers

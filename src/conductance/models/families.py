@@ -1,7 +1,8 @@
 """Layer families: the same network with conductance-averaging, AbsNorm or affine units."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -22,7 +23,9 @@ class Family:
         linear: ``linear(in_features, out_features, *, first=False, activate=True, **options)``.
         conv2d: ``conv2d(in_channels, out_channels, kernel_size, stride, padding, *, first=False, ...)``, likewise.
         preprocessing: ``"scaled"`` to [0, 1], or ``"whitened"`` (paper section 4.1).
-        shortcut: how a residual shortcut joins unless told otherwise: ``"sum"`` or ``"mean"``.
+        shortcut: how a residual shortcut joins unless told otherwise: ``"sum"``, ``"mean"`` or ``"conductance"``.
+        averages: whether its units average conductances and nothing else, so that further ones can join them; its
+            builders then take ``activate="open"`` for a layer that only hands on its conductances.
     """
 
     name: str
@@ -31,6 +34,7 @@ class Family:
     conv2d: Builder
     preprocessing: str
     shortcut: str
+    averages: bool = False
 
     def with_options(self, options: Mapping[str, Any]) -> "Family":
         """The same family with further arguments for each of its layers."""
@@ -40,18 +44,36 @@ class Family:
         def bound(build: Builder) -> Builder:
             return lambda *args, **kwargs: build(*args, **kwargs, **options)
 
-        return Family(
-            self.name, self.description, bound(self.linear), bound(self.conv2d), self.preprocessing, self.shortcut
-        )
+        return replace(self, linear=bound(self.linear), conv2d=bound(self.conv2d))
 
 
 def _cwa(layer: Builder) -> Builder:
     def build(
-        *sizes: int, first: bool = False, activate: bool = True, valence: Any = None, **options: Any
+        *sizes: int, first: bool = False, activate: bool | str = True, valence: Any = None, **options: Any
     ) -> nn.Module:
-        activation = "relu" if activate else None
         # the image is read as an excitatory and an inhibitory copy; only what units send on has a valence to choose
-        return layer(*sizes, doubled_input=first, valence=None if first else valence, activation=activation, **options)
+        received = None if first else valence
+        return layer(*sizes, doubled_input=first, valence=received, activation=_activation(activate), **options)
+
+    return build
+
+
+def _activation(activate: bool | str) -> str | None:
+    if isinstance(activate, str):
+        return activate
+    return "relu" if activate else None
+
+
+def _cwa_li(layer: Builder, plain: Builder) -> Builder:
+    """Interneurons wherever units average; a shortcut that only hands on its conductances has no units."""
+    averaging = _cwa(plain)
+
+    def build(*sizes: int, activate: bool | str = True, **options: Any) -> nn.Module:
+        if activate == "open":
+            for name in ("interneurons", "slices"):
+                options.pop(name, None)
+            return averaging(*sizes, activate=activate, **options)
+        return _cwa(partial(layer, unit_valence=options.get("valence")))(*sizes, activate=activate, **options)
 
     return build
 
@@ -68,9 +90,9 @@ def _cwa_bn(layer: Builder, norm: Builder) -> Builder:
 
 
 def _absnorm(layer: Builder) -> Builder:
-    def build(*sizes: int, first: bool = False, activate: bool = True, **options: Any) -> nn.Module:
+    def build(*sizes: int, first: bool = False, activate: bool | str = True, **options: Any) -> nn.Module:
         del first  # signed synapses need no second copy of the input
-        return layer(*sizes, activation="relu" if activate else None, **options)
+        return layer(*sizes, activation=_activation(activate), **options)
 
     return build
 
@@ -105,10 +127,20 @@ FAMILIES = {
             _cwa(cnn.CWAConv2d),
             "scaled",
             "mean",
+            averages=True,
+        ),
+        Family(
+            "cwa_li",
+            "the same, with interneurons for lateral inhibition in each layer (paper section 4.4)",
+            _cwa_li(cnn.LateralLinear, cnn.CWALinear),
+            _cwa_li(cnn.LateralConv2d, cnn.CWAConv2d),
+            "scaled",
+            "mean",
+            averages=True,
         ),
         Family(
             "cwa_bn",
-            "the same, with BatchNorm before each rectification",
+            "cwa with BatchNorm before each rectification",
             _cwa_bn(cnn.CWALinear, nn.BatchNorm1d),
             _cwa_bn(cnn.CWAConv2d, nn.BatchNorm2d),
             "scaled",
@@ -137,6 +169,7 @@ FAMILIES = {
             _absnorm(cnn.AbsNormConv2d),
             "scaled",
             "mean",
+            averages=True,
         ),
     ]
 }

@@ -29,7 +29,7 @@ def create_model(
 
     Args:
         architecture: "fcn", "cnn" or "resnet18".
-        family: "cwa", "cwa_bn", "affine", "affine_bn" or "absnorm".
+        family: "cwa", "cwa_li", "cwa_bn", "affine", "affine_bn" or "absnorm".
         input_shape: (channels, height, width) of an image.
         num_classes: number of classes.
         layer_options: arguments for every hidden layer, e.g. ``{"nonnegative": "projected"}``.

@@ -1,36 +1,72 @@
 """ResNet-18 at CIFAR size (He et al. 2016), with the layer family handed in."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
-from conductance.errors import UnknownNameError
+from conductance.errors import InputError, UnknownNameError
 from conductance.models.families import Family
+from conductance.nn import GapJunction
 
-SHORTCUTS = ("sum", "mean")
+SHORTCUTS = ("sum", "mean", "conductance")
+
+# Of an identity's gap junction at the start, per synapse of the unit it joins: about the mean open probability in
+# balanced networks, so that branch and shortcut start with about the same weight.
+COUPLING = 0.05
 
 
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions beside a shortcut; the rectification comes after the two have joined.
 
-    The shortcut is the identity where the shape stays, else a 1x1 convolution of the same family. ``sum`` adds it
-    (He et al.); ``mean`` takes the average, which keeps conductance networks' open probabilities in [0, 1].
+    The shortcut is the identity where the shape stays, else a 1x1 convolution of the same family. It joins by
+
+    * ``sum`` (He et al.);
+    * ``mean``, which keeps conductance networks' open probabilities in [0, 1];
+    * ``conductance``: it enters the second convolution's average as further conductances, the identity by a gap
+      junction to each unit (`conductance.nn.GapJunction`), the 1x1 convolution by its own E' and I', so that z stays
+      one conductance-weighted average. For families that average.
+
+    With ``branch_scale``, the branch's weight beside the shortcut is learnt from this start (SkipInit, De and Smith
+    2020): the sum of the shortcut and a times the branch, or their mean with weights 1 - a and a, a in [0, 1].
     """
 
-    def __init__(self, family: Family, in_channels: int, out_channels: int, stride: int, shortcut: str) -> None:
+    def __init__(
+        self,
+        family: Family,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        shortcut: str,
+        branch_scale: float | None = None,
+    ) -> None:
         super().__init__()
-        self.first = family.conv2d(in_channels, out_channels, 3, stride, 1)
-        self.second = family.conv2d(out_channels, out_channels, 3, 1, 1, activate=False)
-        same_shape = stride == 1 and in_channels == out_channels
-        self.shortcut = (
-            nn.Identity() if same_shape else family.conv2d(in_channels, out_channels, 1, stride, 0, activate=False)
-        )
         self.join = shortcut
+        averaged_together = shortcut == "conductance"
+        self.first = family.conv2d(in_channels, out_channels, 3, stride, 1)
+        self.second = family.conv2d(out_channels, out_channels, 3, 1, 1, activate=averaged_together)
+        self.shortcut: nn.Module
+        if stride != 1 or in_channels != out_channels:
+            activate = "open" if averaged_together else False
+            self.shortcut = family.conv2d(in_channels, out_channels, 1, stride, 0, activate=activate)
+        elif averaged_together:
+            self.shortcut = GapJunction(out_channels, COUPLING * 9 * out_channels)
+        else:
+            self.shortcut = nn.Identity()
+        self.branch_scale = None if branch_scale is None else nn.Parameter(torch.tensor(float(branch_scale)))
 
     def forward(self, p: Tensor) -> Tensor:
         """(N, in_channels, H, W) to (N, out_channels, H/stride, W/stride)."""
-        z = self.second(self.first(p)) + self.shortcut(p)  # a tensor of its own, so the rest is done in place
+        if self.join == "conductance":
+            return self.second(self.first(p), self.shortcut(p))
+        branch, shortcut = self.second(self.first(p)), self.shortcut(p)
+        if self.branch_scale is not None:
+            if self.join == "mean":
+                return shortcut.lerp(branch, self.branch_scale.clamp(0, 1).to(branch.dtype)).relu_()
+            return torch.addcmul(shortcut, branch, self.branch_scale.to(branch.dtype)).relu_()
+        z = branch + shortcut  # a tensor of its own, so the rest is done in place
         if self.join == "mean":
             z.mul_(0.5)
         return z.relu_()
@@ -45,10 +81,13 @@ class ResNet18(nn.Module):
         num_classes: outputs of the readout.
         widths: channels of each stage; from the second on, each stage halves the positions.
         blocks: residual blocks in each stage.
-        shortcut: ``"sum"`` or ``"mean"``; the family's own by default.
+        shortcut: ``"sum"``, ``"mean"`` or ``"conductance"``; the family's own by default.
+        branch_scale: where the learnt weight of each residual branch starts; None for no such weight.
 
     Raises:
         UnknownNameError: another shortcut.
+        InputError: ``"conductance"`` for a family whose units do not average; a branch scale beside it, or out of
+            range.
     """
 
     def __init__(
@@ -60,21 +99,17 @@ class ResNet18(nn.Module):
         widths: Sequence[int] = (64, 128, 256, 512),
         blocks: int = 2,
         shortcut: str | None = None,
+        branch_scale: float | None = None,
     ) -> None:
         super().__init__()
         shortcut = shortcut or family.shortcut
-        if shortcut not in SHORTCUTS:
-            raise UnknownNameError("way for a shortcut to join", shortcut, SHORTCUTS)
+        _check_joint(family, shortcut, branch_scale)
         self.stem = family.conv2d(input_shape[0], widths[0], 3, 1, 1, first=True)
         sizes = [widths[0], *widths]
+        join = partial(ResidualBlock, family, shortcut=shortcut, branch_scale=branch_scale)
         self.stages = nn.Sequential(
             *(
-                nn.Sequential(
-                    *(
-                        ResidualBlock(family, a if j == 0 else b, b, 2 if i > 0 and j == 0 else 1, shortcut)
-                        for j in range(blocks)
-                    )
-                )
+                nn.Sequential(join(a, b, 2 if i > 0 else 1), *(join(b, b, 1) for _ in range(blocks - 1)))
                 for i, (a, b) in enumerate(pairwise(sizes))
             )
         )
@@ -83,3 +118,17 @@ class ResNet18(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) to logits (N, num_classes)."""
         return self.readout(self.stages(self.stem(images)).mean((2, 3)))
+
+
+def _check_joint(family: Family, shortcut: str, branch_scale: float | None) -> None:
+    if shortcut not in SHORTCUTS:
+        raise UnknownNameError("way for a shortcut to join", shortcut, SHORTCUTS)
+    if shortcut == "conductance":
+        if not family.averages:
+            raise InputError(
+                f"shortcut=conductance: units of family {family.name} do not average conductances; choose sum or mean"
+            )
+        if branch_scale is not None:
+            raise InputError("branch_scale: with shortcut=conductance the gap junctions weigh branch and shortcut")
+    if branch_scale is not None and not 0 <= branch_scale <= 1:
+        raise InputError(f"branch_scale={branch_scale}: must lie in [0, 1]")

@@ -3,7 +3,9 @@
 from conductance.nn._conductance import ConductanceLayer, SignedLayer
 from conductance.nn.conv import AbsNormConv2d, CWAConv1d, CWAConv2d, CWAConv3d
 from conductance.nn.freeze import FrozenAverage, freeze
+from conductance.nn.gap_junction import GapJunction
 from conductance.nn.gate import Gate
+from conductance.nn.lateral import LateralConv2d, LateralLinear
 from conductance.nn.linear import AbsNormLinear, CWALinear
 from conductance.nn.observe import Observation, observe, visit
 
@@ -16,7 +18,10 @@ __all__ = [
     "CWALinear",
     "ConductanceLayer",
     "FrozenAverage",
+    "GapJunction",
     "Gate",
+    "LateralConv2d",
+    "LateralLinear",
     "Observation",
     "SignedLayer",
     "freeze",

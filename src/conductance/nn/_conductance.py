@@ -35,6 +35,9 @@ class ConductanceOptions(MembraneOptions, total=False):
     nonnegative: str
 
 
+# In place of an activation: a layer that hands on E' and I' for units elsewhere to average.
+OPEN = "open"
+
 # A unit without input divides by its leak alone; one that learns it away would divide by nothing.
 LEAST_LEARNT_LEAK = 1e-3
 
@@ -129,7 +132,8 @@ class _AveragingLayer(nn.Module):
         super().__init__()
         if nonnegative not in NONNEGATIVE:
             raise UnknownNameError("way to keep conductances non-negative", nonnegative, NONNEGATIVE)
-        functional.require_activation(activation)
+        if activation != OPEN:
+            functional.require_activation(activation)
         groups = convolution.get("groups", 1)
         for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
             if groups < 1 or channels < 1 or channels % groups:
@@ -176,9 +180,20 @@ class _AveragingLayer(nn.Module):
         E, I = self.open_conductances(p).chunk(2, self.channel_axis)
         return E, I
 
-    def forward(self, p: Tensor) -> Tensor:
-        """Open probabilities in [0, 1] to membrane potentials z in [-1, 1], or to open probabilities p."""
+    def forward(self, p: Tensor, further: Tensor | None = None) -> Tensor:
+        """Open probabilities in [0, 1] to membrane potentials z in [-1, 1], or to open probabilities p.
+
+        Args:
+            p: of the presynaptic channels.
+            further: conductances from elsewhere that join the average: E' of all units, then I', along the channels.
+        """
         both = self.open_conductances(p)
+        if further is not None:
+            both = both + further
+        return both if self.activation == OPEN else self.respond(both, p)
+
+    def respond(self, both: Tensor, p: Tensor) -> Tensor:
+        """From E' of all units, then I', to z or p, in the precision in which the input came."""
         # E' and I' come in float32 where the input is in half precision; the result goes on in the input's way.
         dtype = functional.low_precision(p, self.leak.pair)
         rectify = self.activation == "relu" and self.gate is None

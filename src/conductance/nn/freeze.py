@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from conductance import functional, kernels
-from conductance.nn._conductance import ConductanceLayer, SignedLayer, _AveragingLayer
+from conductance.nn._conductance import OPEN, ConductanceLayer, SignedLayer, _AveragingLayer
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -60,12 +60,13 @@ class FrozenAverage(nn.Module):
         self.synaptic_sum = layer.synaptic_sum
         self.channel_axis = layer.channel_axis
         self.rectify = layer.activation == "relu"
+        self.averages = layer.activation != OPEN
         self.register_buffer("conductance", layer.laid_out().detach().clone(memory_format=torch.preserve_format))
         self.register_buffer("leak", layer.leak().detach().clone())
         self.register_buffer("scale", None)
         self.register_buffer("shift", None)
 
-    def forward(self, p: Tensor) -> Tensor:
+    def forward(self, p: Tensor, further: Tensor | None = None) -> Tensor:
         """Open probabilities in [0, 1] to membrane potentials z in [-1, 1], or to open probabilities p."""
         if self.presynaptic is None:
             both = self.synaptic_sum.shared(p, self.conductance, self.leak)
@@ -73,6 +74,10 @@ class FrozenAverage(nn.Module):
             both = functional.laid_out_open_conductances(
                 p, self.conductance, self.presynaptic, self.leak, self.synaptic_sum
             )
+        if further is not None:
+            both = both + further
+        if not self.averages:
+            return both
         dtype = functional.low_precision(p, self.leak)
         if self.scale is None or self.shift is None:
             return kernels.average(both, self.channel_axis, self.rectify, dtype)

@@ -19,14 +19,16 @@ BALANCE_IMAGES = 500
 def layer_options(config: RunConfig) -> dict[str, Any]:
     """The arguments of every hidden layer, as far as its family has them."""
     choices = config.conductance
-    membrane = {
+    membrane: dict[str, Any] = {
         "resting_conductance": choices.resting_conductance,
         "resting_potential": choices.resting_potential,
         "learn_resting": choices.learn_resting,
         "learn_gate": choices.learn_gate,
         "detached_denominator": choices.detached_denominator,
     }
-    if config.model.family in ("cwa", "cwa_bn"):
+    if config.model.family == "cwa_li":
+        membrane |= {"interneurons": choices.interneurons, "slices": choices.slices}
+    if config.model.family in ("cwa", "cwa_li", "cwa_bn"):
         return {"nonnegative": choices.nonnegative, "valence": choices.excitatory_share, **membrane}
     return membrane if config.model.family == "absnorm" else {}
 
@@ -46,6 +48,8 @@ def build_network(config: RunConfig, dataset: Dataset) -> nn.Module:
                 f"shortcut={config.model.shortcut}: {config.model.architecture} has no shortcuts; leave it out"
             )
         options["shortcut"] = config.model.shortcut
+    if config.model.branch_scale is not None:
+        options["branch_scale"] = config.model.branch_scale
     return create_model(
         config.model.architecture,
         config.model.family,

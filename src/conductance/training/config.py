@@ -18,16 +18,18 @@ class ModelConfig:
     architecture: str = "cnn"
     """fcn, cnn or resnet18"""
     family: str = "cwa"
-    """what its hidden layers are made of: cwa, cwa_bn, affine, affine_bn or absnorm"""
+    """what its hidden layers are made of: cwa, cwa_li, cwa_bn, affine, affine_bn or absnorm"""
     widths: tuple[int, ...] | None = None
     """units of each hidden layer (for resnet18: of each stage); the paper's where left out"""
-    shortcut: Literal["sum", "mean"] | None = None
+    shortcut: Literal["sum", "mean", "conductance"] | None = None
     """resnet18: how a shortcut joins; the family's own where left out"""
+    branch_scale: float | None = None
+    """resnet18: where the learnt weight of each residual branch starts; no such weight where left out"""
 
 
 @dataclass(frozen=True)
 class ConductanceConfig:
-    """The conductance layers (families cwa and cwa_bn; the resting terms for absnorm too)."""
+    """The conductance layers (families cwa, cwa_li and cwa_bn; the terms of the membrane for absnorm too)."""
 
     nonnegative: Literal["rectified", "exp", "softplus", "projected"] = "projected"
     """how a conductance stays non-negative"""
@@ -53,6 +55,10 @@ class ConductanceConfig:
     """let each unit learn the threshold and the width of its gate (paper eq. 1)"""
     detached_denominator: bool = False
     """take the total conductance for a constant in the backward pass"""
+    interneurons: float = 0.25
+    """cwa_li: interneurons for lateral inhibition, per unit"""
+    slices: int = 2
+    """cwa_li: time slices in which units and interneurons act on each other"""
 
 
 @dataclass(frozen=True)
@@ -209,7 +215,14 @@ _BEFORE: dict[type[Any], dict[str, Any]] = {
         "homeostasis": 0.0,
         "weight_average": 0.0,
     },
-    ConductanceConfig: {"resting_share": None, "learn_gate": False, "detached_denominator": False},
+    ConductanceConfig: {
+        "resting_share": None,
+        "learn_gate": False,
+        "detached_denominator": False,
+        "interneurons": 0.25,
+        "slices": 2,
+    },
+    ModelConfig: {"branch_scale": None},
 }
 
 
