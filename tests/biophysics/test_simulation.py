@@ -129,7 +129,7 @@ def spiking(network, x, duration, rate_max, seed=0, **options):
 def test_means_over_time_approach_the_steady_state_as_spikes_grow_many(name):
     """Chance falls as one over the root of the number of spikes, what spikes shift in the mean as one over it."""
     model, x, network = build(name)
-    few, many = (spiking(network, x, 1200.0, rate_max, step=2.0, average_from=800.0) for rate_max in (1e4, 1e6))
+    few, many = (spiking(network, x, 800.0, rate_max, step=2.5, average_from=500.0) for rate_max in (1e4, 1e6))
     for layer, V in network.steady_state(x).items():
         distances = [(result.mean_potential[layer] - V).square().mean().sqrt() for result in (few, many)]
         assert distances[1] < 0.3  # mV, of the 90 between the reversal potentials
@@ -143,7 +143,7 @@ def test_means_of_a_layer_under_spikes_are_eq_1_with_the_shift_and_the_chance_of
     model = CWALinear(72, 20, doubled_input=True, resting_conductance=20.0, dtype=torch.float64)
     model.set_conductance(torch.rand(20, 144, generator=torch.Generator().manual_seed(2), dtype=torch.float64))
     network = to_biophysical(model, RANGE, images=x)
-    (layer,), rate_max, duration = network.layers, 200.0, 2000.0
+    (layer,), rate_max, duration = network.layers, 200.0, 1000.0
     result = spiking(network, x, 200.0 + duration, rate_max, step=0.5, average_from=200.0)
     p, G, E = torch.cat((x, x), 1), layer.conductance, layer.reversal_potential
     leak = {"resting_conductance": layer.resting_conductance, "resting_potential": layer.resting_potential}
