@@ -71,7 +71,7 @@ def simulate(
     Args:
         network: what `to_biophysical` gives.
         images: the network's input, (N, ...), in [0, 1], held on for the whole duration.
-        duration: in ms, at least one step.
+        duration: in ms, at least one step; rounded to whole ones.
         mode: ``"constant"`` or ``"spiking"``.
         step: dt in ms, > 0.
         rate_max: R, the spikes per second of a unit with p = 1, > 0; for ``spiking``, as are the next three.
@@ -81,7 +81,7 @@ def simulate(
         units: the units to record, by layer, numbered as in the flattened (units, *positions); every unit of every
             layer by default, and {} for none.
         every: record every so many steps, >= 1.
-        average_from: where the means over time begin, in ms, below the duration.
+        average_from: where the means over time begin, in ms, at most the duration.
         on_step: called after each step.
 
     Raises:
@@ -95,12 +95,14 @@ def simulate(
     coupled = _in_place_of_layers(network.model, populations)
     chosen = _chosen(units, populations)
     record = _Record(chosen)
+    # 0.9 ms are 3 steps of 0.3 ms, whatever the quotient rounds to; the last step counts in any case
+    first_averaged = min(steps, math.ceil(average_from / step - 1e-6))
     for k in range(steps + 1):
         logits = coupled(images)
         potential = {name: population.take_shown() for name, population in populations.items()}
         if k % every == 0:
             record.keep(k * step, potential, logits)
-        if k >= average_from / step:
+        if k >= first_averaged:
             record.average(potential, logits)
         if k and on_step is not None:
             on_step()
