@@ -176,6 +176,19 @@ def test_report_makes_a_table_and_a_page(trained, call, tmp_path):
     assert (tmp_path / "report.html").read_text().startswith("<!")
 
 
+@pytest.mark.parametrize("mode", ["constant", "spiking"])
+def test_simulate_draws_potentials_and_compares_with_the_network(trained, call, tmp_path, mode):
+    options = ("--images", 40, "--duration", 600, "--step", 5, "--mode", mode, "--rate-max", 1e6)
+    status, out, err = call("simulate", trained, *options, "--out", tmp_path / "drawn [1]")
+    assert (status, err) == (0, "")
+    assert re.search(r"hidden\.0 +8 +[\d.e-]+ mV", out)
+    accuracy, network = re.search(r"accuracy ([\d.]+) %, the network itself ([\d.]+) %", " ".join(out.split())).groups()
+    assert float(accuracy) == pytest.approx(float(network), abs=0.0 if mode == "constant" else 10.0)
+    files = [tmp_path / "drawn [1]" / name for name in ("potentials.svg", "potentials.csv")]
+    assert f"potentials: {files[0]} {files[1]}\n" in out
+    assert all(file.stat().st_size > 0 for file in files)
+
+
 # What goes wrong -------------------------------------------------------------------------------------------------
 
 
@@ -188,6 +201,7 @@ def test_report_makes_a_table_and_a_page(trained, call, tmp_path):
         (["train", "digits-cnn-cwa", "--device", "tpu"], "device='tpu': choose"),
         (["evaluate", "nowhere [/]"], r"nowhere \[/\] holds no config.json"),
         (["report", "nowhere"], "nowhere"),
+        (["simulate", "nowhere"], "nowhere holds no config.json"),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
 )

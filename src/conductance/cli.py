@@ -1,4 +1,4 @@
-"""What a person types: ``conductance train``, ``evaluate``, ``presets``, ``report``, ``reproduce``, ``demo``, ..."""
+"""What a person types: ``conductance train``, ``evaluate``, ``report``, ``simulate`` and the others in `COMMANDS`."""
 
 import json as _json
 import os
@@ -224,6 +224,60 @@ def reproduce(arguments: list[str]) -> None:
         _paper_tables((chosen.out,))
 
 
+def simulate(
+    run: tyro.conf.Positional[Path],
+    images: int = 100,
+    duration: float = 200.0,
+    mode: Literal["constant", "spiking"] = "constant",
+    step: float = 1.0,
+    rate_max: float = 1000.0,
+    total_conductance: float = 50.0,
+    seed: int = 0,
+    data_dir: Path | None = None,
+    out: Path = Path("potentials"),
+) -> None:
+    """Run a finished run's network as membranes in millivolts and milliseconds, and draw their potentials.
+
+    Args:
+        run: the run's folder
+        images: the first so many test images, all shown at once
+        duration: ms, from rest on
+        mode: constant: synapses as open as p says; spiking: units fire at the rate p rate-max
+        step: ms
+        rate_max: spikes per second of a unit with p = 1
+        total_conductance: nS open at a unit in the mean over a layer and the images; with 200 pF the time constant
+        seed: of the spikes
+        data_dir: where to look for the data set first
+        out: folder for potentials.svg and potentials.csv
+    """
+    from conductance.experiments.simulated_run import simulate_run
+
+    result = simulate_run(
+        run,
+        out,
+        images=images,
+        duration=duration,
+        mode=mode,
+        step=step,
+        rate_max=rate_max,
+        total_conductance=total_conductance,
+        seed=seed,
+        data_dir=data_dir,
+        console=console,
+    )
+    table = Table("layer", "units", "rms distance from eq. 1", "greatest", box=None)
+    for layer in result.layers:
+        table.add_row(layer["layer"], str(layer["units"]), f"{layer['rms']:g} mV", f"{layer['greatest']:g} mV")
+    console.print(table)
+    when = "in the mean over the second half" if mode == "spiking" else "at the end"
+    console.print(
+        f"{result.name} as membranes, {when} of {duration:g} ms: accuracy {result.accuracies['accuracy']:.2f} %, the "
+        f"network itself {result.accuracies['network_accuracy']:.2f} %, the same class for "
+        f"{result.accuracies['same_class']:.2f} % of the images"
+    )
+    console.print(f"potentials: {' '.join(escape(str(file)) for file in result.files)}", soft_wrap=True)
+
+
 def bench(
     what: tyro.conf.Positional[Literal["layers", "training", "inference"]],
     device: str = "cpu",
@@ -292,6 +346,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "models": models,
     "report": report,
     "reproduce": reproduce,
+    "simulate": simulate,
     "bench": bench,
     "demo": demo,
 }

@@ -1,5 +1,6 @@
 """The layers' equation in millivolts and nanosiemens: paper eq. 1, its gates, its rescaling, the membrane in time."""
 
+from conductance.biophysics.export import PointNeuron, export_neuron, point_neurons
 from conductance.biophysics.fluctuations import fluctuation_shift
 from conductance.biophysics.gate import boltzmann_gate, rectified_gate
 from conductance.biophysics.hodgkin_huxley import SquidAxon, firing_rate
@@ -39,6 +40,7 @@ __all__ = [
     "TAU_I",
     "BiophysicalNetwork",
     "MembraneLayer",
+    "PointNeuron",
     "PotentialRange",
     "Simulation",
     "SquidAxon",
@@ -46,11 +48,13 @@ __all__ = [
     "boltzmann_gate",
     "conductance_quantum",
     "exponential_synapse",
+    "export_neuron",
     "firing_rate",
     "fluctuation_shift",
     "in_parallel",
     "integrate",
     "layer_steady_state",
+    "point_neurons",
     "poisson_spikes",
     "rectified_gate",
     "relax",

@@ -1,16 +1,20 @@
 """A trained network as coupled membranes: each layer's conductances in nS, its potentials in mV, its capacitance."""
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor, nn
 
+from conductance import functional
 from conductance.biophysics._checks import refuse_bad_conductance, refuse_where
 from conductance.biophysics.gate import rectified_gate
 from conductance.biophysics.rescaling import DEFAULT_RANGE, PotentialRange
 from conductance.errors import InputError
 from conductance.functional import SMALLEST_LEAK
 from conductance.nn import ConductanceLayer, observe
+from conductance.valence import Valence
 
 CAPACITANCE = 200.0  # pF, with a leak of 10 nS the 20 ms of Vogels & Abbott (2005), J. Neurosci. 25:10786
 TOTAL_CONDUCTANCE = 50.0  # nS
@@ -55,6 +59,35 @@ class MembraneLayer:
     def resting_potential(self) -> Tensor:
         """E_r in mV of each unit, (out,)."""
         return self.potentials.to_millivolts(self.layer.resting_potential.detach())
+
+    @cached_property
+    def presynaptic(self) -> Valence:
+        """The valence of each presynaptic neuron's channel; the copies of a doubled input are neurons apart."""
+        layer = self.layer
+        if not layer.doubled_input:
+            return layer.presynaptic
+        e = self._side_by_side(layer.valence.view(2, -1), 0)
+        with warnings.catch_warnings():  # of one-sided inputs the layer has warned when it was made
+            warnings.simplefilter("ignore")
+            return Valence(e, len(e), groups=layer.groups, device=e.device, dtype=e.dtype)
+
+    def per_presynaptic_neuron(self, p: Tensor) -> Tensor:
+        """The layer's input p, (N, in, *positions), for every neuron of `presynaptic`: doubled where the layer does."""
+        if not self.layer.doubled_input:
+            return p
+        return self._side_by_side(torch.stack((p, p)), p.ndim + self.layer.channel_axis)
+
+    def _side_by_side(self, copies: Tensor, axis: int) -> Tensor:
+        """Copies that lie in front as channels of their own, along the axis; each group's excitatory copies first."""
+        by_group = copies.unflatten(axis + 1, (self.layer.groups, -1))
+        return by_group.movedim(0, axis + 1).flatten(axis, axis + 2)
+
+    def open_conductances(self, p: Tensor) -> tuple[Tensor, Tensor]:
+        """E' and I' in nS, leak included, given what each neuron of `presynaptic` opens."""
+        layer = self.layer
+        both = functional.open_conductances(p, layer.conductance, self.presynaptic, layer.leak(), layer.synaptic_sum)
+        E, I = (self.nanosiemens * both).chunk(2, layer.channel_axis)
+        return E, I
 
     def open_probability(self, potential: Tensor) -> Tensor:
         """What its units' synapses onto others are open at V (mV): the rectified gate, p = max(z, 0) (paper eq. 4)."""

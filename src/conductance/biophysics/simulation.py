@@ -2,21 +2,17 @@
 
 import copy
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from conductance import functional
 from conductance.biophysics._checks import refuse_bad_probability
 from conductance.biophysics.membrane import exponential_step
 from conductance.biophysics.network import BiophysicalNetwork, MembraneLayer
 from conductance.biophysics.spikes import MS_PER_SECOND, TAU_E, TAU_I, decay_over_step
 from conductance.errors import InputError, UnknownNameError
-from conductance.nn import ConductanceLayer
-from conductance.valence import Valence
 
 MODES = ("constant", "spiking")
 
@@ -75,7 +71,7 @@ def simulate(
     Args:
         network: what `to_biophysical` gives.
         images: the network's input, (N, ...), in [0, 1], held on for the whole duration.
-        duration: in ms, at least one step.
+        duration: in ms, at least one step; rounded to whole ones.
         mode: ``"constant"`` or ``"spiking"``.
         step: dt in ms, > 0.
         rate_max: R, the spikes per second of a unit with p = 1, > 0; for ``spiking``, as are the next three.
@@ -85,7 +81,7 @@ def simulate(
         units: the units to record, by layer, numbered as in the flattened (units, *positions); every unit of every
             layer by default, and {} for none.
         every: record every so many steps, >= 1.
-        average_from: where the means over time begin, in ms, below the duration.
+        average_from: where the means over time begin, in ms, at most the duration.
         on_step: called after each step.
 
     Raises:
@@ -99,12 +95,14 @@ def simulate(
     coupled = _in_place_of_layers(network.model, populations)
     chosen = _chosen(units, populations)
     record = _Record(chosen)
+    # 0.9 ms are 3 steps of 0.3 ms, whatever the quotient rounds to; the last step counts in any case
+    first_averaged = min(steps, math.ceil(average_from / step - 1e-6))
     for k in range(steps + 1):
         logits = coupled(images)
         potential = {name: population.take_shown() for name, population in populations.items()}
         if k % every == 0:
             record.keep(k * step, potential, logits)
-        if k >= average_from / step:
+        if k >= first_averaged:
             record.average(potential, logits)
         if k and on_step is not None:
             on_step()
@@ -164,7 +162,7 @@ class _Population(nn.Module):
     def __init__(self, membranes: MembraneLayer, step: float, synapses: "_Synapses | None") -> None:
         super().__init__()
         self.membranes, self.step = membranes, step
-        self.synapses = _Spiking(membranes.layer, synapses) if synapses else membranes.layer
+        self.synapses = _Spiking(membranes, synapses) if synapses else _Constant(membranes)
         self.potential: Tensor | None = None
         self.before: Tensor | None = None
 
@@ -174,7 +172,7 @@ class _Population(nn.Module):
         if self.before is not None:
             raise InputError(f"layer {membranes.name} runs twice in one pass; each use would be membranes of its own")
         refuse_bad_probability(p, f"the input of layer {membranes.name}: open_probability")
-        E, I = (membranes.nanosiemens * self.synapses.open_conductances(p)).chunk(2, layer.channel_axis)
+        E, I = self.synapses.open_conductances(p)
         V = self._at_rest(E) if self.potential is None else self.potential
         driving = potentials.maximum * E + potentials.minimum * I
         self.before, self.potential = V, exponential_step(V, E + I, driving, membranes.capacitance, self.step)
@@ -205,34 +203,34 @@ class _Synapses:
 class _Spiking:
     """Synapses that their presynaptic units' spikes open: one trace s for each unit, not for each synapse."""
 
-    def __init__(self, layer: ConductanceLayer, synapses: _Synapses) -> None:
-        self.layer, self.synapses = layer, synapses
-        e = self._apart(layer.valence.view(2, -1), 0) if layer.doubled_input else layer.valence
-        with warnings.catch_warnings():  # of one-sided inputs the layer has warned when it was made
-            warnings.simplefilter("ignore")
-            self.valence = Valence(e, len(e), groups=layer.groups, device=e.device, dtype=e.dtype)
-        tau = torch.where(e > 0, *synapses.taus).to(e)
-        tau = tau.view(-1, *(1,) * (-1 - layer.channel_axis))
+    def __init__(self, membranes: MembraneLayer, synapses: _Synapses) -> None:
+        self.membranes, self.generator = membranes, synapses.generator
+        e = membranes.presynaptic.values
+        tau = torch.where(e > 0, *synapses.taus).to(e).view(-1, *(1,) * (-1 - membranes.layer.channel_axis))
+        self.spikes_per_step = synapses.rate_max * synapses.step / MS_PER_SECOND
         self.quantum = MS_PER_SECOND / (synapses.rate_max * tau)
         self.decay, self.mean_of_step = decay_over_step(tau, synapses.step)
         self.trace = torch.zeros_like(tau)
 
-    def open_conductances(self, p: Tensor) -> Tensor:
-        """E' of all units, then I', in the mean over a step in which the presynaptic units fire."""
-        layer, synapses = self.layer, self.synapses
-        if layer.doubled_input:
-            p = self._apart(torch.stack((p, p)), p.ndim + layer.channel_axis)
-        spikes = torch.poisson(p * (synapses.rate_max * synapses.step / MS_PER_SECOND), synapses.generator)
+    def open_conductances(self, p: Tensor) -> tuple[Tensor, Tensor]:
+        """E' and I' in nS, in the mean over a step in which the presynaptic units fire."""
+        p = self.membranes.per_presynaptic_neuron(p)
+        spikes = torch.poisson(p * self.spikes_per_step, self.generator)
         risen = torch.addcmul(self.trace, self.quantum, spikes)
         self.trace = risen * self.decay
-        return functional.open_conductances(
-            risen * self.mean_of_step, layer.conductance, self.valence, layer.leak(), layer.synaptic_sum
-        )
+        return self.membranes.open_conductances(risen * self.mean_of_step)
 
-    def _apart(self, copies: Tensor, axis: int) -> Tensor:
-        """The copies of a doubled input, stacked in front, as channels of their own: each group's excitatory first."""
-        by_group = copies.unflatten(axis + 1, (self.layer.groups, -1))
-        return by_group.movedim(0, axis + 1).flatten(axis, axis + 2)
+
+class _Constant:
+    """Synapses that are as open as p says."""
+
+    def __init__(self, membranes: MembraneLayer) -> None:
+        self.membranes = membranes
+
+    def open_conductances(self, p: Tensor) -> tuple[Tensor, Tensor]:
+        """E' and I' in nS."""
+        E, I = self.membranes.layer.excitation_inhibition(p)
+        return self.membranes.nanosiemens * E, self.membranes.nanosiemens * I
 
 
 def _in_place_of_layers(model: nn.Module, populations: Mapping[str, _Population]) -> nn.Module:

@@ -122,8 +122,8 @@ def _at_rest(
         for name, V in membranes.steady_state(inputs).items():
             distances[name].append((result.mean_potential[name] - V).flatten(1))
     of = {**setting.columns, "images": sum(map(len, batches)), "time": REST_AFTER}
-    accuracy = {**of, **_accuracy(torch.cat(chosen), torch.cat(expected), labels)}
-    return accuracy, [{**of, **_distance(name, torch.cat(each))} for name, each in distances.items()]
+    accuracy = {**of, **compare_choices(torch.cat(chosen), torch.cat(expected), labels)}
+    return accuracy, [{**of, **distance_from_eq1(name, torch.cat(each))} for name, each in distances.items()]
 
 
 @torch.no_grad()
@@ -147,21 +147,25 @@ def _in_time(
     since_start = result.logits.cumsum(0) / torch.arange(1, len(result.logits) + 1).view(-1, 1, 1)
     of = {**setting.columns, "images": len(inputs)}
     curve = [
-        {**of, "time": time, **_accuracy(since_start[round(time / STEP)].argmax(1), expected, labels)} for time in TIMES
+        {**of, "time": time, **compare_choices(since_start[round(time / STEP)].argmax(1), expected, labels)}
+        for time in TIMES
     ]
     steady = membranes.steady_state(inputs)
     return curve, [
-        {**of, "time": DURATION, **_distance(name, V - steady[name])} for name, V in result.mean_potential.items()
+        {**of, "time": DURATION, **distance_from_eq1(name, V - steady[name])}
+        for name, V in result.mean_potential.items()
     ]
 
 
-def _accuracy(chosen: Tensor, expected: Tensor, labels: Tensor) -> dict[str, float]:
+def compare_choices(chosen: Tensor, expected: Tensor, labels: Tensor) -> dict[str, float]:
+    """Accuracy of the classes that membranes and their network choose, and how often both choose the same, in %."""
     labels = labels[: len(chosen)]
     pairs = {"accuracy": (chosen, labels), "network_accuracy": (expected, labels), "same_class": (chosen, expected)}
     return {name: round(100 * (a == b).double().mean().item(), 2) for name, (a, b) in pairs.items()}
 
 
-def _distance(name: str, distance: Tensor) -> dict[str, Any]:
+def distance_from_eq1(name: str, distance: Tensor) -> dict[str, Any]:
+    """A layer's name with the root of the mean square and the greatest of its distances (mV)."""
     rms, greatest = distance.square().mean().sqrt().item(), distance.abs().max().item()
     return {"layer": name, "rms": float(f"{rms:.3g}"), "greatest": float(f"{greatest:.3g}")}
 
