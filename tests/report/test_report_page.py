@@ -8,12 +8,12 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from synthetic_runs import write_run, write_study
 
 from conductance.errors import ConductanceError
 from conductance.report import write_report
 from conductance.report.curves import ACCURACIES, _fall, _rise
 from conductance.report.internals import unit_balance
+from synthetic_runs import write_run, write_study
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 

@@ -4,10 +4,10 @@ import json
 import re
 
 import pytest
-from synthetic_runs import write_run, write_study
 
 from conductance.errors import RunError
 from conductance.report import load_runs
+from synthetic_runs import write_run, write_study
 
 
 def test_a_folder_stands_for_every_run_inside_it(tmp_path):

@@ -5,10 +5,10 @@ import math
 
 import pytest
 from rich.console import Console
-from synthetic_runs import write_run, write_study
 
 from conductance.errors import RunError
 from conductance.report import load_runs, markdown_table, summarise, terminal_table, write_csv
+from synthetic_runs import write_run, write_study
 
 
 def on_screen(rows, width=80):
