@@ -16,7 +16,7 @@ from conductance.training import ModelConfig, train
 @pytest.mark.parametrize(
     ("choice", "complaint"),
     [
-        ({"model__family": "cwaa"}, "unknown layer family 'cwaa'; did you mean 'cwa' or 'cwa_bn'"),
+        ({"model__family": "cwaa"}, "unknown layer family 'cwaa'; did you mean 'cwa' or 'cwa_li' or 'cwa_bn'"),
         ({"model__architecture": "cnnn"}, "unknown architecture 'cnnn'; did you mean 'cnn'"),
         ({"data__dataset": "mnits"}, "unknown data set 'mnits'; did you mean 'mnist'"),
         ({"conductance__nonnegative": "expo"}, "unknown conductance.nonnegative 'expo'; did you mean 'exp'"),
