@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help demo test lint types check recipe shot-noise membranes ablation difficulties tables bench bench-import format clean
+.PHONY: help demo test lint types check recipe shot-noise membranes ablation shortcuts difficulties tables bench bench-import format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -42,6 +42,9 @@ membranes: $(STAMP)  ## run the MNIST CNN as membranes, at rest and under spikes
 
 ablation: $(STAMP)  ## measure what each lever of the CIFAR-10 recipe is worth, into results/ablation.csv (hours; goes on where it stopped)
 	$(BIN)/python -m conductance.experiments.ablation
+
+shortcuts: $(STAMP)  ## measure which way a residual shortcut should join, into results/shortcuts.csv (an hour; goes on where it stopped)
+	$(BIN)/python -m conductance.experiments.shortcuts
 
 difficulties: $(STAMP)  ## measure again what makes these networks hard to train: results/difficulties.csv and its figures
 	$(BIN)/python -m conductance.experiments.difficulties

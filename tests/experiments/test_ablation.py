@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from conductance.experiments import ablation
+from conductance.experiments import ablation, study
 from conductance.experiments.presets import get_preset
 
 
 @pytest.mark.parametrize("architecture", ablation.ARCHITECTURES)
 def test_every_row_differs_from_the_recipe_in_its_one_change(architecture):
     configs = [ablation.config_of(architecture, *case, seed=0) for case in ablation.cases()]
-    assert len({ablation.folder_of(config) for config in configs}) == len(configs)
+    assert len({study.folder_of(config, ablation.RUNS) for config in configs}) == len(configs)
     plain = {replace(config, name="") for config in configs}
     # where a preset's own choice is the change, two rows would be the same run under two names
     assert len(plain) >= len(configs) - 1

@@ -4,23 +4,20 @@ Judged on 5,000 held-out training images after a few epochs; no test accuracy en
 ``runs/ablation``: what was cut off goes on, what is done is not done again, and the table is made of what is done.
 """
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from conductance.experiments import changes
+from conductance.experiments import changes, study
 from conductance.experiments.presets import get_preset
-from conductance.files import write_table
-from conductance.training import RunConfig, train
-from conductance.training.run_folder import RunFolder
+from conductance.training import RunConfig
 
 VALIDATION_IMAGES = 5_000
 EPOCHS = 4
 ARCHITECTURES = ("cnn", "fcn")
 RUNS = Path("runs/ablation")
+COMMAND = "make ablation"
 
 OPTIMISERS = {
     "adam": changes.optimizer(name="adam", learning_rate=0.1),
@@ -71,46 +68,28 @@ def config_of(architecture: str, family: str, change: str, seed: int, epochs: in
     return replace(config, name=f"{config.name} {change}", seed=seed, epochs=epochs, data=data)
 
 
-def folder_of(config: RunConfig, runs: Path = RUNS) -> Path:
-    """Where a run of the ablation lies."""
-    return runs / f"{config.name}-seed{config.seed}".replace(" ", "-").replace(",", "")
-
-
 def run(architecture: str, seeds: int, runs: Path = RUNS, console: Console | None = None) -> None:
     """Train what is missing: all rows with the first seed, then with the next."""
-    for seed in range(seeds):
-        for family, change in cases():
-            config = config_of(architecture, family, change, seed)
-            folder = folder_of(config, runs)
-            train(config, folder, resume=folder.exists(), console=console, command="make ablation")
+    configs = [config_of(architecture, *case, seed) for seed in range(seeds) for case in cases()]
+    study.train_missing(configs, runs, COMMAND, console)
 
 
-def table(seeds: int, runs: Path = RUNS) -> list[dict[str, Any]]:
+def table(seeds: int, runs: Path = RUNS) -> study.Rows:
     """A row for each change of which at least one seed is done."""
     rows = []
     for architecture in ARCHITECTURES:
         for family, change in cases():
-            folders = [RunFolder(folder_of(config_of(architecture, family, change, s), runs)) for s in range(seeds)]
-            summaries = [folder.read_json(folder.summary_file) for folder in folders if folder.finished]
-            if summaries:
-                rows.append(changes.row(architecture, family, change, summaries, "make ablation"))
+            done = study.finished([config_of(architecture, family, change, seed) for seed in range(seeds)], runs)
+            if done:
+                rows.append(changes.row(architecture, family, change, done, COMMAND))
     return rows
 
 
-def main() -> None:
-    """Run one architecture or all, and write results/ablation.csv."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--architectures", nargs="*", choices=ARCHITECTURES, default=list(ARCHITECTURES))
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--table-only", action="store_true", help="train nothing; make the table of what is done")
-    choices = parser.parse_args()
-    if not choices.table_only:
-        for architecture in choices.architectures:
-            run(architecture, choices.seeds, console=Console())
-    rows = table(choices.seeds)
-    if rows:
-        write_table(Path("results/ablation.csv"), list(rows[0]), rows)
+def run_all(seeds: int) -> None:
+    """Train what is missing of every architecture."""
+    for architecture in ARCHITECTURES:
+        run(architecture, seeds, console=Console())
 
 
 if __name__ == "__main__":
-    main()
+    study.command_line(__doc__, run_all, table, Path("results/ablation.csv"))

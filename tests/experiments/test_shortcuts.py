@@ -1,0 +1,44 @@
+"""The comparison of shortcuts: every branch is a config of its own, and the table is made of what is done."""
+
+import csv
+from dataclasses import replace
+
+from conductance.data import load_dataset
+from conductance.experiments import shortcuts, study
+from conductance.experiments.presets import get_preset
+from conductance.models.resnet import SHORTCUTS
+from conductance.training.build import build_network
+
+
+def test_every_branch_builds_and_lies_in_its_own_folder():
+    configs = [shortcuts.config_of(branch, 0) for branch in shortcuts.BRANCHES]
+    assert {config.model.shortcut for config in configs} == set(SHORTCUTS)
+    assert len({study.folder_of(config, shortcuts.RUNS) for config in configs}) == len(configs)
+    for config in configs:
+        small = replace(config, model=replace(config.model, widths=(8, 8)))
+        assert build_network(small, load_dataset("digits")).get_submodule("stages") is not None
+
+
+def test_the_command_trains_what_is_missing_and_writes_what_is_done(tmp_path, monkeypatch):
+    monkeypatch.setattr(shortcuts, "get_preset", lambda _: get_preset("digits-fcn-cwa"))
+    monkeypatch.setattr(shortcuts, "WIDTHS", (8,))
+    monkeypatch.setattr(shortcuts, "EPOCHS", 1)
+    monkeypatch.setattr(shortcuts, "VALIDATION_IMAGES", 100)
+    monkeypatch.setattr(shortcuts, "BRANCHES", {"plain": {}})
+    file = tmp_path / "table.csv"
+
+    def call(*arguments):
+        study.command_line(
+            None, lambda n: shortcuts.run(n, tmp_path), lambda n: shortcuts.table(n, tmp_path), file, arguments
+        )
+
+    call("--table-only")
+    assert not file.exists()
+    call("--seeds", "1")
+    with file.open() as lines:
+        (row,) = csv.DictReader(lines)
+    assert (row["change"], row["seeds"], row["epochs"]) == ("plain", "1", "1")
+    summary = next(tmp_path.glob("*/summary.json"))
+    before = summary.stat().st_mtime_ns
+    call("--seeds", "1")
+    assert summary.stat().st_mtime_ns == before
