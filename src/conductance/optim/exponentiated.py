@@ -1,13 +1,12 @@
 """Exponentiated gradient: conductances are multiplied, so that none ever changes sign and strong ones move most."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-import torch
-from torch.optim import Optimizer
+from conductance.optim.rule import Rule
 
 
-class ExponentiatedGradient(Optimizer):
+class ExponentiatedGradient(Rule):
     """Exponentiated gradient with momentum (Kivinen & Warmuth 1997; Cornford et al. 2024 for Dale's law).
 
         M <- mu M + (1 - mu) gradient,   G <- G exp(-lr * size * M)
@@ -35,21 +34,6 @@ class ExponentiatedGradient(Optimizer):
             if any(bool((parameter < 0).any()) for parameter in group["params"]):
                 raise ValueError("exponentiated gradient takes conductances, and found a negative number among them")
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Take one step along the gradients as they are."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if not state:
-                    state["momentum"] = torch.zeros_like(parameter)
-                momentum = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-                exponent = momentum * (-group["lr"] * group["size"])
-                parameter.mul_(exponent.clamp_(-self.LARGEST_EXPONENT, self.LARGEST_EXPONENT).exp_())
-        return loss
+    def _move(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        exponent = self._momentum(parameter, gradient, group) * (-group["lr"] * group["size"])
+        parameter.mul_(exponent.clamp_(-self.LARGEST_EXPONENT, self.LARGEST_EXPONENT).exp_())

@@ -1,12 +1,13 @@
 """Muon: momentum whose matrix is made orthogonal, so that no direction that all units share rules the step."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from math import sqrt
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
+
+from conductance.optim.rule import Rule
 
 # Keller Jordan's quintic (2024): five rounds bring singular values from 0.001 .. 1 to 0.7 .. 1.2.
 QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -44,7 +45,7 @@ def orthogonalize(matrices: Tensor, rounds: int = ROUNDS) -> Tensor:
     return X.mT if tall else X
 
 
-class Muon(Optimizer):
+class Muon(Rule):
     """Muon (Jordan et al., 2024) for the conductances of a layer as a matrix (units, synapses of each unit).
 
         M <- mu M + (1 - mu) gradient,   U = orthogonalize((1 - mu) gradient + mu M)
@@ -87,25 +88,8 @@ class Muon(Optimizer):
             if any(parameter.ndim < 2 for parameter in group["params"]):
                 raise ValueError("Muon takes parameters with two axes or more, (units, synapses, ...)")
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Take one step along the gradients as they are."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._move(parameter, parameter.grad, group)
-        return loss
-
     def _move(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        state = self.state[parameter]
-        if not state:
-            state["momentum"] = torch.zeros_like(parameter)
-        state["momentum"].lerp_(gradient, 1 - group["momentum"])
-        direction = gradient.lerp(state["momentum"], group["momentum"])
+        direction = gradient.lerp(self._momentum(parameter, gradient, group), group["momentum"])
         by_kind = direction.split(group["kinds"] or direction.shape[1], 1)
         direction = torch.cat([_of_size_one(kind.flatten(1), group["block"]) for kind in by_kind], 1)
         parameter.add_(direction.view_as(parameter), alpha=-group["lr"] * group["size"])

@@ -1,13 +1,14 @@
 """Several optimisers that step as one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch.optim import Optimizer
 
+from conductance.optim.rule import Rule
 
-class Together(Optimizer):
+
+class Together(Rule):
     """Optimisers of different parameters under one roof: one ``step``, one ``state_dict``, all groups to schedule.
 
     Args:
@@ -24,16 +25,9 @@ class Together(Optimizer):
     def _groups(self) -> list[dict[str, Any]]:
         return [group for part in self.parts for group in part.param_groups]
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Let each part take its step."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+    def _advance(self) -> None:
         for part in self.parts:
             part.step()
-        return loss
 
     def state_dict(self) -> dict[str, Any]:
         """The state of each part, in order."""
