@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from torch import Tensor
+
 from conductance.optim.rule import Rule
 
 
