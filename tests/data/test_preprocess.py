@@ -33,6 +33,15 @@ def test_scaled_is_the_papers_formula_for_every_byte():
     assert result.max() <= 1
 
 
+def test_unit_tells_every_byte_from_every_other():
+    ramp = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    result = Preprocessing.fit("unit", ramp)(ramp)
+    torch.testing.assert_close(result.double(), ramp.double() / 255, rtol=0, atol=1e-6)
+    assert result.min() == 0
+    assert result.max() <= 1
+    assert len(result.unique()) == 256
+
+
 def test_black_is_exactly_nothing_under_scaled():
     black = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
     assert torch.equal(Preprocessing.fit("scaled", black)(black), torch.zeros(2, 3, 4, 4))

@@ -10,6 +10,7 @@ from conductance import init, optim
 from conductance.errors import InputError, UnknownNameError
 from conductance.models import create_model
 from conductance.nn import CWALinear
+from conductance.optim import create_optimizer
 
 IMAGES = torch.rand(64, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 
@@ -134,3 +135,16 @@ def test_optimisers_that_share_no_state_refuse_each_others():
     other = optim.Together(one.parts[:1])
     with pytest.raises(ValueError, match="the state has 2 optimisers, here are 1"):
         other.load_state_dict(one.state_dict())
+
+
+def test_muon_takes_as_many_units_together_as_it_is_told():
+    layer = CWALinear(6, 8)
+    blocks = {
+        block: next(
+            group["block"]
+            for group in create_optimizer(nn.Sequential(layer), "muon", block=block).param_groups
+            if "block" in group
+        )
+        for block in (2, 128)
+    }
+    assert blocks == {2: 2, 128: 128}

@@ -6,25 +6,29 @@ from torch import Tensor, nn
 from conductance.data.images import require_pixels
 from conductance.errors import InputError, UnknownNameError
 
-PREPROCESSINGS = ("scaled", "whitened")
+PREPROCESSINGS = ("scaled", "unit", "whitened")
 """The kinds of preprocessing."""
 
 FULL = 255
 """The largest value of a pixel."""
+
+# scale and shift before anything is fitted
+_MAPS = {"scaled": (1.3 / FULL, -0.3), "unit": (1 / FULL, 0.0), "whitened": (torch.nan, torch.nan)}
 
 
 class Preprocessing(nn.Module):
     """Maps uint8 images (B, C, H, W) to float32 ones of the same shape, on the same device.
 
     - `scaled` takes 0..255 to [-0.3, 1] and clips to [0, 1]: dark pixels are silent, and none is negative,
-      as a firing rate never is.
+      as a firing rate never is (paper section 4.1).
+    - `unit` takes 0..255 to [0, 1]: no two bytes become the same.
     - `whitened` gives each channel mean 0 and variance 1 over the images that it was fitted to.
 
-    Both are one affine map for each channel, whose buffers `scale` and `shift`, of shape (C, 1, 1), go
+    Each is one affine map for each channel, whose buffers `scale` and `shift`, of shape (C, 1, 1), go
     into the state_dict. A `whitened` one must be fitted or loaded: until then it gives nothing but NaN.
 
     Raises:
-        UnknownNameError: `kind` is neither of the two.
+        UnknownNameError: `kind` is none of them.
     """
 
     scale: Tensor
@@ -35,7 +39,7 @@ class Preprocessing(nn.Module):
         if kind not in PREPROCESSINGS:
             raise UnknownNameError("preprocessing", kind, PREPROCESSINGS)
         self.kind = kind
-        scale, shift = (1.3 / FULL, -0.3) if kind == "scaled" else (torch.nan, torch.nan)
+        scale, shift = _MAPS[kind]
         self.register_buffer("scale", torch.full((channels, 1, 1), scale))
         self.register_buffer("shift", torch.full((channels, 1, 1), shift))
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from conductance.errors import UnknownNameError
-from conductance.models import FAMILIES
+from conductance.models import FAMILIES, get_family
 from conductance.training.config import (
     ConductanceConfig,
     DataConfig,
@@ -61,12 +61,12 @@ def mnist_cnn(family: str, dataset: str = "mnist") -> RunConfig:
 
 def cifar10_fcn(family: str) -> RunConfig:
     """Hidden layers of 2000, 1000 and 500 (paper section 4.3)."""
-    return _modern(_run("cifar10", "fcn", family, epochs=30), readout_learning_rate=3e-3)
+    return _modern(_run("cifar10", "fcn", family, epochs=30), readout_learning_rate=3e-3, batch_size=250, block=128)
 
 
 def cifar10_cnn(family: str) -> RunConfig:
     """Five convolutions of 32 to 512 channels (paper section 4.3)."""
-    return _modern(_run("cifar10", "cnn", family, epochs=30), readout_learning_rate=1e-2)
+    return _modern(_run("cifar10", "cnn", family, epochs=30), readout_learning_rate=1e-2, batch_size=125, block=32)
 
 
 def resnet18(family: str, dataset: str) -> RunConfig:
@@ -75,12 +75,14 @@ def resnet18(family: str, dataset: str) -> RunConfig:
     return augmented(_run(dataset, "resnet18", family, epochs=30))
 
 
-def _modern(config: RunConfig, readout_learning_rate: float) -> RunConfig:
-    """Muon, learnt leaks that start small, batches of 250: chosen on CIFAR-10's validation images."""
+def _modern(config: RunConfig, readout_learning_rate: float, batch_size: int, block: int) -> RunConfig:
+    """Muon, learnt leaks that start small, pixels unclipped: chosen on CIFAR-10's validation images."""
+    scaled = get_family(config.model.family).preprocessing == "scaled"
+    preprocessing = "unit" if scaled else None
     return replace(
-        _shifted_and_flipped(config, batch_size=250),
+        _shifted_and_flipped(config, batch_size=batch_size, preprocessing=preprocessing),
         conductance=ConductanceConfig(resting_conductance=0.1, learn_resting=True),
-        optimizer=OptimizerConfig("muon", SYNAPTIC_STEP, readout_learning_rate, label_smoothing=0.1),
+        optimizer=OptimizerConfig("muon", SYNAPTIC_STEP, readout_learning_rate, block=block, label_smoothing=0.1),
     )
 
 

@@ -1,6 +1,7 @@
 """The right optimiser for a network, by one call."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ def create_optimizer(
     readout_learning_rate: float = 3e-3,
     leak_learning_rate: float | None = None,
     momentum: float | None = None,
+    block: int = 32,
     betas: tuple[float, float] = (0.9, 0.99),
 ) -> Optimizer:
     """An optimiser that treats synapses as synapses, and under which Dale's law holds after every step.
@@ -46,6 +48,7 @@ def create_optimizer(
         readout_learning_rate: of everything else.
         leak_learning_rate: of the leaks that are learnt, on the scale of their conductance; as the readout by default.
         momentum: of muon, sgd and eg; 0.95, 0.9 and 0.9 by default.
+        block: of muon: units of a layer that are made orthogonal together, at least 1.
         betas: of Adam, wherever it is used.
 
     Raises:
@@ -54,7 +57,7 @@ def create_optimizer(
     """
     if name not in OPTIMIZERS:
         raise UnknownNameError("optimiser", name, OPTIMIZERS)
-    rule = OPTIMIZERS[name]
+    rule = partial(_muon, block=block) if name == "muon" else OPTIMIZERS[name]
     learning_rate = LEARNING_RATES[name] if learning_rate is None else learning_rate
     leak_learning_rate = readout_learning_rate if leak_learning_rate is None else leak_learning_rate
     _check_positive(
@@ -84,10 +87,16 @@ def _adam(
 
 
 def _muon(
-    synapses: Sequence[Synapses], others: Groups, lr: float, momentum: float | None, betas: tuple[float, float]
+    synapses: Sequence[Synapses],
+    others: Groups,
+    lr: float,
+    momentum: float | None,
+    betas: tuple[float, float],
+    block: int = 32,
 ) -> Optimizer:
     layers = [{"params": [layer.parameter], "size": layer.size, "kinds": layer.kinds} for layer in synapses]
-    return _beside_adam(layers and Muon(layers, lr, 0.95 if momentum is None else momentum), others, betas)
+    mu = 0.95 if momentum is None else momentum
+    return _beside_adam(layers and Muon(layers, lr, mu, block=block), others, betas)
 
 
 def _sgd(

@@ -1,6 +1,6 @@
 """Muon: momentum whose matrix is made orthogonal, so that no direction that all units share rules the step."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import sqrt
 from typing import Any
 
@@ -32,8 +32,9 @@ def orthogonalize(matrices: Tensor, rounds: int = ROUNDS) -> Tensor:
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
     X = matrices.mT if tall else matrices
-    X = X / X.norm(dim=(-2, -1), keepdim=True).clamp(min=torch.finfo(X.dtype).tiny)
     A = X @ X.mT
+    square_norm = A.diagonal(dim1=-2, dim2=-1).sum(-1).clamp(min=torch.finfo(X.dtype).tiny)[..., None, None]
+    A /= square_norm
     identity = torch.eye(A.shape[-1], dtype=A.dtype, device=A.device)
     product = identity
     a, b, c = QUINTIC
@@ -41,7 +42,7 @@ def orthogonalize(matrices: Tensor, rounds: int = ROUNDS) -> Tensor:
         factor = a * identity + b * A + c * (A @ A)
         product = factor @ product
         A = factor @ A @ factor
-    X = product @ X
+    X = (product / square_norm.sqrt()) @ X
     return X.mT if tall else X
 
 
@@ -58,8 +59,9 @@ class Muon(Rule):
     The matrix may be cut before that: into ``block`` units at a time (Newton-Schulz costs their square), and into the
     kinds of presynaptic channels, so that excitation and inhibition each have their own directions.
 
-    torch's own Muon takes matrices alone, and orthogonalises in bfloat16; this one takes any shape with two axes or
-    more (the first is the unit, the second the presynaptic channel), and works in the parameter's precision.
+    torch's own Muon takes matrices alone, and orthogonalises in bfloat16, whose rounded Gram matrix loses the directions
+    that the common one outshines; this one takes any shape with two axes or more (the first is the unit, the second
+    the presynaptic channel), and works in the parameter's precision.
 
     Args:
         params: parameters or groups of them, with two axes or more; all that is not a matrix of synapses belongs into
@@ -90,17 +92,19 @@ class Muon(Rule):
 
     def _move(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         direction = gradient.lerp(self._momentum(parameter, gradient, group), group["momentum"])
-        by_kind = direction.split(group["kinds"] or direction.shape[1], 1)
-        direction = torch.cat([_of_size_one(kind.flatten(1), group["block"]) for kind in by_kind], 1)
-        parameter.add_(direction.view_as(parameter), alpha=-group["lr"] * group["size"])
+        kinds = group["kinds"] or parameter.shape[1]
+        for synapses, along in zip(parameter.split(kinds, 1), direction.split(kinds, 1), strict=True):
+            number = -(-len(along) // group["block"])
+            for rows, row_directions in _alike(synapses, along, number):
+                matrices = row_directions.flatten(-along.ndim + 1) if along.ndim > 2 else row_directions
+                step = orthogonalize(matrices).view_as(row_directions)
+                length = sqrt(max(matrices.shape[-2:]))
+                rows.add_(step, alpha=-group["lr"] * group["size"] * length)
 
 
-def _of_size_one(matrix: Tensor, block: int) -> Tensor:
-    """``matrix``, ``block`` rows at a time, made orthogonal and scaled to a root mean square of 1."""
-    number = -(-len(matrix) // block)
-    blocks = [matrix] if number == 1 else matrix.tensor_split(number)
-    if len({len(rows) for rows in blocks}) == 1:  # one batched product each round instead of many
-        orthogonal = orthogonalize(torch.stack(tuple(blocks))).flatten(0, 1)
+def _alike(parameter: Tensor, direction: Tensor, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Both in ``number`` pieces of rows: one batch of pieces where all are alike, else one after the other."""
+    if len(direction) % number == 0:
+        yield parameter.unflatten(0, (number, -1)), direction.unflatten(0, (number, -1))
     else:
-        orthogonal = torch.cat([orthogonalize(rows) for rows in blocks])
-    return orthogonal * sqrt(max(blocks[0].shape))
+        yield from zip(parameter.tensor_split(number), direction.tensor_split(number), strict=True)

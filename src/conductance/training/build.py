@@ -76,9 +76,14 @@ def initialize(network: nn.Module, choices: ConductanceConfig, batch: Tensor) ->
         init.balance_(network, batch)
 
 
+def kind_of_preprocessing(config: RunConfig) -> str:
+    """The one that the config names, or that of the family."""
+    return config.data.preprocessing or get_family(config.model.family).preprocessing
+
+
 def build_preprocessing(config: RunConfig, train: Images) -> Preprocessing:
-    """What the family expects of its input: scaled to [0, 1], or whitened."""
-    return Preprocessing.fit(get_family(config.model.family).preprocessing, train.pixels)
+    """From the bytes of images like the training images to the network's input."""
+    return Preprocessing.fit(kind_of_preprocessing(config), train.pixels)
 
 
 def build_augmentation(config: RunConfig) -> Augmentation | None:
@@ -99,6 +104,7 @@ def build_optimizer(config: RunConfig, network: nn.Module) -> torch.optim.Optimi
         readout_learning_rate=choices.readout_learning_rate,
         leak_learning_rate=choices.leak_learning_rate,
         momentum=choices.momentum,
+        block=choices.block,
         betas=choices.betas,
     )
     if choices.homeostasis > 0:

@@ -69,6 +69,9 @@ class DataConfig:
     """digits, mnist, fashion_mnist or cifar10"""
     batch_size: int = 100
     """images in a batch (on each process)"""
+    preprocessing: Literal["scaled", "unit", "whitened"] | None = None
+    """what becomes of a pixel. scaled: to [-0.3, 1], clipped at 0 (the paper's for conductances); unit: to [0, 1], so
+    that dark pixels differ; whitened: mean 0, variance 1; the family's own where left out"""
     augmentation: Literal["none", "shift", "shift_flip"] = "none"
     """what is drawn anew for every image: a shift by up to `max_shift` pixels, and a horizontal flip"""
     max_shift: int = 4
@@ -91,6 +94,8 @@ class OptimizerConfig:
     """step of learnt leaks; as all other weights where left out"""
     momentum: float | None = None
     """of muon, sgd and eg; 0.95, 0.9 and 0.9 where left out"""
+    block: int = 32
+    """muon: units of a layer whose steps are made orthogonal together"""
     betas: tuple[float, float] = (0.9, 0.99)
     """decay of Adam's running means"""
     homeostasis: float = 0.0
@@ -144,6 +149,7 @@ class RunConfig:
             ("data.batch_size", self.data.batch_size, 1),
             ("data.validation_images", self.data.validation_images, 0),
             ("data.max_shift", self.data.max_shift, 0),
+            ("optimizer.block", self.optimizer.block, 1),
             ("protocol.patience", self.protocol.patience, 1),
         ):
             if value < least:
@@ -212,6 +218,7 @@ _BEFORE: dict[type[Any], dict[str, Any]] = {
         "name": "adam",
         "leak_learning_rate": None,
         "momentum": None,
+        "block": 32,
         "homeostasis": 0.0,
         "weight_average": 0.0,
     },
@@ -223,6 +230,7 @@ _BEFORE: dict[type[Any], dict[str, Any]] = {
         "slices": 2,
     },
     ModelConfig: {"branch_scale": None},
+    DataConfig: {"preprocessing": None},
 }
 
 

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from conductance.data import Dataset, DeviceLoader, Images, Preprocessing, load_dataset
 from conductance.errors import RunError
-from conductance.models import get_family
 from conductance.training import build
 from conductance.training.config import RunConfig
 from conductance.training.run_folder import RunFolder
@@ -61,7 +60,7 @@ def load_run(run: Path, data_dir: Path | None = None) -> TrainedRun:
     weights = folder.read_weights()
     dataset = load_dataset(config.data.dataset, data_dir)
     network = build.build_network(config, dataset)
-    preprocessing = Preprocessing(get_family(config.model.family).preprocessing, dataset.input_shape[0])
+    preprocessing = Preprocessing(build.kind_of_preprocessing(config), dataset.input_shape[0])
     try:
         network.load_state_dict(_part(weights, "network."))
         preprocessing.load_state_dict(_part(weights, "preprocessing."))

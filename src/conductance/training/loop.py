@@ -138,7 +138,7 @@ class _Run:
         if not (low >= 0 and high <= 1):
             raise InputError(
                 f"{self.config.data.dataset}: inputs lie in [{low:g}, {high:g}], but open probabilities must lie in "
-                "[0, 1]; choose the preprocessing 'scaled'"
+                "[0, 1]; choose --data.preprocessing scaled or unit"
             )
 
     # Training ------------------------------------------------------------------------------------------------------
