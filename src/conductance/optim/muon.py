@@ -59,7 +59,7 @@ class Muon(Rule):
     The matrix may be cut before that: into ``block`` units at a time (Newton-Schulz costs their square), and into the
     kinds of presynaptic channels, so that excitation and inhibition each have their own directions.
 
-    torch's own Muon takes matrices alone, and orthogonalises in bfloat16, whose rounded Gram matrix loses the directions
+    torch's own Muon takes matrices alone, and orthogonalises in bfloat16, whose Gram matrix loses the directions
     that the common one outshines; this one takes any shape with two axes or more (the first is the unit, the second
     the presynaptic channel), and works in the parameter's precision.
 
