@@ -29,7 +29,11 @@ def test_the_command_trains_what_is_missing_and_writes_what_is_done(tmp_path, mo
 
     def call(*arguments):
         study.command_line(
-            None, lambda n: shortcuts.run(n, tmp_path), lambda n: shortcuts.table(n, tmp_path), file, arguments
+            None,
+            lambda n, only: shortcuts.run(n, only, tmp_path),
+            lambda n: shortcuts.table(n, tmp_path),
+            file,
+            arguments,
         )
 
     call("--table-only")
@@ -38,7 +42,22 @@ def test_the_command_trains_what_is_missing_and_writes_what_is_done(tmp_path, mo
     with file.open() as lines:
         (row,) = csv.DictReader(lines)
     assert (row["change"], row["seeds"], row["epochs"]) == ("plain", "1", "1")
+    call("--seeds", "1", "--only", "another")
+    with file.open() as lines:
+        assert list(csv.DictReader(lines)) == [row]
     summary = next(tmp_path.glob("*/summary.json"))
     before = summary.stat().st_mtime_ns
     call("--seeds", "1")
     assert summary.stat().st_mtime_ns == before
+
+
+def test_rows_measured_elsewhere_stay(tmp_path):
+    file = tmp_path / "table.csv"
+
+    def rows(*pairs):
+        return [{"architecture": "a", "family": "f", "change": change, "value": value} for change, value in pairs]
+
+    for table in (rows(("x", "1"), ("y", "2")), rows(("y", "3"))):
+        study.command_line(None, lambda *_: None, lambda _, table=table: table, file, [])
+    with file.open() as lines:
+        assert list(csv.DictReader(lines)) == rows(("x", "1"), ("y", "3"))

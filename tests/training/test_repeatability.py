@@ -1,9 +1,10 @@
 """A run is decided by its config."""
 
 import pytest
+import torch
 from tiny_runs import lines, run, tiny, weights
 
-from conductance.training import RunFolder
+from conductance.training import RunFolder, loop
 
 AUGMENTED = {"data__augmentation": "shift_flip", "data__max_shift": 1}
 
@@ -69,3 +70,15 @@ def reference(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reference") / "run"
     run(tiny(epochs=1), folder)
     return folder
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adam"])
+def test_channels_last_as_on_a_gpu_changes_nothing_but_rounding(optimizer, tmp_path, monkeypatch):
+    def losses(name):
+        config = tiny("cwa", "cnn", optimizer__name=optimizer, epochs=1)
+        run(config, tmp_path / name)
+        return [line["train_loss"] for line in lines(tmp_path / name)]
+
+    contiguous = losses("contiguous")
+    monkeypatch.setattr(loop, "memory_format", lambda _: torch.channels_last)
+    assert losses("channels_last") == pytest.approx(contiguous, rel=1e-3)

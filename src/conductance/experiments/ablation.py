@@ -2,8 +2,11 @@
 
 Judged on 5,000 held-out training images after a few epochs; no test accuracy enters. Each run has its folder below
 ``runs/ablation``: what was cut off goes on, what is done is not done again, and the table is made of what is done.
+
+All changes are to one recipe, `common`, which is the presets' without their last choices: those are rows themselves.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +28,12 @@ OPTIMISERS = {
 }
 CHANGES: dict[str, changes.Change] = {
     "none": changes.unchanged,
+    "the preset": lambda config: get_preset(config.name),
+    "pixels not clipped": changes.data(preprocessing="unit"),
+    "batches of 125": changes.data(batch_size=125),
+    "batches of 500": changes.data(batch_size=500),
+    "blocks of 128": changes.optimizer(block=128),
+    "shifts by up to 2 pixels": changes.data(max_shift=2),
     **OPTIMISERS,
     "muon, step 0.03": changes.optimizer(learning_rate=0.03),
     "muon, step 0.2": changes.optimizer(learning_rate=0.2),
@@ -45,7 +54,7 @@ CHANGES: dict[str, changes.Change] = {
     "no label smoothing": changes.optimizer(label_smoothing=0.0),
     "half width": changes.half_width,
 }
-BASELINES = {"none": changes.unchanged, **OPTIMISERS, "half width": changes.half_width}
+BASELINES = {name: CHANGES[name] for name in ("none", "the preset", *OPTIMISERS, "half width")}
 BASELINE_FAMILIES = ("affine", "affine_bn", "absnorm")
 
 
@@ -61,16 +70,32 @@ def _changes_of(family: str) -> dict[str, changes.Change]:
     return CHANGES if family == "cwa" else BASELINES
 
 
+def common(config: RunConfig) -> RunConfig:
+    """The recipe that every change is made to, the same for both networks."""
+    return replace(
+        config,
+        data=replace(config.data, batch_size=250, preprocessing=None, max_shift=4),
+        optimizer=replace(config.optimizer, learning_rate=0.1, block=32),
+    )
+
+
 def config_of(architecture: str, family: str, change: str, seed: int, epochs: int = EPOCHS) -> RunConfig:
-    """The preset with one change, few epochs and validation images."""
-    config = CHANGES[change](get_preset(f"cifar10-{architecture}-{family}"))
+    """The common recipe with one change, few epochs and validation images."""
+    config = CHANGES[change](common(get_preset(f"cifar10-{architecture}-{family}")))
     data = replace(config.data, validation_images=VALIDATION_IMAGES)
     return replace(config, name=f"{config.name} {change}", seed=seed, epochs=epochs, data=data)
 
 
-def run(architecture: str, seeds: int, runs: Path = RUNS, console: Console | None = None) -> None:
-    """Train what is missing: all rows with the first seed, then with the next."""
-    configs = [config_of(architecture, *case, seed) for seed in range(seeds) for case in cases()]
+def run(
+    architecture: str,
+    seeds: int,
+    runs: Path = RUNS,
+    console: Console | None = None,
+    only: Collection[str] = (),
+) -> None:
+    """Train what is missing: all rows, or ``only`` those of the changes named, with the first seed, then the next."""
+    wanted = [case for case in cases() if not only or case[1] in only]
+    configs = [config_of(architecture, *case, seed) for seed in range(seeds) for case in wanted]
     study.train_missing(configs, runs, COMMAND, console)
 
 
@@ -85,10 +110,10 @@ def table(seeds: int, runs: Path = RUNS) -> study.Rows:
     return rows
 
 
-def run_all(seeds: int) -> None:
+def run_all(seeds: int, only: Collection[str]) -> None:
     """Train what is missing of every architecture."""
     for architecture in ARCHITECTURES:
-        run(architecture, seeds, console=Console())
+        run(architecture, seeds, console=Console(), only=only)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,11 @@ def optimizer(**choices: Any) -> Change:
     return lambda config: replace(config, optimizer=replace(config.optimizer, **choices))
 
 
+def data(**choices: Any) -> Change:
+    """Other images, or the same in another form."""
+    return lambda config: replace(config, data=replace(config.data, **choices))
+
+
 def half_width(config: RunConfig) -> RunConfig:
     """Half the units in every hidden layer of the paper's CIFAR-10 networks."""
     widths = tuple(width // 2 for width in _CIFAR_WIDTHS[config.model.architecture])

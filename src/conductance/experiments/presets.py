@@ -25,6 +25,9 @@ Preset = Callable[[], RunConfig]
 # rest of the recipe, by validation accuracy (results/README.md).
 SYNAPTIC_STEP = 0.1
 
+CONVOLUTIONS = OptimizerConfig("muon", SYNAPTIC_STEP, readout_learning_rate=1e-2, label_smoothing=0.1)
+"""How the convolutional networks learn where Muon is used."""
+
 
 def _run(
     dataset: str, architecture: str, family: str, *, epochs: int, widths: tuple[int, ...] | None = None
@@ -64,35 +67,28 @@ def cifar10_fcn(family: str) -> RunConfig:
 
     Shifts by up to 2 pixels, not the paper's 4: a network that must learn each position by itself fits more of them.
     """
-    return _modern(
-        _run("cifar10", "fcn", family, epochs=30),
-        OptimizerConfig("muon", 0.15, readout_learning_rate=3e-3, block=128, label_smoothing=0.1),
-        batch_size=1000,
-        max_shift=2,
-    )
+    config = _shifted_and_flipped(_run("cifar10", "fcn", family, epochs=30), batch_size=1000, max_shift=2)
+    return _modern(config, OptimizerConfig("muon", 0.15, 3e-3, block=128, label_smoothing=0.1))
 
 
 def cifar10_cnn(family: str) -> RunConfig:
     """Five convolutions of 32 to 512 channels (paper section 4.3)."""
-    return _modern(
-        _run("cifar10", "cnn", family, epochs=30),
-        OptimizerConfig("muon", SYNAPTIC_STEP, readout_learning_rate=1e-2, block=32, label_smoothing=0.1),
-        batch_size=125,
-    )
+    return _modern(_shifted_and_flipped(_run("cifar10", "cnn", family, epochs=30), batch_size=125), CONVOLUTIONS)
 
 
 def resnet18(family: str, dataset: str) -> RunConfig:
     """ResNet-18 (He et al. 2016), the same for every data set (paper section 4.3)."""
     augmented = _shifted_and_flipped if dataset == "cifar10" else _shifted
-    return augmented(_run(dataset, "resnet18", family, epochs=30))
+    return _modern(augmented(_run(dataset, "resnet18", family, epochs=30), batch_size=125), CONVOLUTIONS)
 
 
-def _modern(config: RunConfig, optimizer: OptimizerConfig, **choices: Any) -> RunConfig:
+def _modern(config: RunConfig, optimizer: OptimizerConfig) -> RunConfig:
     """Muon, learnt leaks that start small, pixels unclipped: chosen on CIFAR-10's validation images."""
     scaled = get_family(config.model.family).preprocessing == "scaled"
     return replace(
-        _shifted_and_flipped(config, preprocessing="unit" if scaled else None, **choices),
+        config,
         conductance=ConductanceConfig(resting_conductance=0.1, learn_resting=True),
+        data=replace(config.data, preprocessing="unit" if scaled else None),
         optimizer=optimizer,
     )
 
@@ -102,9 +98,9 @@ def _in_small_batches(config: RunConfig) -> RunConfig:
     return replace(config, data=replace(config.data, batch_size=50))
 
 
-def _shifted(config: RunConfig) -> RunConfig:
+def _shifted(config: RunConfig, **choices: Any) -> RunConfig:
     """Shifts by up to 2 pixels. The paper has none for MNIST; without them accuracy is lower, see results/README.md."""
-    return replace(config, data=replace(config.data, augmentation="shift", max_shift=2))
+    return replace(config, data=replace(config.data, augmentation="shift", max_shift=2, **choices))
 
 
 def _shifted_and_flipped(config: RunConfig, **choices: Any) -> RunConfig:

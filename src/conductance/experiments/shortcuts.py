@@ -4,6 +4,7 @@ A quarter of ResNet-18's width and a fifth of the training images, so that two c
 what is judged by.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from conductance.training import RunConfig
 
 WIDTHS = (16, 32, 64, 128)
 VALIDATION_IMAGES = 40_000
-EPOCHS = 8
+EPOCHS = 4
 BRANCHES: dict[str, dict[str, Any]] = {
     **{name: {"shortcut": name} for name in SHORTCUTS},
     "mean, branch learnt from 0.1": {"shortcut": "mean", "branch_scale": 0.1},
@@ -40,9 +41,9 @@ def config_of(branch: str, seed: int, preset: str = "cifar10-resnet18-cwa") -> R
     )
 
 
-def run(seeds: int, runs: Path = RUNS, console: Console | None = None) -> None:
-    """Train what is missing, all branches with the first seed, then with the next."""
-    configs = [config_of(branch, seed) for seed in range(seeds) for branch in BRANCHES]
+def run(seeds: int, only: Collection[str] = (), runs: Path = RUNS, console: Console | None = None) -> None:
+    """Train what is missing, all branches, or ``only`` those named, with the first seed, then with the next."""
+    configs = [config_of(branch, seed) for seed in range(seeds) for branch in BRANCHES if not only or branch in only]
     study.train_missing(configs, runs, COMMAND, console)
 
 

@@ -1,7 +1,8 @@
 """Many runs that make one table: each in a folder of its own, what is missing trained, what is done read."""
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+import csv
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from conductance.training import RunConfig, train
 from conductance.training.run_folder import RunFolder
 
 Rows = list[dict[str, Any]]
+
+KEY = ("architecture", "family", "change")
+"""The columns by which a study's table tells its rows apart."""
 
 
 def folder_of(config: RunConfig, runs: Path) -> Path:
@@ -34,18 +38,30 @@ def finished(configs: Iterable[RunConfig], runs: Path) -> Rows:
 
 def command_line(
     description: str | None,
-    run: Callable[[int], None],
+    run: Callable[[int, Collection[str]], None],
     table: Callable[[int], Rows],
     file: Path,
     arguments: Sequence[str] | None = None,
 ) -> None:
-    """``--seeds N`` and ``--table-only``: train what is missing unless told not to, and write the table."""
+    """``--seeds N``, ``--only CHANGE ...`` and ``--table-only``: train what is missing, and write the table.
+
+    Rows of the file that no run at hand replaces stay: they were measured elsewhere.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--only", nargs="+", default=(), metavar="CHANGE", help="train these rows alone")
     parser.add_argument("--table-only", action="store_true", help="train nothing; make the table of what is done")
     choices = parser.parse_args(arguments)
     if not choices.table_only:
-        run(choices.seeds)
+        run(choices.seeds, choices.only)
     rows = table(choices.seeds)
     if rows:
-        write_table(file, list(rows[0]), rows)
+        write_table(file, list(rows[0]), [*_measured_elsewhere(file, rows), *rows])
+
+
+def _measured_elsewhere(file: Path, rows: Rows) -> Rows:
+    if not file.exists():
+        return []
+    here = {tuple(row[name] for name in KEY) for row in rows}
+    with file.open(newline="") as lines:
+        return [row for row in csv.DictReader(lines) if tuple(row[name] for name in KEY) not in here]

@@ -19,7 +19,7 @@ from conductance.data import Dataset, DeviceLoader, Images, load_dataset, split_
 from conductance.errors import InputError, RunError
 from conductance.training import build, provenance
 from conductance.training.config import RunConfig
-from conductance.training.device import create_accelerator, reproducible
+from conductance.training.device import create_accelerator, memory_format, reproducible
 from conductance.training.evaluation import EVALUATION_BATCH, evaluate
 from conductance.training.internals import internals
 from conductance.training.progress import TrainingProgress
@@ -103,6 +103,7 @@ class _Run:
         first = self.preprocessing(train.pixels[: build.BALANCE_IMAGES])
         self._check_input(first)
         build.initialize(network, config.conductance, first)
+        network = network.to(memory_format=memory_format(device))  # type: ignore[call-overload]
         self.parameters = sum(p.numel() for p in network.parameters())
 
         self.loader = DeviceLoader(
@@ -147,7 +148,10 @@ class _Run:
         """Train until the protocol or the last epoch says stop, saving after each epoch."""
         per_epoch = len(self.loader)
         total, done = per_epoch * self.config.epochs, per_epoch * len(self.metrics)
-        with reproducible(), TrainingProgress(self.config.name, total, done, console) as progress:
+        with (
+            reproducible(self.accelerator.device),
+            TrainingProgress(self.config.name, total, done, console) as progress,
+        ):
             while len(self.metrics) < self.config.epochs and not self.stopped:
                 self.metrics.append(self._epoch(progress))
                 latest = self.metrics[-1]
