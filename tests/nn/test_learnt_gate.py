@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conductance import functional
-from conductance.nn import CWAConv2d, CWALinear, Gate, freeze
+from conductance.nn import AbsNormLinear, CWAConv2d, CWALinear, Gate, freeze, observe
 
 
 def test_a_new_gate_is_the_rectification():
@@ -75,3 +75,20 @@ def test_a_detached_denominator_changes_the_gradient_alone():
     valence = usual.valence.view(1, -1)
     torch.testing.assert_close(detached.g.grad, (open_units.T @ p) * valence)
     assert not torch.equal(functional.detached_membrane_potential(torch.cat([E, I], -1), -1), E - I)
+
+
+@pytest.mark.parametrize("layer", [CWALinear, AbsNormLinear])
+def test_uncut_is_the_average_of_potentials_between_0_and_1(layer):
+    units = layer(6, 5, activation="uncut", resting_conductance=0.3).double()
+    p = torch.rand(7, 6, dtype=torch.float64)
+    E, I = units.excitation_inhibition(p)
+    torch.testing.assert_close(units(p), E / (E + I))
+    torch.testing.assert_close(freeze(units)(p), units(p))
+
+
+def test_what_is_observed_of_a_gated_layer_is_what_it_sends():
+    p = torch.rand(3, 6)
+    for options in ({"activation": "uncut"}, {"activation": "relu", "learn_gate": True}, {"activation": "relu"}):
+        layer = CWALinear(6, 5, **options)
+        (seen,) = observe(torch.nn.Sequential(layer), p)
+        torch.testing.assert_close(seen.p, layer(p))

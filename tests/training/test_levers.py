@@ -67,6 +67,10 @@ def test_gates_are_learnt(family, tmp_path):
     ({"optimizer__homeostasis": 1.5}, "homeostasis"),
     ({"conductance__resting_share": 0.0}, "resting_share"),
     ({"family": "cwa_bn", "conductance__learn_gate": True}, "learn_gate"),
+    ({"conductance__activation": "uncut", "conductance__learn_gate": True}, "learn_gate"),
+    ({"family": "cwa_li", "conductance__activation": "uncut"}, "activation=uncut"),
+    ({"architecture": "resnet18", "conductance__activation": "uncut"}, "activation=uncut"),
+    ({"family": "affine", "conductance__activation": "uncut"}, "activation=uncut"),
 ])  # fmt: skip
 def test_values_that_make_no_sense_are_refused(choices, named):
     with pytest.raises(InputError, match=named):

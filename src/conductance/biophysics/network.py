@@ -13,7 +13,7 @@ from conductance.biophysics.gate import rectified_gate
 from conductance.biophysics.rescaling import DEFAULT_RANGE, PotentialRange
 from conductance.errors import InputError
 from conductance.functional import SMALLEST_LEAK
-from conductance.nn import ConductanceLayer, observe
+from conductance.nn import ConductanceLayer, LateralConv2d, LateralLinear, observe
 from conductance.valence import Valence
 
 CAPACITANCE = 200.0  # pF, with a leak of 10 nS the 20 ms of Vogels & Abbott (2005), J. Neurosci. 25:10786
@@ -149,7 +149,8 @@ def to_biophysical(
         images: some of the network's inputs, (N, ...), in [0, 1].
 
     Raises:
-        InputError: a hidden layer is affine, normalises, has signed synapses or is used twice; the network has no
+        InputError: a hidden layer is affine, normalises, has signed synapses, a learnt gate or interneurons, or is
+            used twice; the network has no
             conductance layer; a conductance is negative or not finite; a unit has none at all; a total conductance
             or capacitance is not above 0. Potentials in volts are refused by `PotentialRange`.
     """
@@ -185,6 +186,11 @@ def _conductance_layers(model: nn.Module) -> dict[str, ConductanceLayer]:
             raise InputError(
                 f"layer {name or 'of the network'} is {kind}, which is no membrane: hidden layers must be conductance "
                 "layers (CWALinear, CWAConv2d, ...) as the family cwa has them; only a Linear readout may come last"
+            )
+        if part.gate is not None or isinstance(part, (LateralLinear, LateralConv2d)):
+            raise InputError(
+                f"layer {name} is a {kind} with a gate or interneurons of its own; membranes here have the rectified "
+                "gate p = max(z, 0) and no others between them"
             )
         if any(part is other for other in layers.values()):
             raise InputError(f"layer {name} is a {kind} that is used twice; each use would be membranes of its own")

@@ -49,19 +49,25 @@ class Family:
 
 def _cwa(layer: Builder) -> Builder:
     def build(
-        *sizes: int, first: bool = False, activate: bool | str = True, valence: Any = None, **options: Any
+        *sizes: int,
+        first: bool = False,
+        activate: bool | str = True,
+        activation: str = "relu",
+        valence: Any = None,
+        **options: Any,
     ) -> nn.Module:
         # the image is read as an excitatory and an inhibitory copy; only what units send on has a valence to choose
         received = None if first else valence
-        return layer(*sizes, doubled_input=first, valence=received, activation=_activation(activate), **options)
+        chosen = _activation(activate, activation)
+        return layer(*sizes, doubled_input=first, valence=received, activation=chosen, **options)
 
     return build
 
 
-def _activation(activate: bool | str) -> str | None:
+def _activation(activate: bool | str, activation: str) -> str | None:
     if isinstance(activate, str):
         return activate
-    return "relu" if activate else None
+    return activation if activate else None
 
 
 def _cwa_li(layer: Builder, plain: Builder) -> Builder:
@@ -90,9 +96,11 @@ def _cwa_bn(layer: Builder, norm: Builder) -> Builder:
 
 
 def _absnorm(layer: Builder) -> Builder:
-    def build(*sizes: int, first: bool = False, activate: bool | str = True, **options: Any) -> nn.Module:
+    def build(
+        *sizes: int, first: bool = False, activate: bool | str = True, activation: str = "relu", **options: Any
+    ) -> nn.Module:
         del first  # signed synapses need no second copy of the input
-        return layer(*sizes, activation=_activation(activate), **options)
+        return layer(*sizes, activation=_activation(activate, activation), **options)
 
     return build
 

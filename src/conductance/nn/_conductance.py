@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from conductance import functional, kernels
 from conductance.errors import InputError, UnknownNameError
-from conductance.nn.gate import Gate
+from conductance.nn.gate import Gate, Uncut
 from conductance.nonnegative import NONNEGATIVE
 from conductance.valence import Valence
 
@@ -37,6 +37,8 @@ class ConductanceOptions(MembraneOptions, total=False):
 
 # In place of an activation: a layer that hands on E' and I' for units elsewhere to average.
 OPEN = "open"
+# One that cuts nothing off.
+UNCUT = "uncut"
 
 # A unit without input divides by its leak alone; one that learns it away would divide by nothing.
 LEAST_LEARNT_LEAK = 1e-3
@@ -132,7 +134,7 @@ class _AveragingLayer(nn.Module):
         super().__init__()
         if nonnegative not in NONNEGATIVE:
             raise UnknownNameError("way to keep conductances non-negative", nonnegative, NONNEGATIVE)
-        if activation != OPEN:
+        if activation not in (OPEN, UNCUT):
             functional.require_activation(activation)
         groups = convolution.get("groups", 1)
         for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
@@ -153,7 +155,7 @@ class _AveragingLayer(nn.Module):
             device=device,
             dtype=dtype,
         )
-        self.gate: Gate | None = None
+        self.gate: Gate | Uncut | None = Uncut() if activation == UNCUT else None
         if learn_gate and activation == "relu":
             self.gate = Gate(out_channels, self.channel_axis, device=device, dtype=dtype)
 

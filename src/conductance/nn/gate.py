@@ -1,4 +1,4 @@
-"""From membrane potential to open probability with a threshold and a gain of each unit's own (paper eq. 1)."""
+"""From membrane potential to open probability otherwise than by max(z, 0): learnt (paper eq. 1), or not cut at all."""
 
 import torch
 from torch import Tensor, nn
@@ -46,3 +46,15 @@ class Gate(nn.Module):
     def extra_repr(self) -> str:
         """How many units."""
         return f"{len(self.threshold)}"
+
+
+class Uncut(nn.Module):
+    """p = (1 + z) / 2: all of z in [-1, 1] is transmitted, and no activation function but the average itself is left.
+
+    With zero-current potentials rescaled to [0, 1] instead of [-1, 1], it is p = z = E' / (E' + I'): the network
+    without a further activation function of paper section 2.3, with open probabilities that stay in [0, 1].
+    """
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Membrane potentials to open probabilities."""
+        return (1 + z) / 2

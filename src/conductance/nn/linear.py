@@ -47,8 +47,8 @@ class CWALinear(_Linear, ConductanceLayer):
         resting_conductance: G_r >= 0, a number or (out_features,).
         resting_potential: e_r in [-1, 1], a number or (out_features,).
         learn_resting: let each unit learn its G_r and e_r.
-        activation: None for z, "relu" for p = max(z, 0) (eq. 4); "open" for E' of all units, then I', side by side,
-            which another layer can take for ``further``.
+        activation: None for z, "relu" for p = max(z, 0) (eq. 4), "uncut" for p = (1 + z)/2 (see `Uncut`); "open" for
+            E' of all units, then I', side by side, which another layer can take for ``further``.
         learn_gate: with "relu", let each unit learn its threshold and width instead (eq. 1, see `Gate`).
         detached_denominator: take E' + I' for a constant in the backward pass, see
             `functional.detached_membrane_potential`.

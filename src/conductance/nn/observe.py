@@ -32,8 +32,8 @@ class Observation:
 
     @property
     def p(self) -> Tensor:
-        """Open probabilities max(z, 0) in [0, 1]."""
-        return self.z.clamp(min=0)
+        """Open probabilities in [0, 1]: max(z, 0), or what the layer's own gate makes of z."""
+        return self.z.clamp(min=0) if self.layer.gate is None else self.layer.gate(self.z)
 
 
 @torch.no_grad()

@@ -51,6 +51,8 @@ class ConductanceConfig:
     """let each unit learn its resting conductance and potential"""
     resting_share: float | None = None
     """G_r at the start as a share of the synaptic conductance that a unit sees on one batch, instead of one number"""
+    activation: Literal["relu", "uncut"] = "relu"
+    """relu: p = max(z, 0); uncut: p = (1 + z)/2, no activation function but the average itself (fcn, cnn)"""
     learn_gate: bool = False
     """let each unit learn the threshold and the width of its gate (paper eq. 1)"""
     detached_denominator: bool = False
@@ -174,6 +176,15 @@ class RunConfig:
             raise InputError(f"conductance.resting_share={share}: must be positive and finite")
         if not 0 <= decay < 1:
             raise InputError(f"optimizer.weight_average={decay}: must lie in [0, 1)")
+        if self.conductance.activation == "uncut" and (
+            self.model.family not in ("cwa", "absnorm") or self.model.architecture == "resnet18"
+        ):
+            raise InputError(
+                "conductance.activation=uncut: for the families cwa and absnorm in fcn and cnn; what interneurons, "
+                "BatchNorm and residual sums give is rectified"
+            )
+        if self.conductance.learn_gate and self.conductance.activation == "uncut":
+            raise InputError("conductance.learn_gate: a gate cuts z off; leave out conductance.activation=uncut")
         if self.conductance.learn_gate and self.model.family == "cwa_bn":
             raise InputError("conductance.learn_gate: in cwa_bn the gate comes after BatchNorm, which has both already")
         momentum, betas, widths = self.optimizer.momentum, self.optimizer.betas, self.model.widths
@@ -224,6 +235,7 @@ _BEFORE: dict[type[Any], dict[str, Any]] = {
     },
     ConductanceConfig: {
         "resting_share": None,
+        "activation": "relu",
         "learn_gate": False,
         "detached_denominator": False,
         "interneurons": 0.25,
