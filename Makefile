@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+REPRODUCED := $(patsubst results/%/,%,$(wildcard results/reproduction/*/))
 
 .PHONY: help demo test lint types check recipe shot-noise membranes ablation shortcuts difficulties tables bench bench-import format clean
 
@@ -50,9 +51,9 @@ difficulties: $(STAMP)  ## measure again what makes these networks hard to train
 	$(BIN)/python -m conductance.experiments.difficulties
 
 tables: $(STAMP)  ## write the tables in results/ and in the pages anew from the runs
-	for study in digits mnist cifar10; do for kind in md csv; do \
+	for study in digits mnist cifar10 $(REPRODUCED); do for kind in md csv; do \
 	  $(BIN)/conductance report results/$$study --out results/$$study.$$kind; done; done
-	$(BIN)/python -m conductance.experiments.paper_results results/mnist results/cifar10 --out results
+	$(BIN)/python -m conductance.experiments.paper_results results/mnist results/reproduction --out results
 	$(BIN)/python tools/embed_tables.py
 
 bench: $(STAMP)  ## measure speed and memory again and write benchmarks/ (about five minutes; nothing else may run)

@@ -25,6 +25,9 @@ Preset = Callable[[], RunConfig]
 # rest of the recipe, by validation accuracy (results/README.md).
 SYNAPTIC_STEP = 0.1
 
+# Without a normalisation an affine network's outputs grow with its weights: at 0.1 the CIFAR-10 CNN falls apart.
+AFFINE_STEP = 0.03
+
 CONVOLUTIONS = OptimizerConfig("muon", SYNAPTIC_STEP, readout_learning_rate=1e-2, label_smoothing=0.1)
 """How the convolutional networks learn where Muon is used."""
 
@@ -85,6 +88,8 @@ def resnet18(family: str, dataset: str) -> RunConfig:
 def _modern(config: RunConfig, optimizer: OptimizerConfig) -> RunConfig:
     """Muon, learnt leaks that start small, pixels unclipped: chosen on CIFAR-10's validation images."""
     scaled = get_family(config.model.family).preprocessing == "scaled"
+    if config.model.family == "affine":
+        optimizer = replace(optimizer, learning_rate=AFFINE_STEP)
     return replace(
         config,
         conductance=ConductanceConfig(resting_conductance=0.1, learn_resting=True),
