@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-REPRODUCED := $(patsubst results/%/,%,$(wildcard results/reproduction/*/))
+REPRODUCED := $(patsubst results/%/,%,$(wildcard results/reproduction/*/ results/short/*/))
 
 .PHONY: help demo test lint types check recipe shot-noise membranes ablation shortcuts difficulties tables bench bench-import format clean
 
@@ -41,19 +41,19 @@ shot-noise: $(STAMP)  ## measure again how far spikes take the mean potential fr
 membranes: $(STAMP)  ## run the MNIST CNN as membranes, at rest and under spikes: results/membranes*.csv, a figure (about ten minutes)
 	$(BIN)/python -m conductance.experiments.membranes
 
-ablation: $(STAMP)  ## measure what each lever of the CIFAR-10 recipe is worth, into results/ablation.csv (hours; goes on where it stopped)
+ablation: $(STAMP)  ## measure what each lever of the CIFAR-10 recipe is worth, results/ablation.csv and its figure (hours; goes on where it stopped)
 	$(BIN)/python -m conductance.experiments.ablation
 
 shortcuts: $(STAMP)  ## measure which way a residual shortcut should join, into results/shortcuts.csv (an hour; goes on where it stopped)
 	$(BIN)/python -m conductance.experiments.shortcuts
 
-difficulties: $(STAMP)  ## measure again what makes these networks hard to train: results/difficulties.csv and its figures
+difficulties: $(STAMP)  ## measure again what makes these networks hard to train: results/difficulties.csv and its figure
 	$(BIN)/python -m conductance.experiments.difficulties
 
 tables: $(STAMP)  ## write the tables in results/ and in the pages anew from the runs
 	for study in digits mnist cifar10 $(REPRODUCED); do for kind in md csv; do \
 	  $(BIN)/conductance report results/$$study --out results/$$study.$$kind; done; done
-	$(BIN)/python -m conductance.experiments.paper_results results/mnist results/reproduction --out results
+	$(BIN)/python -m conductance.experiments.paper_results results/mnist results/reproduction results/short --out results
 	$(BIN)/python tools/embed_tables.py
 
 bench: $(STAMP)  ## measure speed and memory again and write benchmarks/ (about five minutes; nothing else may run)

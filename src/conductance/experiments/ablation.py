@@ -14,12 +14,15 @@ from rich.console import Console
 
 from conductance.experiments import changes, study
 from conductance.experiments.presets import get_preset
+from conductance.files import write_text
+from conductance.report.difficulties import ablation_figure
 from conductance.training import RunConfig
 
 VALIDATION_IMAGES = 5_000
 EPOCHS = 4
 ARCHITECTURES = ("cnn", "fcn")
 RUNS = Path("runs/ablation")
+TABLE = Path("results/ablation.csv")
 COMMAND = "make ablation"
 
 OPTIMISERS = {
@@ -117,4 +120,6 @@ def run_all(seeds: int, only: Collection[str]) -> None:
 
 
 if __name__ == "__main__":
-    study.command_line(__doc__, run_all, table, Path("results/ablation.csv"))
+    study.command_line(__doc__, run_all, table, TABLE)
+    if TABLE.exists():
+        write_text(Path("docs/ablation.svg"), ablation_figure(TABLE))

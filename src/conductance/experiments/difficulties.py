@@ -19,7 +19,7 @@ from conductance.experiments.presets import get_preset
 from conductance.files import write_table, write_text
 from conductance.init import conductance_layers
 from conductance.nn import ConductanceLayer
-from conductance.report.difficulties import ablation_figure, difficulties_figure
+from conductance.report.difficulties import difficulties_figure
 from conductance.training import RunConfig, build
 from conductance.training.provenance import git_commit
 
@@ -157,16 +157,13 @@ def _silent_synapses(form: str, seed: int) -> Iterator[Row]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, and draw the two figures of docs/training.md."""
+    """Measure, and draw the first figure of docs/training.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path, help="where to look for CIFAR-10 first")
     choices = parser.parse_args(arguments)
     results = Path("results/difficulties.csv")
     measure_difficulties(results, data_dir=choices.data_dir, console=Console())
     write_text(Path("docs/difficulties.svg"), difficulties_figure(results))
-    ablation = Path("results/ablation.csv")
-    if ablation.exists():
-        write_text(Path("docs/ablation.svg"), ablation_figure(ablation))
 
 
 if __name__ == "__main__":
