@@ -1,9 +1,10 @@
-"""Put the tables of results/*.md into the pages that show them, below a comment with the table's name."""
+"""Put the tables below results/ into the pages that show them, below a comment with the table's name."""
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "results"
 PAGES = ("README.md", "results/README.md", "docs/reproduction.md")
 
 
@@ -17,8 +18,8 @@ def main() -> None:
     for name in PAGES:
         path = ROOT / name
         text = path.read_text()
-        for table in sorted((ROOT / "results").glob("*.md")):
-            text = embed(text, table.name, table.read_text())
+        for table in sorted(RESULTS.rglob("*.md")):
+            text = embed(text, str(table.relative_to(RESULTS)), table.read_text())
         path.write_text(text)
 
 

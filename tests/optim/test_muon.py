@@ -28,6 +28,15 @@ def test_it_is_the_newton_schulz_iteration():
     torch.testing.assert_close(orthogonalize(matrix), X)
 
 
+def test_float32_keeps_the_directions_that_a_gram_matrix_in_bfloat16_loses():
+    generator = torch.Generator().manual_seed(6)
+    own = torch.randn(8, 40, generator=generator)
+    matrix = own + 30 * torch.ones(8, 1) @ torch.randn(1, 40, generator=generator)
+    assert bool((torch.linalg.svdvals(orthogonalize(matrix)) > 0.5).all())
+    rounded = (matrix.bfloat16() @ matrix.bfloat16().mT).double()
+    assert torch.linalg.eigvalsh(rounded).min() < 0  # of a Gram matrix, which has none below 0
+
+
 def test_zeros_stay():
     assert not orthogonalize(torch.zeros(4, 7)).any()
 

@@ -96,7 +96,7 @@ class Muon(Rule):
         for synapses, along in zip(parameter.split(kinds, 1), direction.split(kinds, 1), strict=True):
             number = -(-len(along) // group["block"])
             for rows, row_directions in _alike(synapses, along, number):
-                matrices = row_directions.flatten(-along.ndim + 1) if along.ndim > 2 else row_directions
+                matrices = row_directions.flatten(1 - along.ndim)
                 step = orthogonalize(matrices).view_as(row_directions)
                 length = sqrt(max(matrices.shape[-2:]))
                 rows.add_(step, alpha=-group["lr"] * group["size"] * length)
