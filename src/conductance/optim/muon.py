@@ -97,9 +97,8 @@ class Muon(Rule):
             number = -(-len(along) // group["block"])
             for rows, row_directions in _alike(synapses, along, number):
                 matrices = row_directions.flatten(1 - along.ndim)
-                step = orthogonalize(matrices).view_as(row_directions)
-                length = sqrt(max(matrices.shape[-2:]))
-                rows.add_(step, alpha=-group["lr"] * group["size"] * length)
+                step = orthogonalize(matrices).mul_(sqrt(max(matrices.shape[-2:])))
+                rows.add_(step.view_as(row_directions), alpha=-group["lr"] * group["size"])
 
 
 def _alike(parameter: Tensor, direction: Tensor, number: int) -> Iterator[tuple[Tensor, Tensor]]:
