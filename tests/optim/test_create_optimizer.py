@@ -10,7 +10,6 @@ from conductance import init, optim
 from conductance.errors import InputError, UnknownNameError
 from conductance.models import create_model
 from conductance.nn import CWALinear
-from conductance.optim import create_optimizer
 
 IMAGES = torch.rand(64, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 
@@ -142,7 +141,7 @@ def test_muon_takes_as_many_units_together_as_it_is_told():
     blocks = {
         block: next(
             group["block"]
-            for group in create_optimizer(nn.Sequential(layer), "muon", block=block).param_groups
+            for group in optim.create_optimizer(nn.Sequential(layer), "muon", block=block).param_groups
             if "block" in group
         )
         for block in (2, 128)

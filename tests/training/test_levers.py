@@ -71,6 +71,7 @@ def test_gates_are_learnt(family, tmp_path):
     ({"family": "cwa_li", "conductance__activation": "uncut"}, "activation=uncut"),
     ({"architecture": "resnet18", "conductance__activation": "uncut"}, "activation=uncut"),
     ({"family": "affine", "conductance__activation": "uncut"}, "activation=uncut"),
+    ({"data__preprocessing": "whitened"}, "preprocessing=whitened"),
 ])  # fmt: skip
 def test_values_that_make_no_sense_are_refused(choices, named):
     with pytest.raises(InputError, match=named):

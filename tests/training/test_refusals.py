@@ -74,7 +74,8 @@ def test_a_device_that_is_not_there(device, complaint, out, monkeypatch):
 def test_inputs_that_are_no_open_probabilities(family, off, out, monkeypatch):
     forward = Preprocessing.forward
     monkeypatch.setattr(Preprocessing, "forward", lambda self, pixels: forward(self, pixels) + off)
-    with pytest.raises(InputError, match=r"digits: inputs lie in .*\[0, 1\]; choose --data.preprocessing scaled or u"):
+    complaint = r"digits: inputs lie in .*\[0, 1\]; choose --data.preprocessing scaled or unit"
+    with pytest.raises(InputError, match=complaint):
         run(tiny(family), out)
     assert not out.exists()
 

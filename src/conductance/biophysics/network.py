@@ -149,10 +149,10 @@ def to_biophysical(
         images: some of the network's inputs, (N, ...), in [0, 1].
 
     Raises:
-        InputError: a hidden layer is affine, normalises, has signed synapses, a learnt gate or interneurons, or is
-            used twice; the network has no
-            conductance layer; a conductance is negative or not finite; a unit has none at all; a total conductance
-            or capacitance is not above 0. Potentials in volts are refused by `PotentialRange`.
+        InputError: a hidden layer is affine, normalises, has signed synapses, a gate or interneurons, or is used
+            twice; the network has no conductance layer; a conductance is negative or not finite; a unit has none at
+            all; a total conductance or capacitance is not above 0. Potentials in volts are refused by
+            `PotentialRange`.
     """
     for name, value, unit in (("total_conductance", total_conductance, "nS"), ("capacitance", capacitance, "pF")):
         if not 0 < value < float("inf"):

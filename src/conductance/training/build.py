@@ -23,11 +23,10 @@ def layer_options(config: RunConfig) -> dict[str, Any]:
         "resting_conductance": choices.resting_conductance,
         "resting_potential": choices.resting_potential,
         "learn_resting": choices.learn_resting,
+        "activation": choices.activation,
         "learn_gate": choices.learn_gate,
         "detached_denominator": choices.detached_denominator,
     }
-    if choices.activation != "relu":
-        membrane["activation"] = choices.activation
     if config.model.family == "cwa_li":
         membrane |= {"interneurons": choices.interneurons, "slices": choices.slices}
     if config.model.family in ("cwa", "cwa_li", "cwa_bn"):

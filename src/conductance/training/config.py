@@ -183,6 +183,11 @@ class RunConfig:
                 "conductance.activation=uncut: for the families cwa and absnorm in fcn and cnn; what interneurons, "
                 "BatchNorm and residual sums give is rectified"
             )
+        if self.data.preprocessing == "whitened" and not self.model.family.startswith("affine"):
+            raise InputError(
+                f"data.preprocessing=whitened: the inputs of {self.model.family} are open probabilities in [0, 1]; "
+                "choose scaled or unit"
+            )
         if self.conductance.learn_gate and self.conductance.activation == "uncut":
             raise InputError("conductance.learn_gate: a gate cuts z off; leave out conductance.activation=uncut")
         if self.conductance.learn_gate and self.model.family == "cwa_bn":
