@@ -1,9 +1,11 @@
 """Optimisers for conductance networks: Dale's law holds after every step.
 
 `create_optimizer` gives a network the right one; `Muon`, `ExponentiatedGradient` and `Together` are its parts, and
-`keep_nonnegative` serves those who bring their own. `Homeostasis` keeps excitation and inhibition balanced on the way.
+`keep_nonnegative` serves those who bring their own. `Centring` keeps a layer's common mode
+out of its gradients, `Homeostasis` its excitation and inhibition balanced.
 """
 
+from conductance.optim.centring import Centring
 from conductance.optim.create import LEARNING_RATES, OPTIMIZERS, create_optimizer
 from conductance.optim.exponentiated import ExponentiatedGradient
 from conductance.optim.groups import Synapses, hidden_synapses, leaks
@@ -15,6 +17,7 @@ from conductance.optim.together import Together
 __all__ = [
     "LEARNING_RATES",
     "OPTIMIZERS",
+    "Centring",
     "ExponentiatedGradient",
     "Homeostasis",
     "Muon",

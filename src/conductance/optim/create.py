@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from conductance.errors import InputError, UnknownNameError
+from conductance.optim.centring import Centring
 from conductance.optim.exponentiated import ExponentiatedGradient
 from conductance.optim.groups import Synapses, hidden_synapses, leaks
 from conductance.optim.muon import Muon
@@ -28,6 +29,7 @@ def create_optimizer(
     momentum: float | None = None,
     block: int = 32,
     betas: tuple[float, float] = (0.9, 0.99),
+    centred: bool = False,
 ) -> Optimizer:
     """An optimiser that treats synapses as synapses, and under which Dale's law holds after every step.
 
@@ -50,6 +52,7 @@ def create_optimizer(
         momentum: of muon, sgd and eg; 0.95, 0.9 and 0.9 by default.
         block: of muon: units of a layer that are made orthogonal together, at least 1.
         betas: of Adam, wherever it is used.
+        centred: take from the synapses' gradients what would move a unit's mean excitation or inhibition (`Centring`).
 
     Raises:
         UnknownNameError: no such optimiser.
@@ -74,6 +77,8 @@ def create_optimizer(
     ]
     optimizer = rule(synapses, others, learning_rate, momentum, betas)
     keep_nonnegative(optimizer, model)
+    if centred:
+        Centring(optimizer, model)
     return optimizer
 
 

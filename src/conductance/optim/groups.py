@@ -15,6 +15,7 @@ class Synapses:
     """The synapses of one hidden layer, as one parameter (units, synapses of each unit, ...).
 
     Attributes:
+        layer: the layer itself.
         parameter: what the optimiser moves.
         size: mean conductance (mean absolute weight, in layers that have signed ones).
         fan_in: synapses of each unit.
@@ -22,6 +23,7 @@ class Synapses:
         kinds: presynaptic channels of each valence, one kind after the other; None where they do not lie so.
     """
 
+    layer: nn.Module
     parameter: nn.Parameter
     size: float
     fan_in: int
@@ -58,16 +60,18 @@ def _layers_with_synapses(model: nn.Module) -> Iterator[nn.Module]:
 def _synapses(layer: nn.Module) -> Synapses:
     if not isinstance(layer, ConductanceLayer):
         weight = layer.get_parameter("weight")
-        return Synapses(weight, _mean_size(weight), weight[0].numel(), projected=False)
+        return Synapses(layer, weight, _mean_size(weight), weight[0].numel(), projected=False)
     projected = layer.nonnegative == "projected"
-    return Synapses(layer.g, _mean_size(layer.conductance), layer.g[0].numel(), projected, _kinds(layer))
+    return Synapses(layer, layer.g, _mean_size(layer.conductance), layer.g[0].numel(), projected, _kinds(layer))
 
 
 def _kinds(layer: ConductanceLayer) -> tuple[int, ...] | None:
     presynaptic = layer.presynaptic
     if presynaptic.is_default_pair:
         return (layer.g.shape[1] // 2,) * 2
-    return presynaptic.class_sizes if len(presynaptic.class_sizes) > 1 and presynaptic.order is None else None
+    sizes, order = presynaptic.class_sizes, presynaptic.fan_in_order
+    in_order = order is None or bool((order.diff() > 0).all())  # in each group, that is
+    return sizes if len(sizes) > 1 and in_order else None
 
 
 def _mean_size(synapses: Tensor) -> float:

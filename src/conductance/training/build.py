@@ -107,6 +107,7 @@ def build_optimizer(config: RunConfig, network: nn.Module) -> torch.optim.Optimi
         momentum=choices.momentum,
         block=choices.block,
         betas=choices.betas,
+        centred=choices.centred,
     )
     if choices.homeostasis > 0:
         optim.Homeostasis(optimizer, network, choices.homeostasis)

@@ -100,6 +100,8 @@ class OptimizerConfig:
     """muon: units of a layer whose steps are made orthogonal together"""
     betas: tuple[float, float] = (0.9, 0.99)
     """decay of Adam's running means"""
+    centred: bool = False
+    """take from each gradient what would move a unit's mean excitation or inhibition; leaks then learn the thresholds"""
     homeostasis: float = 0.0
     """rate at which each unit's inhibition follows its excitation, step by step; 0: not at all"""
     weight_average: float = 0.0
@@ -235,6 +237,7 @@ _BEFORE: dict[type[Any], dict[str, Any]] = {
         "leak_learning_rate": None,
         "momentum": None,
         "block": 32,
+        "centred": False,
         "homeostasis": 0.0,
         "weight_average": 0.0,
     },
