@@ -8,7 +8,7 @@ out of its gradients, `Homeostasis` its excitation and inhibition balanced.
 from conductance.optim.centring import Centring
 from conductance.optim.create import LEARNING_RATES, OPTIMIZERS, create_optimizer
 from conductance.optim.exponentiated import ExponentiatedGradient
-from conductance.optim.groups import Synapses, hidden_synapses, leaks
+from conductance.optim.groups import Synapses, hidden_synapses
 from conductance.optim.homeostasis import Homeostasis
 from conductance.optim.muon import Muon, orthogonalize
 from conductance.optim.projection import keep_nonnegative, project_, projected_parameters
@@ -26,7 +26,6 @@ __all__ = [
     "create_optimizer",
     "hidden_synapses",
     "keep_nonnegative",
-    "leaks",
     "orthogonalize",
     "project_",
     "projected_parameters",

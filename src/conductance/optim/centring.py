@@ -16,15 +16,15 @@ class Centring:
 
     .. math:: \nabla_{ij} \leftarrow \nabla_{ij} - \bar p_j \frac{\sum_k \nabla_{ik} \bar p_k}{\sum_k \bar p_k^2}.
 
-    All activities are positive, so the mean is by far the largest direction in what a layer receives, and the gradient's
-    part along it moves all of a unit's synapses of one kind together: its mean E against its mean I, and with it the
-    share of inputs for which the unit is open. A few such steps, taken by a whole layer, close or open it for good. What
-    is left of the gradient keeps both means where they are; thresholds are learnt by the leaks (``learn_resting``) or
-    biases. (BatchNorm, which subtracts each unit's mean, gives such gradients by itself.)
+    All activities are positive, so their mean is by far the largest direction in what a layer receives. The gradient's
+    part along it moves all of a unit's synapses of one kind together: its mean E against its mean I, and with them the
+    share of inputs for which the unit is open. A few such steps, taken by a whole layer, open or close it for good.
+    What is left of the gradient keeps both means where they are; thresholds are learnt by the leaks
+    (``learn_resting``) or biases. (BatchNorm, which subtracts each unit's mean, gives such gradients by itself.)
 
-    Synapses that the step would make negative are clamped, which moves the means a little after all. The rule holds for
-    plain gradients; momentum (`Muon`, SGD) is a mean of such gradients, Adam's steps follow it in sign only. Layers with
-    signed weights have one mean, that of all their inputs.
+    Synapses that the step would make negative are clamped, which moves the means a little after all. The rule holds
+    for plain gradients; momentum (`Muon`, SGD) is a mean of such gradients, Adam's steps follow it in sign only.
+    Layers with signed weights have one mean, that of all their inputs.
 
     Args:
         optimizer: before whose steps it acts.

@@ -1,6 +1,6 @@
 """The right optimiser for a network, by one call."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from conductance.errors import InputError, UnknownNameError
 from conductance.optim.centring import Centring
 from conductance.optim.exponentiated import ExponentiatedGradient
-from conductance.optim.groups import Synapses, hidden_synapses, leaks
+from conductance.optim.groups import Synapses, hidden_synapses
 from conductance.optim.muon import Muon
 from conductance.optim.projection import keep_nonnegative
 from conductance.optim.together import Together
@@ -48,7 +48,8 @@ def create_optimizer(
         name: see above.
         learning_rate: of the synapses; by default `LEARNING_RATES`, which suit conductances.
         readout_learning_rate: of everything else.
-        leak_learning_rate: of the leaks that are learnt, on the scale of their conductance; as the readout by default.
+        leak_learning_rate: of the leaks that are learnt, as a share of the conductance that all synapses of a unit have
+            together, so that a threshold moves as fast in a layer of many synapses; as the readout's by default.
         momentum: of muon, sgd and eg; 0.95, 0.9 and 0.9 by default.
         block: of muon: units of a layer that are made orthogonal together, at least 1.
         betas: of Adam, wherever it is used.
@@ -62,24 +63,28 @@ def create_optimizer(
         raise UnknownNameError("optimiser", name, OPTIMIZERS)
     rule = partial(_muon, block=block) if name == "muon" else OPTIMIZERS[name]
     learning_rate = LEARNING_RATES[name] if learning_rate is None else learning_rate
-    leak_learning_rate = readout_learning_rate if leak_learning_rate is None else leak_learning_rate
     _check_positive(
         learning_rate=learning_rate, readout_learning_rate=readout_learning_rate, leak_learning_rate=leak_learning_rate
     )
     synapses = [layer for layer in hidden_synapses(model) if layer.parameter.requires_grad]
-    leak = [parameter for parameter in leaks(model) if parameter.requires_grad]
-    taken = {id(parameter) for parameter in [*leak, *(layer.parameter for layer in synapses)]}
+    leaks = list(_leak_groups(synapses, leak_learning_rate))
+    taken = {id(p) for p in [layer.parameter for layer in synapses] + [p for group in leaks for p in group["params"]]}
     rest = [p for p in model.parameters() if p.requires_grad and id(p) not in taken]
-    others = [
-        {"params": parameters, "lr": lr}
-        for parameters, lr in ((leak, leak_learning_rate), (rest, readout_learning_rate))
-        if parameters
-    ]
+    others = leaks + ([{"params": rest, "lr": readout_learning_rate}] if rest else [])
     optimizer = rule(synapses, others, learning_rate, momentum, betas)
     keep_nonnegative(optimizer, model)
     if centred:
         Centring(optimizer, model)
     return optimizer
+
+
+def _leak_groups(synapses: Sequence[Synapses], share: float | None) -> Iterator[dict[str, Any]]:
+    """Learnt leaks, each to move by ``share`` of what all synapses of a unit of its layer have together."""
+    if share is not None:
+        for layer in synapses:
+            leak = layer.learnt_leak
+            if leak is not None and leak.requires_grad:
+                yield {"params": [leak], "lr": share * layer.fan_in * layer.size}
 
 
 def _adam(
@@ -129,9 +134,9 @@ def _beside_adam(first: Any, others: Groups, betas: tuple[float, float]) -> Opti
     return Together(parts)
 
 
-def _check_positive(**steps: float) -> None:
+def _check_positive(**steps: float | None) -> None:
     for name, step in steps.items():
-        if not 0 < step < float("inf"):
+        if step is not None and not 0 < step < float("inf"):
             raise InputError(f"{name}={step}: a step size must be positive and finite")
 
 

@@ -1,4 +1,4 @@
-"""Which parameters of a network are synapses, which are leaks, and which are the rest."""
+"""Which parameters of a network are the synapses of hidden layers, and the leaks beside them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +30,12 @@ class Synapses:
     projected: bool
     kinds: tuple[int, ...] | None = None
 
+    @property
+    def learnt_leak(self) -> nn.Parameter | None:
+        """The leak pair of the layer's units, if it has one that is learnt."""
+        leak = getattr(self.layer, "leak", None)
+        return leak.pair if isinstance(leak, Leak) and isinstance(leak.pair, nn.Parameter) else None
+
 
 def hidden_synapses(model: nn.Module) -> list[Synapses]:
     """The synapses of each hidden layer: conductances, or the weights of affine and AbsNorm layers.
@@ -39,12 +45,6 @@ def hidden_synapses(model: nn.Module) -> list[Synapses]:
     layers = list(_layers_with_synapses(model))
     readout = getattr(model, "readout", layers[-1] if layers else None)
     return [_synapses(layer) for layer in layers if layer is not readout or not isinstance(layer, _AFFINE)]
-
-
-def leaks(model: nn.Module) -> list[nn.Parameter]:
-    """The leak pairs that are learnt."""
-    modules = (module for module in model.modules() if isinstance(module, Leak))
-    return [parameter for module in modules for parameter in module.parameters()]
 
 
 _AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)

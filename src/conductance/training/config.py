@@ -93,7 +93,7 @@ class OptimizerConfig:
     readout_learning_rate: float = 3e-3
     """step of all other weights"""
     leak_learning_rate: float | None = None
-    """step of learnt leaks; as all other weights where left out"""
+    """step of learnt leaks, as a share of what a unit's synapses have together; as all other weights where left out"""
     momentum: float | None = None
     """of muon, sgd and eg; 0.95, 0.9 and 0.9 where left out"""
     block: int = 32
@@ -101,7 +101,7 @@ class OptimizerConfig:
     betas: tuple[float, float] = (0.9, 0.99)
     """decay of Adam's running means"""
     centred: bool = False
-    """take from each gradient what would move a unit's mean excitation or inhibition; leaks then learn the thresholds"""
+    """take out of each gradient what moves a unit's mean excitation or inhibition; leaks learn the thresholds"""
     homeostasis: float = 0.0
     """rate at which each unit's inhibition follows its excitation, step by step; 0: not at all"""
     weight_average: float = 0.0
