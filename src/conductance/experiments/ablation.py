@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from conductance.experiments import changes, study
-from conductance.experiments.presets import get_preset
+from conductance.experiments.presets import LEAK_STEP, get_preset
 from conductance.files import write_text
 from conductance.report.difficulties import ablation_figure
 from conductance.training import RunConfig
@@ -29,6 +29,10 @@ OPTIMISERS = {
     "adam": changes.optimizer(name="adam", learning_rate=0.1),
     "adam, step 0.3": changes.optimizer(name="adam", learning_rate=0.3),
 }
+CENTRED = {
+    "centred gradients": changes.optimizer(centred=True),
+    "centred gradients, leaks to scale": changes.optimizer(centred=True, leak_learning_rate=LEAK_STEP),
+}
 CHANGES: dict[str, changes.Change] = {
     "none": changes.unchanged,
     "the preset": lambda config: get_preset(config.name),
@@ -37,6 +41,7 @@ CHANGES: dict[str, changes.Change] = {
     "batches of 500": changes.data(batch_size=500),
     "blocks of 128": changes.optimizer(block=128),
     "shifts by up to 2 pixels": changes.data(max_shift=2),
+    **CENTRED,
     **OPTIMISERS,
     "muon, step 0.03": changes.optimizer(learning_rate=0.03),
     "muon, step 0.2": changes.optimizer(learning_rate=0.2),
@@ -57,7 +62,7 @@ CHANGES: dict[str, changes.Change] = {
     "no label smoothing": changes.optimizer(label_smoothing=0.0),
     "half width": changes.half_width,
 }
-BASELINES = {name: CHANGES[name] for name in ("none", "the preset", *OPTIMISERS, "half width")}
+BASELINES = {name: CHANGES[name] for name in ("none", "the preset", "centred gradients", *OPTIMISERS, "half width")}
 BASELINE_FAMILIES = ("affine", "affine_bn", "absnorm")
 
 
@@ -78,7 +83,7 @@ def common(config: RunConfig) -> RunConfig:
     return replace(
         config,
         data=replace(config.data, batch_size=250, preprocessing=None, max_shift=4),
-        optimizer=replace(config.optimizer, learning_rate=0.1, block=32),
+        optimizer=replace(config.optimizer, learning_rate=0.1, block=32, centred=False, leak_learning_rate=None),
     )
 
 

@@ -25,11 +25,15 @@ Preset = Callable[[], RunConfig]
 # rest of the recipe, by validation accuracy (results/README.md).
 SYNAPTIC_STEP = 0.1
 
+# ResNet-18 is three times as deep as the CNN, and no layer may change faster than those behind it follow.
+DEEP_STEP = 0.03
+
 # Without a normalisation an affine network's outputs grow with its weights: at 0.1 the CIFAR-10 CNN falls apart.
 AFFINE_STEP = 0.03
 
-CONVOLUTIONS = OptimizerConfig("muon", SYNAPTIC_STEP, readout_learning_rate=1e-2, label_smoothing=0.1)
-"""How the convolutional networks learn where Muon is used."""
+# Of all synapses of a unit together, see docs/training.md: the leaks are what learns thresholds where gradients are
+# centred.
+LEAK_STEP = 1e-3
 
 
 def _run(
@@ -76,24 +80,28 @@ def cifar10_fcn(family: str) -> RunConfig:
 
 def cifar10_cnn(family: str) -> RunConfig:
     """Five convolutions of 32 to 512 channels (paper section 4.3)."""
-    return _modern(_shifted_and_flipped(_run("cifar10", "cnn", family, epochs=30), batch_size=125), CONVOLUTIONS)
+    config = _shifted_and_flipped(_run("cifar10", "cnn", family, epochs=30), batch_size=125)
+    return _modern(config, OptimizerConfig("muon", SYNAPTIC_STEP, 1e-2, label_smoothing=0.1))
 
 
 def resnet18(family: str, dataset: str) -> RunConfig:
     """ResNet-18 (He et al. 2016), the same for every data set (paper section 4.3)."""
     augmented = _shifted_and_flipped if dataset == "cifar10" else _shifted
-    return _modern(augmented(_run(dataset, "resnet18", family, epochs=30), batch_size=125), CONVOLUTIONS)
+    config = augmented(_run(dataset, "resnet18", family, epochs=30), batch_size=125)
+    return _modern(config, OptimizerConfig("muon", DEEP_STEP, 1e-2, label_smoothing=0.1))
 
 
 def _modern(config: RunConfig, optimizer: OptimizerConfig) -> RunConfig:
-    """Muon, learnt leaks that start small, pixels unclipped: chosen on CIFAR-10's validation images."""
-    scaled = get_family(config.model.family).preprocessing == "scaled"
-    if config.model.family == "affine":
+    """Muon, centred gradients, learnt leaks that start small, pixels unclipped: chosen on validation images."""
+    family = get_family(config.model.family)
+    if family.name == "affine":
         optimizer = replace(optimizer, learning_rate=AFFINE_STEP)
+    if not family.name.endswith("_bn"):  # BatchNorm centres them itself, and takes no part in the ratio of E to I
+        optimizer = replace(optimizer, centred=True, leak_learning_rate=LEAK_STEP)
     return replace(
         config,
         conductance=ConductanceConfig(resting_conductance=0.1, learn_resting=True),
-        data=replace(config.data, preprocessing="unit" if scaled else None),
+        data=replace(config.data, preprocessing="unit" if family.preprocessing == "scaled" else None),
         optimizer=optimizer,
     )
 
