@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 REPRODUCED := $(patsubst results/%/,%,$(wildcard results/reproduction/*/ results/short/*/))
 
-.PHONY: help demo test lint types check recipe shot-noise membranes ablation shortcuts difficulties tables bench bench-import format clean
+.PHONY: help demo test lint types check recipe shot-noise membranes ablation shortcuts difficulties drift tables bench bench-import format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -49,6 +49,9 @@ shortcuts: $(STAMP)  ## measure which way a residual shortcut should join, into 
 
 difficulties: $(STAMP)  ## measure again what makes these networks hard to train: results/difficulties.csv and its figure
 	$(BIN)/python -m conductance.experiments.difficulties
+
+drift: $(STAMP)  ## measure again how centred gradients keep units open: results/drift.csv and its figure (ten minutes)
+	$(BIN)/python -m conductance.experiments.drift
 
 tables: $(STAMP)  ## write the tables in results/ and in the pages anew from the runs
 	for study in digits mnist cifar10 uncentred $(REPRODUCED); do for kind in md csv; do \

@@ -1,0 +1,90 @@
+"""What closes the units of a deep network while it warms up, and that centred gradients leave them open."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch.nn import functional as F
+
+from conductance.data import Dataset, DeviceLoader, load_dataset
+from conductance.experiments import shortcuts
+from conductance.files import write_table, write_text
+from conductance.nn import observe
+from conductance.report.drift import drift_figure
+from conductance.training import RunConfig, build
+from conductance.training.protocols import create_protocol
+from conductance.training.provenance import git_commit
+
+STEPS = 80
+SCHEDULE = 320  # steps, of which the first fifth is the warm-up
+BETWEEN = 8  # steps from one look to the next
+IMAGES = 200  # to look with
+SEEDS = 3
+COMMAND = "make drift"
+
+Row = dict[str, Any]
+
+
+def measure_drift(file: Path, *, data_dir: Path | None = None, console: Console | None = None) -> None:
+    """Train the small ResNet of `shortcuts` for its first steps, with plain and with centred gradients.
+
+    Columns: gradients (plain or centred), seed, step, layer (from 1, in the order in which they run), open (share of
+    its units with z > 0, over images and positions), commit, command.
+    """
+    rows: list[Row] = []
+    runs = [(centred, seed) for seed in range(SEEDS) for centred in (False, True)]
+    dataset = load_dataset("cifar10", data_dir)
+    for centred, seed in track(runs, "deep networks warming up", console=console, disable=console is None):
+        config = shortcuts.config_of("mean", seed)
+        config = replace(config, optimizer=replace(config.optimizer, centred=centred))
+        gradients = "centred" if centred else "plain"
+        rows += [{"gradients": gradients, "seed": seed, **row} for row in _first_steps(config, dataset)]
+    measured = {"commit": git_commit(), "command": COMMAND}
+    columns = ["gradients", "seed", "step", "layer", "open", "commit", "command"]
+    write_table(file, columns, [{**row, **measured} for row in rows])
+
+
+def _first_steps(config: RunConfig, dataset: Dataset) -> Iterator[Row]:
+    torch.manual_seed(config.seed)
+    preprocessing = build.build_preprocessing(config, dataset.train)
+    network = build.build_network(config, dataset)
+    build.initialize(network, config.conductance, preprocessing(dataset.train.pixels[: build.BALANCE_IMAGES]))
+    optimizer = build.build_optimizer(config, network)
+    protocol = create_protocol(optimizer, config.protocol, SCHEDULE)
+    loader = DeviceLoader(
+        dataset.train,
+        config.data.batch_size,
+        preprocessing=preprocessing,
+        augmentation=build.build_augmentation(config),
+        shuffle=True,
+        seed=config.seed,
+    )
+    shown = preprocessing(dataset.test.pixels[:IMAGES])
+    for step, (images, labels) in enumerate(islice(loader, STEPS + 1)):
+        if step % BETWEEN == 0:
+            for layer, seen in enumerate(observe(network, shown), start=1):
+                yield {"step": step, "layer": layer, "open": round(float((seen.z > 0).float().mean()), 4)}
+        optimizer.zero_grad()
+        F.cross_entropy(network(images), labels, label_smoothing=config.optimizer.label_smoothing).backward()
+        optimizer.step()
+        protocol.after_step()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, and draw the second figure of docs/training.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-dir", type=Path, help="where to look for CIFAR-10 first")
+    choices = parser.parse_args(arguments)
+    results = Path("results/drift.csv")
+    measure_drift(results, data_dir=choices.data_dir, console=Console())
+    write_text(Path("docs/drift.svg"), drift_figure(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""The figure of results/drift.csv: how many units of each layer stay open while a deep network warms up."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from conductance.report.svg import figure_style
+
+Row = dict[str, str]
+
+
+def drift_figure(table: Path) -> str:
+    """Draw the table as a page of SVG: a panel for each kind of gradient, a line for each layer, seeds averaged."""
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    last = max(int(row["layer"]) for row in rows)
+    shade = ScalarMappable(Normalize(1, last), colormaps["viridis"])
+    with figure_style():
+        figure = Figure(figsize=(7.2, 3.0), facecolor="white", layout="constrained")
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, gradients in zip(panels, ("plain", "centred"), strict=True):
+            _layers(axes, [row for row in rows if row["gradients"] == gradients], shade)
+            axes.set_title(f"{gradients} gradients")
+        panels[0].set_ylabel("share of open units")
+        panels[0].set_ylim(0, 1)
+        figure.colorbar(shade, ax=list(panels), label="layer")
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def _layers(axes: Axes, rows: Sequence[Row], shade: ScalarMappable) -> None:
+    values: dict[int, dict[int, list[float]]] = {}
+    for row in rows:
+        values.setdefault(int(row["layer"]), {}).setdefault(int(row["step"]), []).append(float(row["open"]))
+    for layer, steps in values.items():
+        colour = shade.cmap(shade.norm(layer))
+        axes.plot(list(steps), [mean(seeds) for seeds in steps.values()], color=colour, linewidth=1.1)
+    axes.set_xlabel("step of the warm-up")

@@ -1,0 +1,51 @@
+"""The drift of open units: what is measured, and that the figure shows it."""
+
+import csv
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+import torch
+
+from conductance.data import load_dataset
+from conductance.experiments import drift, shortcuts
+from conductance.report.drift import drift_figure
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    """Two steps of a two-layer stage on digits, in place of CIFAR-10."""
+    config_of = shortcuts.config_of
+
+    def small(branch, seed):
+        config = config_of(branch, seed)
+        data = replace(config.data, batch_size=20, max_shift=1)
+        return replace(config, model=replace(config.model, widths=(4,)), data=data)
+
+    monkeypatch.setattr(drift, "load_dataset", lambda *_: load_dataset("digits"))
+    monkeypatch.setattr(shortcuts, "config_of", small)
+    for name, value in {"STEPS": 4, "BETWEEN": 2, "SEEDS": 1, "IMAGES": 20}.items():
+        monkeypatch.setattr(drift, name, value)
+    drift.measure_drift(tmp_path / "drift.csv")
+    return tmp_path / "drift.csv"
+
+
+def test_both_kinds_of_gradients_start_from_the_same_network_and_part(table):
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+
+    def shares(gradients, step):
+        chosen = [row for row in rows if row["gradients"] == gradients and row["step"] == str(step)]
+        assert [int(row["layer"]) for row in chosen] == [1, 2, 3, 4, 5]  # a stem, two blocks
+        return torch.tensor([float(row["open"]) for row in chosen])
+
+    assert torch.equal(shares("plain", 0), shares("centred", 0))
+    assert not torch.equal(shares("plain", 4), shares("centred", 4))
+    assert bool((shares("centred", 4) <= 1).all())
+    assert len(rows) == 2 * 3 * 5
+
+
+def test_the_figure_has_a_line_for_each_layer_and_kind(table):
+    root = ElementTree.fromstring(drift_figure(table))
+    words = {"".join(element.itertext()).strip() for element in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"plain gradients", "centred gradients", "share of open units", "layer"} <= words
