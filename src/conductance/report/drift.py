@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 
+import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -42,6 +43,6 @@ def _layers(axes: Axes, rows: Sequence[Row], shade: ScalarMappable) -> None:
     for row in rows:
         values.setdefault(int(row["layer"]), {}).setdefault(int(row["step"]), []).append(float(row["open"]))
     for layer, steps in values.items():
-        colour = shade.cmap(shade.norm(layer))
+        colour = tuple(shade.to_rgba(np.asarray(layer)))
         axes.plot(list(steps), [mean(seeds) for seeds in steps.values()], color=colour, linewidth=1.1)
     axes.set_xlabel("step of the warm-up")
