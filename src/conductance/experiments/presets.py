@@ -75,13 +75,13 @@ def cifar10_fcn(family: str) -> RunConfig:
     Shifts by up to 2 pixels, not the paper's 4: a network that must learn each position by itself fits more of them.
     """
     config = _shifted_and_flipped(_run("cifar10", "fcn", family, epochs=30), batch_size=1000, max_shift=2)
-    return _modern(config, OptimizerConfig("muon", 0.15, 3e-3, block=128, label_smoothing=0.1))
+    return _modern(config, OptimizerConfig("muon", 0.15, 3e-3, LEAK_STEP, block=128, label_smoothing=0.1))
 
 
 def cifar10_cnn(family: str) -> RunConfig:
     """Five convolutions of 32 to 512 channels (paper section 4.3)."""
     config = _shifted_and_flipped(_run("cifar10", "cnn", family, epochs=30), batch_size=125)
-    return _modern(config, OptimizerConfig("muon", SYNAPTIC_STEP, 1e-2, label_smoothing=0.1))
+    return _modern(config, OptimizerConfig("muon", SYNAPTIC_STEP, 1e-2, LEAK_STEP, label_smoothing=0.1))
 
 
 def resnet18(family: str, dataset: str) -> RunConfig:
@@ -96,8 +96,10 @@ def _modern(config: RunConfig, optimizer: OptimizerConfig) -> RunConfig:
     family = get_family(config.model.family)
     if family.name == "affine":
         optimizer = replace(optimizer, learning_rate=AFFINE_STEP)
-    if not family.name.endswith("_bn"):  # BatchNorm centres them itself, and takes no part in the ratio of E to I
-        optimizer = replace(optimizer, centred=True, leak_learning_rate=LEAK_STEP)
+    if family.name.endswith("_bn"):  # the gradient of what is normalised is centred already, and it has thresholds
+        optimizer = replace(optimizer, leak_learning_rate=None)
+    else:
+        optimizer = replace(optimizer, centred=True)
     return replace(
         config,
         conductance=ConductanceConfig(resting_conductance=0.1, learn_resting=True),
