@@ -4,7 +4,7 @@ import csv
 from dataclasses import replace
 
 from conductance.data import load_dataset
-from conductance.experiments import shortcuts, study
+from conductance.experiments import changes, shortcuts, study
 from conductance.experiments.presets import get_preset
 from conductance.models.resnet import SHORTCUTS
 from conductance.training.build import build_network
@@ -24,7 +24,7 @@ def test_the_command_trains_what_is_missing_and_writes_what_is_done(tmp_path, mo
     monkeypatch.setattr(shortcuts, "WIDTHS", (8,))
     monkeypatch.setattr(shortcuts, "EPOCHS", 1)
     monkeypatch.setattr(shortcuts, "VALIDATION_IMAGES", 100)
-    monkeypatch.setattr(shortcuts, "BRANCHES", {"plain": {}})
+    monkeypatch.setattr(shortcuts, "BRANCHES", {"plain": changes.unchanged})
     file = tmp_path / "table.csv"
 
     def call(*arguments):

@@ -34,10 +34,20 @@ def data(**choices: Any) -> Change:
     return lambda config: replace(config, data=replace(config.data, **choices))
 
 
+def model(**choices: Any) -> Change:
+    """Another network."""
+    return lambda config: replace(config, model=replace(config.model, **choices))
+
+
+def both(first: Change, second: Change) -> Change:
+    """One after the other."""
+    return lambda config: second(first(config))
+
+
 def half_width(config: RunConfig) -> RunConfig:
     """Half the units in every hidden layer of the paper's CIFAR-10 networks."""
     widths = tuple(width // 2 for width in _CIFAR_WIDTHS[config.model.architecture])
-    return replace(config, model=replace(config.model, widths=widths))
+    return model(widths=widths)(config)
 
 
 def row(

@@ -1,14 +1,13 @@
-"""Which way a residual shortcut should join conductance networks, judged by validation accuracy on CIFAR-10.
+"""Which way a residual shortcut should join conductance networks, and what lets them learn, by validation accuracy.
 
-A quarter of ResNet-18's width and a fifth of the training images, so that two cores can do it; the other images are
-what is judged by.
+CIFAR-10, a quarter of ResNet-18's width and a fifth of the training images, so that two cores can do it; the other
+images are what is judged by.
 """
 
 from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -20,9 +19,14 @@ from conductance.training import RunConfig
 WIDTHS = (16, 32, 64, 128)
 VALIDATION_IMAGES = 40_000
 EPOCHS = 4
-BRANCHES: dict[str, dict[str, Any]] = {
-    **{name: {"shortcut": name} for name in SHORTCUTS},
-    "mean, branch learnt from 0.1": {"shortcut": "mean", "branch_scale": 0.1},
+PLAIN = changes.optimizer(centred=False)
+EARLIER = changes.optimizer(centred=False, learning_rate=0.1)
+BRANCHES: dict[str, changes.Change] = {
+    **{name: changes.model(shortcut=name) for name in SHORTCUTS},
+    "mean, branch learnt from 0.1": changes.model(shortcut="mean", branch_scale=0.1),
+    "mean, gradients not centred": changes.both(changes.model(shortcut="mean"), PLAIN),
+    "mean, gradients not centred, step 0.1": changes.both(changes.model(shortcut="mean"), EARLIER),
+    "conductance, gradients not centred, step 0.1": changes.both(changes.model(shortcut="conductance"), EARLIER),
 }
 RUNS = Path("runs/shortcuts")
 COMMAND = "make shortcuts"
@@ -30,13 +34,12 @@ COMMAND = "make shortcuts"
 
 def config_of(branch: str, seed: int, preset: str = "cifar10-resnet18-cwa") -> RunConfig:
     """The preset in small, its blocks joined as named."""
-    config = get_preset(preset)
+    config = changes.model(widths=WIDTHS)(BRANCHES[branch](get_preset(preset)))
     return replace(
         config,
         name=f"{config.name} {branch}",
         seed=seed,
         epochs=EPOCHS,
-        model=replace(config.model, widths=WIDTHS, **BRANCHES[branch]),
         data=replace(config.data, validation_images=VALIDATION_IMAGES),
     )
 
