@@ -38,8 +38,9 @@ def test_the_mean_of_the_weights_follows_its_decay(tmp_path):
     ]
 
 
-def test_homeostasis_changes_a_run_and_resumes(interrupted, tmp_path):
-    config = tiny(optimizer__homeostasis=0.1)
+@pytest.mark.parametrize("lever", [{"optimizer__homeostasis": 0.1}, {"optimizer__centred": True}])
+def test_rules_on_what_synapses_receive_change_a_run_and_resume(lever, interrupted, tmp_path):
+    config = tiny(**lever)
     folder = interrupted(config, epoch=2)
     run(config, folder, resume=True)
     run(config, tmp_path / "uninterrupted")

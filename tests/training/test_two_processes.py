@@ -29,7 +29,8 @@ def keep(run, command):
 
 loop._Run.finish = keep
 for family in ("cwa", "affine_bn"):
-    train(tiny(family, accumulate=2, data__batch_size=50, data__augmentation="shift"), out / family)
+    choices = {"data__batch_size": 50, "data__augmentation": "shift", "optimizer__centred": True}
+    train(tiny(family, accumulate=2, **choices), out / family)
 """
 
 

@@ -4,11 +4,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from conductance.optim.groups import hidden_synapses
-from conductance.optim.presynaptic import PresynapticMeans
+from conductance.optim.groups import Synapses, hidden_synapses
+from conductance.optim.presynaptic import PresynapticRule
 
 
-class Centring:
+class Centring(PresynapticRule):
     r"""Takes out of each gradient, before every step, what would move a unit's mean excitation or mean inhibition.
 
     With :math:`\bar p_j` the mean open probability of channel j since the last step, separately for the excitatory and
@@ -32,23 +32,14 @@ class Centring:
     """
 
     def __init__(self, optimizer: Optimizer, model: nn.Module) -> None:
-        self._means = PresynapticMeans(hidden_synapses(model))
-        self._handle = optimizer.register_step_pre_hook(lambda *_: self.step())
+        super().__init__(hidden_synapses(model), optimizer.register_step_pre_hook)
 
-    def remove(self) -> None:
-        """Let go of optimiser and model."""
-        self._means.remove()
-        self._handle.remove()
-
-    @torch.no_grad()
-    def step(self) -> None:
-        """Centre the gradients on what the layers received since the last step."""
-        for synapses, p in self._means.take():
-            gradient = synapses.parameter.grad
-            if gradient is not None:
-                kinds = synapses.kinds or gradient.shape[1]
-                for along, mean in zip(gradient.split(kinds, 1), p.split(kinds, 1), strict=True):
-                    _take_out_(along, mean)
+    def _act(self, synapses: Synapses, p: Tensor) -> None:
+        gradient = synapses.parameter.grad
+        if gradient is not None:
+            kinds = synapses.kinds or gradient.shape[1]
+            for along, mean in zip(gradient.split(kinds, 1), p.split(kinds, 1), strict=True):
+                _take_out_(along, mean)
 
 
 def _take_out_(gradient: Tensor, mean: Tensor) -> None:

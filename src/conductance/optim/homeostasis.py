@@ -7,11 +7,11 @@ from torch.optim import Optimizer
 from conductance.errors import InputError
 from conductance.nn import ConductanceLayer
 from conductance.nonnegative import NONNEGATIVE
-from conductance.optim.groups import hidden_synapses
-from conductance.optim.presynaptic import PresynapticMeans
+from conductance.optim.groups import Synapses, hidden_synapses
+from conductance.optim.presynaptic import PresynapticRule
 
 
-class Homeostasis:
+class Homeostasis(PresynapticRule):
     r"""Scales each unit's inhibitory conductances towards balance after every step of an optimiser.
 
     With :math:`\bar p_j` the mean open probability of channel j over the last training batch (and its positions),
@@ -37,21 +37,12 @@ class Homeostasis:
         if not 0 < rate <= 1:
             raise InputError(f"rate={rate}: homeostasis needs a rate in (0, 1]")
         self.rate = rate
-        layers = hidden_synapses(model)
-        self._means = PresynapticMeans(synapses for synapses in layers if isinstance(synapses.layer, ConductanceLayer))
-        self._handle = optimizer.register_step_post_hook(lambda *_: self.step())
+        layers = (layer for layer in hidden_synapses(model) if isinstance(layer.layer, ConductanceLayer))
+        super().__init__(layers, optimizer.register_step_post_hook)
 
-    def remove(self) -> None:
-        """Let go of optimiser and model."""
-        self._means.remove()
-        self._handle.remove()
-
-    @torch.no_grad()
-    def step(self) -> None:
-        """Act on what the layers received since the last step."""
-        for synapses, p in self._means.take():
-            assert isinstance(synapses.layer, ConductanceLayer)
-            _scale_inhibition(synapses.layer, p, self.rate)
+    def _act(self, synapses: Synapses, p: Tensor) -> None:
+        assert isinstance(synapses.layer, ConductanceLayer)
+        _scale_inhibition(synapses.layer, p, self.rate)
 
 
 def _scale_inhibition(layer: ConductanceLayer, p: Tensor, rate: float) -> None:

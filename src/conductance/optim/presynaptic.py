@@ -1,13 +1,41 @@
 """What a network's synapses receive while it trains: the mean activity of each presynaptic channel."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from conductance.optim.groups import Synapses
+
+
+class PresynapticRule:
+    """Something that acts around an optimiser's steps, on what the synapses of each layer received since the last one.
+
+    Args:
+        layers: watched while they are in training mode.
+        register: the optimiser's ``register_step_pre_hook`` or ``register_step_post_hook``.
+    """
+
+    def __init__(self, layers: Iterable[Synapses], register: Callable[..., RemovableHandle]) -> None:
+        self._means = PresynapticMeans(layers)
+        self._handle = register(lambda *_: self.step())
+
+    def remove(self) -> None:
+        """Let go of optimiser and model."""
+        self._means.remove()
+        self._handle.remove()
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Act on every layer that received something."""
+        for synapses, p in self._means.take():
+            self._act(synapses, p)
+
+    def _act(self, synapses: Synapses, p: Tensor) -> None:
+        raise NotImplementedError
 
 
 class PresynapticMeans:
