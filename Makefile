@@ -50,7 +50,7 @@ shortcuts: $(STAMP)  ## measure which way a residual shortcut should join, into 
 difficulties: $(STAMP)  ## measure again what makes these networks hard to train: results/difficulties.csv and its figure
 	$(BIN)/python -m conductance.experiments.difficulties
 
-drift: $(STAMP)  ## measure again how centred gradients keep units open: results/drift.csv and its figure (ten minutes)
+drift: $(STAMP)  ## measure again how far units drift from balance: results/drift.csv and its figure (ten minutes)
 	$(BIN)/python -m conductance.experiments.drift
 
 tables: $(STAMP)  ## write the tables in results/ and in the pages anew from the runs

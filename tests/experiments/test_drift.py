@@ -1,4 +1,4 @@
-"""The drift of open units: what is measured, and that the figure shows it."""
+"""The drift from balance: what is measured, and that the figure shows it."""
 
 import csv
 from dataclasses import replace
@@ -37,15 +37,22 @@ def test_both_kinds_of_gradients_start_from_the_same_network_and_part(table):
     def shares(gradients, step):
         chosen = [row for row in rows if row["gradients"] == gradients and row["step"] == str(step)]
         assert [int(row["layer"]) for row in chosen] == [1, 2, 3, 4, 5]  # a stem, two blocks
-        return torch.tensor([float(row["open"]) for row in chosen])
+        return torch.tensor([[float(row["open"]), float(row["offset"])] for row in chosen])
 
     assert torch.equal(shares("plain", 0), shares("centred", 0))
     assert not torch.equal(shares("plain", 4), shares("centred", 4))
     assert bool((shares("centred", 4) <= 1).all())
+    assert bool((shares("plain", 0)[:, 1] < 0.5).all())  # balanced
     assert len(rows) == 2 * 3 * 5
 
 
 def test_the_figure_has_a_line_for_each_layer_and_kind(table):
     root = ElementTree.fromstring(drift_figure(table))
     words = {"".join(element.itertext()).strip() for element in root.iter("{http://www.w3.org/2000/svg}text")}
-    assert {"plain gradients", "centred gradients", "share of open units", "layer"} <= words
+    assert {"plain gradients", "centred gradients", "share of z² in the units' means", "layer"} <= words
+
+
+def test_the_offset_is_what_does_not_depend_on_the_input():
+    assert drift.offset(torch.tensor([[1.0, -2.0], [1.0, -2.0]])) == 1
+    assert drift.offset(torch.tensor([[1.0, -2.0], [-1.0, 2.0]])) == 0
+    assert drift.offset(torch.tensor([[2.0], [0.0]])) == pytest.approx(0.5)

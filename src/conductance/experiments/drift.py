@@ -1,4 +1,4 @@
-"""What closes the units of a deep network while it warms up, and that centred gradients leave them open."""
+"""How the units of a deep network drift away from their balance while it warms up, by plain and centred gradients."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.progress import track
+from torch import Tensor
 from torch.nn import functional as F
 
 from conductance.data import Dataset, DeviceLoader, load_dataset
@@ -35,7 +36,7 @@ def measure_drift(file: Path, *, data_dir: Path | None = None, console: Console 
     """Train the small ResNet of `shortcuts` for its first steps, with plain and with centred gradients.
 
     Columns: gradients (plain or centred), seed, step, layer (from 1, in the order in which they run), open (share of
-    its units with z > 0, over images and positions), commit, command.
+    its units with z > 0, over images and positions), offset (`offset` of its z), commit, command.
     """
     rows: list[Row] = []
     runs = [(centred, seed) for seed in range(SEEDS) for centred in (False, True)]
@@ -46,7 +47,7 @@ def measure_drift(file: Path, *, data_dir: Path | None = None, console: Console 
         gradients = "centred" if centred else "plain"
         rows += [{"gradients": gradients, "seed": seed, **row} for row in _first_steps(config, dataset)]
     measured = {"commit": git_commit(), "command": COMMAND}
-    columns = ["gradients", "seed", "step", "layer", "open", "commit", "command"]
+    columns = ["gradients", "seed", "step", "layer", "open", "offset", "commit", "command"]
     write_table(file, columns, [{**row, **measured} for row in rows])
 
 
@@ -69,11 +70,18 @@ def _first_steps(config: RunConfig, dataset: Dataset) -> Iterator[Row]:
     for step, (images, labels) in enumerate(islice(loader, STEPS + 1)):
         if step % BETWEEN == 0:
             for layer, seen in enumerate(observe(network, shown), start=1):
-                yield {"step": step, "layer": layer, "open": round(float((seen.z > 0).float().mean()), 4)}
+                z = seen.z.movedim(1, -1).flatten(0, -2)
+                shares = {"open": float((z > 0).float().mean()), "offset": offset(z)}
+                yield {"step": step, "layer": layer, **{name: round(share, 4) for name, share in shares.items()}}
         optimizer.zero_grad()
         F.cross_entropy(network(images), labels, label_smoothing=config.optimizer.label_smoothing).backward()
         optimizer.step()
         protocol.after_step()
+
+
+def offset(z: Tensor) -> float:
+    """The share of z² (samples, units) that the units' means hold: 1 where no input makes a difference."""
+    return float(z.mean(0).square().mean() / z.square().mean())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

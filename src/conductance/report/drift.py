@@ -1,4 +1,4 @@
-"""The figure of results/drift.csv: how many units of each layer stay open while a deep network warms up."""
+"""The figure of results/drift.csv: how far the units of each layer drift from balance while a network warms up."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ def drift_figure(table: Path) -> str:
         for axes, gradients in zip(panels, ("plain", "centred"), strict=True):
             _layers(axes, [row for row in rows if row["gradients"] == gradients], shade)
             axes.set_title(f"{gradients} gradients")
-        panels[0].set_ylabel("share of open units")
+        panels[0].set_ylabel("share of z² in the units' means")
         panels[0].set_ylim(0, 1)
         figure.colorbar(shade, ax=list(panels), label="layer")
         buffer = io.StringIO()
@@ -41,7 +41,7 @@ def drift_figure(table: Path) -> str:
 def _layers(axes: Axes, rows: Sequence[Row], shade: ScalarMappable) -> None:
     values: dict[int, dict[int, list[float]]] = {}
     for row in rows:
-        values.setdefault(int(row["layer"]), {}).setdefault(int(row["step"]), []).append(float(row["open"]))
+        values.setdefault(int(row["layer"]), {}).setdefault(int(row["step"]), []).append(float(row["offset"]))
     for layer, steps in values.items():
         colour = tuple(shade.to_rgba(np.asarray(layer)))
         axes.plot(list(steps), [mean(seeds) for seeds in steps.values()], color=colour, linewidth=1.1)
