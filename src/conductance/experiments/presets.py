@@ -98,11 +98,13 @@ def resnet18(family: str, dataset: str) -> RunConfig:
 
 
 def _modern(config: RunConfig, optimizer: OptimizerConfig) -> RunConfig:
-    """Muon, learnt leaks that start small, pixels unclipped: chosen on CIFAR-10's validation images."""
+    """Muon, learnt leaks that start small, pixels unclipped: chosen on CIFAR-10's training and validation images."""
     family = get_family(config.model.family)
     if family.name == "affine":
         optimizer = replace(optimizer, learning_rate=AFFINE_STEP)
-    if family.name.endswith("_bn"):  # the gradient of what is normalised is centred already, and it has thresholds
+    if (
+        not family.averages
+    ):  # BatchNorm's gradients are centred as they are; affine networks start faster, and end behind
         optimizer = replace(optimizer, centred=False, leak_learning_rate=None)
     return replace(
         config,
