@@ -102,7 +102,7 @@ def _modern(config: RunConfig, optimizer: OptimizerConfig) -> RunConfig:
     family = get_family(config.model.family)
     if family.name == "affine":
         optimizer = replace(optimizer, learning_rate=AFFINE_STEP)
-    if not family.averages:  # BatchNorm's gradients are centred as they are, and affine networks gain nothing by it
+    if not family.averages:  # behind BatchNorm they are of this kind anyway; for affine ones see docs/training.md
         optimizer = replace(optimizer, centred=False, leak_learning_rate=None)
     return replace(
         config,
