@@ -91,12 +91,13 @@ def ablation_figure(table: Path) -> str:
             figsize=(3.8 * len(architectures) + 1.2, 0.19 * most + 0.8), facecolor="white", layout="constrained"
         )
         for axes, name in zip(figure.subplots(1, len(architectures), squeeze=False)[0], architectures, strict=True):
-            _bars(axes, [row for row in rows if row["architecture"] == name])
+            _bars(axes, [row for row in rows if row["architecture"] == name], most)
             axes.set_xlabel(f"validation accuracy (%), {name}, {rows[0]['epochs']} epochs")
         return _page(figure)
 
 
-def _bars(axes: Axes, rows: Sequence[Row]) -> None:
+def _bars(axes: Axes, rows: Sequence[Row], room: int) -> None:
+    """The best on top, each as high as if there were ``room`` of them."""
     ordered = sorted(rows, key=lambda row: float(row["validation_mean"]))
     labels = [row["family"] if row["change"] == "none" else f"{row['family']}: {row['change']}" for row in ordered]
     colours = [FAMILIES[0] if row["family"] == "cwa" else FAMILIES[4] for row in ordered]
@@ -107,7 +108,7 @@ def _bars(axes: Axes, rows: Sequence[Row]) -> None:
         bar.set_alpha(1.0 if row["change"] == "none" else 0.55)
     learnt = [value for value in means if value > 15]
     axes.set_xlim(left=max(0.0, min(learnt, default=0) - 5))
-    axes.margins(y=0.01)
+    axes.set_ylim(len(rows) - room - 0.6, len(rows) - 0.4)
 
 
 def _read(table: Path) -> list[Row]:
