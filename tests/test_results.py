@@ -82,7 +82,7 @@ def test_reproduce_goes_on_from_what_is_checked_in():
 
 @pytest.mark.parametrize("table", ["table1.csv", "table1.md", "table2.csv", "table2.md", "claims.md"])
 def test_the_papers_tables_are_made_of_the_runs(table, tmp_path):
-    runs = load_runs([ROOT / "results" / part for part in ("mnist", "reproduction", "short")])
+    runs = load_runs([ROOT / "results" / part for part in ("mnist", "centring", "reproduction", "short")])
     write_tables(runs, tmp_path, page=False)
     text = (ROOT / "results" / table).read_text()
     assert text == (tmp_path / table).read_text()
