@@ -1,7 +1,6 @@
 """What makes conductance networks hard to train, measured: common mode, spectra, cancellation, silent synapses."""
 
-import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ from torch.nn import functional as F
 
 from conductance import functional, optim
 from conductance.data import Dataset, DeviceLoader, load_dataset
-from conductance.experiments import changes
+from conductance.experiments import changes, measurement
 from conductance.experiments.presets import get_preset
-from conductance.files import write_table, write_text
+from conductance.files import write_table
 from conductance.init import conductance_layers
 from conductance.nn import ConductanceLayer
 from conductance.report.difficulties import difficulties_figure
@@ -156,15 +155,5 @@ def _silent_synapses(form: str, seed: int) -> Iterator[Row]:
         before = silent
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, and draw the first figure of docs/training.md."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data-dir", type=Path, help="where to look for CIFAR-10 first")
-    choices = parser.parse_args(arguments)
-    results = Path("results/difficulties.csv")
-    measure_difficulties(results, data_dir=choices.data_dir, console=Console())
-    write_text(Path("docs/difficulties.svg"), difficulties_figure(results))
-
-
 if __name__ == "__main__":
-    main()
+    measurement.command_line(__doc__, measure_difficulties, difficulties_figure, "difficulties")

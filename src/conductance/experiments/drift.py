@@ -1,7 +1,6 @@
 """How the units of a deep network drift away from their balance while it warms up, by plain and centred gradients."""
 
-import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -14,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from conductance.data import Dataset, DeviceLoader, load_dataset
-from conductance.experiments import shortcuts
-from conductance.files import write_table, write_text
+from conductance.experiments import measurement, shortcuts
+from conductance.files import write_table
 from conductance.nn import observe
 from conductance.report.drift import drift_figure
 from conductance.training import RunConfig, build
@@ -84,15 +83,5 @@ def offset(z: Tensor) -> float:
     return float(z.mean(0).square().mean() / z.square().mean())
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, and draw the second figure of docs/training.md."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data-dir", type=Path, help="where to look for CIFAR-10 first")
-    choices = parser.parse_args(arguments)
-    results = Path("results/drift.csv")
-    measure_drift(results, data_dir=choices.data_dir, console=Console())
-    write_text(Path("docs/drift.svg"), drift_figure(results))
-
-
 if __name__ == "__main__":
-    main()
+    measurement.command_line(__doc__, measure_drift, drift_figure, "drift")

@@ -1,7 +1,6 @@
 """The figures of docs/training.md, from results/difficulties.csv and results/ablation.csv."""
 
 import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import mean
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from conductance.report.colours import FAMILIES, INK
-from conductance.report.svg import figure_style
+from conductance.report.svg import figure_style, svg_page
 
 Row = dict[str, str]
 BASELINES = {"affine": (INK, "--"), "affine + BN": (INK, "-")}
@@ -30,7 +29,7 @@ def difficulties_figure(table: Path) -> str:
         _silent(silent, rows)
         handles, labels = common.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=1.8)
-        return _page(figure)
+        return svg_page(figure)
 
 
 def _by_layer(axes: Axes, rows: Sequence[Row], quantity: str, label: str) -> None:
@@ -93,7 +92,7 @@ def ablation_figure(table: Path) -> str:
         for axes, name in zip(figure.subplots(1, len(architectures), squeeze=False)[0], architectures, strict=True):
             _bars(axes, [row for row in rows if row["architecture"] == name], most)
             axes.set_xlabel(f"validation accuracy (%), {name}, {rows[0]['epochs']} epochs")
-        return _page(figure)
+        return svg_page(figure)
 
 
 def _bars(axes: Axes, rows: Sequence[Row], room: int) -> None:
@@ -114,9 +113,3 @@ def _bars(axes: Axes, rows: Sequence[Row], room: int) -> None:
 def _read(table: Path) -> list[Row]:
     with table.open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-def _page(figure: Figure) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()

@@ -1,7 +1,6 @@
 """The figure of results/drift.csv: how far the units of each layer drift from balance while a network warms up."""
 
 import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
@@ -13,7 +12,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from conductance.report.svg import figure_style
+from conductance.report.svg import figure_style, svg_page
 
 Row = dict[str, str]
 
@@ -33,9 +32,7 @@ def drift_figure(table: Path) -> str:
         panels[0].set_ylabel("share of z² in the units' means")
         panels[0].set_ylim(0, 1)
         figure.colorbar(shade, ax=list(panels), label="layer")
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
+        return svg_page(figure)
 
 
 def _layers(axes: Axes, rows: Sequence[Row], shade: ScalarMappable) -> None:

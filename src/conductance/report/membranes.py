@@ -1,7 +1,6 @@
 """Figures of networks as membranes: what they still know under spikes, and their potentials in time."""
 
 import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from conductance.report.colours import INK
-from conductance.report.svg import figure_style
+from conductance.report.svg import figure_style, svg_page
 
 Row = Mapping[str, str]
 
@@ -48,7 +47,7 @@ def membranes_figure(accuracies: Path, layers: Path) -> str:
         right.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
         right.yaxis.set_minor_formatter(NullFormatter())
         right.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        return _page(figure)
+        return svg_page(figure)
 
 
 def potentials_figure(
@@ -71,7 +70,7 @@ def potentials_figure(
                 axes.plot([time[-1]], [V_steady], color=shade, marker="o", markersize=3, clip_on=False)
             axes.set(title=name, xlabel="ms", xlim=(0, time[-1]))
         panels[0].set_ylabel("membrane potential (mV)")
-        return _page(figure)
+        return svg_page(figure)
 
 
 def _rows(table: Path) -> list[dict[str, str]]:
@@ -89,9 +88,3 @@ def _by_rate(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 def _shades(names: Sequence[str]) -> dict[str, tuple[float, ...]]:
     return {name: colormaps["viridis"](0.85 * i / max(1, len(names) - 1)) for i, name in enumerate(reversed(names))}
-
-
-def _page(figure: Figure) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()

@@ -1,7 +1,6 @@
 """The figure of results/shot_noise.csv: how far spike trains take the mean membrane potential from eq. 1."""
 
 import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from conductance.report.colours import EXCITATORY, INHIBITORY, INK
-from conductance.report.svg import figure_style
+from conductance.report.svg import figure_style, svg_page
 
 INPUTS = {"excitation": EXCITATORY, "inhibition": INHIBITORY, "both": INK}
 
@@ -32,9 +31,7 @@ def shot_noise_figure(table: Path) -> str:
         _against_synapses(left, [row for row in rows if row["input"] == "excitation"])
         _against_spikes(right, rows)
         left.set_ylabel("distance of mean V from eq. 1 (mV)")
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
+        return svg_page(figure)
 
 
 def _against_synapses(axes: Axes, rows: Iterable[Row]) -> None:

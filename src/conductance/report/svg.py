@@ -51,11 +51,16 @@ def figure_style() -> Iterator[None]:
         yield
 
 
-def to_svg(figure: Figure, description: str) -> str:
-    """The figure as an `<svg>` element that a screen reader announces as `description`."""
+def svg_page(figure: Figure) -> str:
+    """The figure as a whole SVG file, the same text at every run."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
+    return buffer.getvalue()
+
+
+def to_svg(figure: Figure, description: str) -> str:
+    """The figure as an `<svg>` element that a screen reader announces as `description`."""
+    text = svg_page(figure)
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->|<style .*?</style>", "", text, flags=re.DOTALL)
     text = re.sub(r"font:[^;\"]*?([\d.]+px)[^;\"]*", r"font-size: \1", text)
