@@ -184,6 +184,8 @@ class ReproduceArguments:
     """runs of each cell: seeds 0, 1, ..."""
     epochs: int | None = None
     """instead of the recipe's; fewer are marked as short wherever they appear"""
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    """mixed precision of runs that have not begun; bf16 takes about half the time where the processor has it"""
     data_dir: Path | None = None
     """where to look for the data sets first"""
     out: Path = Path("reproduction")
@@ -207,7 +209,7 @@ def reproduce(arguments: list[str]) -> None:
     chosen = tyro.cli(ReproduceArguments, args=arguments, prog="conductance reproduce")
     names = list(filter(None, (name.strip() for name in chosen.cells.split(","))))
     cells = select_cells(chosen.table, names)
-    runs = plan_runs(cells, get_recipe(chosen.recipe), chosen.seeds, chosen.out, chosen.epochs)
+    runs = plan_runs(cells, get_recipe(chosen.recipe), chosen.seeds, chosen.out, chosen.epochs, chosen.precision)
     if chosen.plan:
         console.print(plan_table(runs))
         return

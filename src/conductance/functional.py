@@ -125,7 +125,14 @@ def open_conductances(
 
     Arguments as for `excitation_inhibition`.
     """
-    return laid_out_open_conductances(p, lay_out(conductance, valence, synaptic_sum), valence, leak, synaptic_sum)
+    return kernels.restored(synaptic_sums(p, conductance, valence, leak, synaptic_sum), channel_axis(conductance))
+
+
+def synaptic_sums(
+    p: Tensor, conductance: Tensor, valence: Valence, leak: Tensor, synaptic_sum: "SynapticSum"
+) -> Tensor | kernels.SplitSums:
+    """`open_conductances`, as one tensor; in half precision in parts, as `kernels.average` takes them."""
+    return laid_out_synaptic_sums(p, lay_out(conductance, valence, synaptic_sum), valence, leak, synaptic_sum)
 
 
 def lay_out(conductance: Tensor, valence: Valence, synaptic_sum: "SynapticSum") -> Tensor:
@@ -146,10 +153,10 @@ def lay_out(conductance: Tensor, valence: Valence, synaptic_sum: "SynapticSum") 
     return conductance
 
 
-def laid_out_open_conductances(
+def laid_out_synaptic_sums(
     p: Tensor, laid_out: Tensor, valence: Valence, leak: Tensor, synaptic_sum: "SynapticSum"
-) -> Tensor:
-    """`open_conductances` from what `lay_out` gives."""
+) -> Tensor | kernels.SplitSums:
+    """`synaptic_sums` from what `lay_out` gives."""
     if valence.doubled_input or not valence.class_values:
         return synaptic_sum.shared(p, laid_out, leak)
     if valence.order is not None:
@@ -189,11 +196,13 @@ def channel_axis(conductance: Tensor) -> int:
     return 1 - conductance.ndim
 
 
-def signed_open_conductances(p: Tensor, weight: Tensor, leak: Tensor, synaptic_sum: "SynapticSum") -> Tensor:
+def signed_synaptic_sums(
+    p: Tensor, weight: Tensor, leak: Tensor, synaptic_sum: "SynapticSum"
+) -> Tensor | kernels.SplitSums:
     """E' and I' of AbsNorm, z = (G_r e_r + sum_j W_ij p_j) / (G_r + sum_j |W_ij| p_j) (paper section 4.4).
 
     A signed weight is a synapse of either kind, so this is the same average, with E' from the positive part of W and
-    I' from the negative part. Shapes as in `open_conductances`, ``weight`` of either sign.
+    I' from the negative part. Shapes as in `synaptic_sums`, ``weight`` of either sign.
     """
     return synaptic_sum.shared(p, lay_out_signed(weight), leak)
 
@@ -219,13 +228,13 @@ class SynapticSum:
 
     def __call__(self, p: Tensor, conductance: Tensor, bias: Tensor | None) -> Tensor:
         """Product of open probabilities with conductances (out, fan-in, *kernel), plus the bias (out,)."""
-        return self._sum(p, conductance, bias, self.options)
+        return kernels.restored(self._sum(p, conductance, bias, self.options), channel_axis(conductance))
 
     def takes_halves_as_groups(self, conductance: Tensor, sizes: Sequence[int]) -> bool:
         """Whether the two kinds are the two groups of one convolution: as many channels of each, no groups yet."""
         return conductance.ndim > 2 and self.options.get("groups", 1) == 1 and sizes[0] == sizes[1]
 
-    def split(self, p: Tensor, laid_out: Tensor, leak: Tensor, excitatory: int) -> Tensor:
+    def split(self, p: Tensor, laid_out: Tensor, leak: Tensor, excitatory: int) -> Tensor | kernels.SplitSums:
         """E' of all units, then I': the first ``excitatory`` channels (of each group) excite, the others inhibit."""
         if _is_stacked(laid_out, leak):
             return self._sum(p, laid_out, leak.flatten(), {**self.options, "groups": 2})
@@ -234,9 +243,9 @@ class SynapticSum:
         axis, groups = channel_axis(laid_out), self.options.get("groups", 1)
         to_E, to_I = laid_out.split([excitatory, laid_out.shape[1] - excitatory], 1)
         p_E, p_I = p.split([groups * excitatory, p.shape[axis] - groups * excitatory], axis)
-        return torch.cat([self(p_E, to_E, leak[0]), self(p_I, to_I, leak[1])], axis)
+        return self._one_after_the_other((p_E, to_E), (p_I, to_I), leak)
 
-    def shared(self, p: Tensor, laid_out: Tensor, leak: Tensor) -> Tensor:
+    def shared(self, p: Tensor, laid_out: Tensor, leak: Tensor) -> Tensor | kernels.SplitSums:
         """E' of all units, then I', each a sum over all of p, which is read once."""
         if not _is_stacked(laid_out, leak):
             if self._is_plain_linear(p, laid_out):
@@ -244,13 +253,22 @@ class SynapticSum:
             laid_out = torch.cat(laid_out.chunk(2, 1))
         if self.options.get("groups", 1) > 1:  # stacked on the output axis, the groups would mix
             to_E, to_I = laid_out.chunk(2)
-            return torch.cat([self(p, to_E, leak[0]), self(p, to_I, leak[1])], channel_axis(laid_out))
-        return self(p, laid_out, leak.flatten())
+            return self._one_after_the_other((p, to_E), (p, to_I), leak)
+        return self._sum(p, laid_out, leak.flatten(), self.options)
+
+    def _one_after_the_other(
+        self, excitatory: tuple[Tensor, Tensor], inhibitory: tuple[Tensor, Tensor], leak: Tensor
+    ) -> Tensor | kernels.SplitSums:
+        E = self._sum(*excitatory, leak[0], self.options)
+        I = self._sum(*inhibitory, leak[1], self.options)
+        return kernels.joined(E, I, channel_axis(excitatory[1]))
 
     def _is_plain_linear(self, p: Tensor, conductance: Tensor) -> bool:
         return conductance.ndim == 2 and low_precision(p, conductance) is None
 
-    def _sum(self, p: Tensor, conductance: Tensor, bias: Tensor | None, options: dict[str, Any]) -> Tensor:
+    def _sum(
+        self, p: Tensor, conductance: Tensor, bias: Tensor | None, options: dict[str, Any]
+    ) -> Tensor | kernels.SplitSums:
         if low_precision(p, conductance) is None:
             return _PLAIN[conductance.ndim](p, conductance, bias, **options)
         return _split_product(p, conductance, bias, options)
@@ -270,20 +288,19 @@ def low_precision(p: Tensor, conductance: Tensor) -> torch.dtype | None:
     return dtype if dtype in (torch.bfloat16, torch.float16) else None
 
 
-def _split_product(p: Tensor, conductance: Tensor, bias: Tensor | None, options: dict[str, Any]) -> Tensor:
+def _split_product(p: Tensor, conductance: Tensor, bias: Tensor | None, options: dict[str, Any]) -> kernels.SplitSums:
     plain, groups = _PLAIN[conductance.ndim], options.get("groups", 1)
-    trailing = (1,) * (conductance.ndim - 2)
     mean = conductance.detach().float().flatten(1).mean(1)
-    rest = (conductance - mean.view(-1, 1, *trailing)).to(conductance.dtype)
+    rest = (conductance - mean.view(-1, *(1,) * (conductance.ndim - 1))).to(low_precision(p, conductance))
     axis = channel_axis(conductance)
     with torch.autocast(p.device.type, enabled=False):
-        open_per_group = p.unflatten(axis, (groups, -1)).sum(axis, dtype=torch.float32)
-        if trailing:
+        shared = p.unflatten(axis, (groups, -1)).sum(axis, dtype=torch.float32)
+        if conductance.ndim > 2:
             window = torch.ones(groups, 1, *conductance.shape[2:], device=p.device)
-            open_per_group = plain(open_per_group, window, None, **options)
-    shared = open_per_group.repeat_interleave(len(mean) // groups, axis) if groups > 1 else open_per_group
-    result = plain(p, rest, None, **options).float() + shared * mean.view(-1, *trailing)
-    return result if bias is None else result + bias.float().view(-1, *trailing)
+            shared = plain(shared, window, None, **options)
+    return kernels.SplitSums(
+        plain(p, rest, None, **options), shared, mean, torch.zeros_like(mean) if bias is None else bias
+    )
 
 
 _PLAIN: dict[int, Callable[..., Tensor]] = {2: F.linear, 3: F.conv1d, 4: F.conv2d, 5: F.conv3d}
@@ -335,5 +352,5 @@ def cwa(
         )
     require_activation(activation)
     leak = leak_pair(resting_conductance, resting_potential, len(conductance), like=conductance)
-    both = open_conductances(p, conductance, valence, leak, SynapticSum(**convolution))
-    return kernels.average(both, channel_axis(conductance), activation == "relu", low_precision(p, conductance))
+    sums = synaptic_sums(p, conductance, valence, leak, SynapticSum(**convolution))
+    return kernels.average(sums, channel_axis(conductance), activation == "relu", low_precision(p, conductance))

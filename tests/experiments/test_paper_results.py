@@ -81,6 +81,15 @@ def test_mean_deviation_and_difference(tmp_path):
     assert not row.short
 
 
+def test_the_precision_of_the_products_stands_beside_the_hardware(tmp_path):
+    config = RECIPES["modern"].config(CELLS["cifar10-cnn-cwa"])
+    run_of(config, tmp_path / "0")
+    run_of(replace(config, seed=1, precision="bf16"), tmp_path / "1")
+    (row,) = rows(tmp_path)
+    assert row.recipe == "modern"
+    assert row.hardware == "Example 3000, 2 threads; Example 3000, 2 threads, bf16"
+
+
 def test_recipes_lengths_and_versions_are_never_averaged(tmp_path):
     modern = RECIPES["modern"].config(CELLS["mnist-fcn-cwa"])
     run_of(modern, tmp_path / "full")

@@ -136,6 +136,11 @@ def test_a_plan_tells_what_is_finished_and_how_long_the_rest_takes(reproduced, c
     assert "nothing is left to train" in out
 
 
+def test_a_run_that_has_begun_keeps_its_precision(reproduced):
+    runs = plan.plan_runs(tiny_tables.TABLES["table1"][:1], RECIPES["modern"], 3, reproduced, precision="bf16")
+    assert [(run.started, run.config.precision) for run in runs] == [(True, "no"), (True, "no"), (False, "bf16")]
+
+
 def test_the_time_left_is_that_of_the_missing_epochs(reproduced):
     runs = plan.plan_runs(tiny_tables.TABLES["table1"][:1], RECIPES["modern"], 3, reproduced)
     seconds = [epoch["seconds"] for run in runs[:2] for epoch in run.epochs_done()]

@@ -24,6 +24,9 @@ from conductance.training.config import config_from_dict
 EARLIER = "modern-v1"
 """The recipe `modern` before a run could choose its optimiser: Adam's steps were not yet shares of a layer's mean."""
 
+# How exactly the products are computed is a matter of the hardware, and stands beside it.
+_NO_PART_OF_A_RECIPE = {"name", "seed", "epochs", "precision"}
+
 
 def recipe_of(config: dict[str, Any], cell: Cell) -> tuple[str, int]:
     """By which recipe a run of ``cell`` was made, and how many epochs that recipe has.
@@ -41,10 +44,10 @@ def recipe_of(config: dict[str, Any], cell: Cell) -> tuple[str, int]:
 
 
 def _differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") -> list[str]:
-    """What ``here`` has otherwise, as ``field=value``; name, seed and epochs of the run do not count."""
+    """What ``here`` has otherwise, as ``field=value``; the run's `_NO_PART_OF_A_RECIPE` does not count."""
     there, here = json.loads(json.dumps(there)), json.loads(json.dumps(here))
     found = []
-    for name in sorted((there.keys() | here.keys()) - (set() if prefix else {"name", "seed", "epochs"})):
+    for name in sorted((there.keys() | here.keys()) - (set() if prefix else _NO_PART_OF_A_RECIPE)):
         old, new = there.get(name), here.get(name)
         if isinstance(old, dict) and isinstance(new, dict):
             found += _differences(old, new, f"{prefix}{name}.")

@@ -12,6 +12,7 @@ from conductance.experiments.paper_tables import Cell
 from conductance.models import FAMILIES, get_family
 from conductance.report.records import read_epochs
 from conductance.training import RunConfig, RunFolder
+from conductance.training.config import Precision
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,12 @@ class PlannedRun:
 
 
 def plan_runs(
-    cells: Iterable[Cell], recipe: Recipe, seeds: int, out: Path, epochs: int | None = None
+    cells: Iterable[Cell],
+    recipe: Recipe,
+    seeds: int,
+    out: Path,
+    epochs: int | None = None,
+    precision: Precision = "no",
 ) -> list[PlannedRun]:
     """All runs of the given cells by one recipe: each cell with the first seed, then each with the next.
 
@@ -80,6 +86,7 @@ def plan_runs(
         seeds: how many: 0, 1, ...
         out: the folder of all runs.
         epochs: instead of the recipe's own.
+        precision: of the products, see `RunConfig`; no part of a recipe, and a run that has begun keeps its own.
 
     Raises:
         InputError: no seeds, or the recipe serves none of the cells.
@@ -95,20 +102,23 @@ def plan_runs(
         raise InputError(f"the recipe {recipe.name!r} has no runs of its own for {names}; choose the recipe 'paper'")
     if not any(cell.family in FAMILIES for cell in served):
         get_family(served[0].family)
-    runs = [_planned(cell, recipe, seed, out, epochs) for seed in range(seeds) for cell in served]
+    runs = [_planned(cell, recipe, seed, out, epochs, precision) for seed in range(seeds) for cell in served]
     for run in runs:
         if run.config is not None:
             RunFolder(run.folder).check(run.config, resume=True)
     return runs
 
 
-def _planned(cell: Cell, recipe: Recipe, seed: int, out: Path, epochs: int | None) -> PlannedRun:
+def _planned(cell: Cell, recipe: Recipe, seed: int, out: Path, epochs: int | None, precision: str) -> PlannedRun:
     if cell.family not in FAMILIES:
         return PlannedRun(cell, recipe.name, seed, None, out / recipe.name / f"{cell.name}-seed{seed}")
     config = replace(recipe.config(cell), seed=seed)
     if epochs is not None:
         config = replace(config, epochs=epochs)
-    return PlannedRun(cell, recipe.name, seed, config, out / recipe.name / f"{config.name}-seed{seed}")
+    folder = out / recipe.name / f"{config.name}-seed{seed}"
+    begun = RunFolder(folder)
+    config = replace(config, precision=begun.read_config().precision if begun.config_file.exists() else precision)
+    return PlannedRun(cell, recipe.name, seed, config, folder)
 
 
 def seconds_left(run: PlannedRun, runs: Sequence[PlannedRun]) -> float | None:

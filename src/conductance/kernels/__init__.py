@@ -2,13 +2,15 @@
 
 * `averaging`: from E' and I' to z = (E' - I') / (E' + I'), in blocks that stay in the processor's cache or as one
   compiled pass.
+* `mixed`: the same in half precision, from sums of which the large, common part was kept apart.
 * `linear`: both products of a linear layer without copying a half of anything.
 
 Where torch has to see through an operation (``torch.compile``, ``torch.export``, ``torch.func``, second derivatives)
 the plain formula is taken, whatever was chosen.
 """
 
-from conductance.kernels.averaging import AVERAGES, average, average_kernel, use_average
+from conductance.kernels.averaging import AVERAGES, average_kernel, use_average
 from conductance.kernels.linear import paired_linear
+from conductance.kernels.mixed import SplitSums, average, joined, restored
 
-__all__ = ["AVERAGES", "average", "average_kernel", "paired_linear", "use_average"]
+__all__ = ["AVERAGES", "SplitSums", "average", "average_kernel", "joined", "paired_linear", "restored", "use_average"]

@@ -39,7 +39,7 @@ def _formula_alone(conductances: Tensor, axis: int, rectify: bool, dtype: torch.
     return _formula(conductances, axis, rectify, dtype)[0]
 
 
-def _formula_gradient(grad: Tensor, z: Tensor, total: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
+def formula_gradient(grad: Tensor, z: Tensor, total: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
     """The gradient with respect to ``conductances``, of which ``dtype`` is the type."""
     slope = grad / total
     if rectify:
@@ -90,7 +90,7 @@ def _blocked_alone(conductances: Tensor, axis: int, rectify: bool, dtype: torch.
 
 def _blocked_gradient(grad: Tensor, z: Tensor, total: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
     del dtype
-    out = _empty_twice(z, axis)
+    out = empty_twice(z, axis)
     grad_E, grad_I = out.chunk(2, axis)
     for g, v, d, to_E, to_I in _blocks(grad, z, total, grad_E, grad_I):
         slope = g / d
@@ -101,7 +101,7 @@ def _blocked_gradient(grad: Tensor, z: Tensor, total: Tensor, axis: int, rectify
     return out
 
 
-def _empty_twice(like: Tensor, axis: int) -> Tensor:
+def empty_twice(like: Tensor, axis: int) -> Tensor:
     """Room for two tensors like this one along ``axis``, channels last where this one has them last."""
     shape = list(like.shape)
     shape[axis] *= 2
@@ -158,9 +158,9 @@ class AverageKernel(NamedTuple):
 
 
 AVERAGES = {
-    "formula": AverageKernel(_formula, _formula_alone, _formula_gradient),
+    "formula": AverageKernel(_formula, _formula_alone, formula_gradient),
     "blocked": AverageKernel(_blocked, _blocked_alone, _blocked_gradient),
-    "compiled": AverageKernel(_Compiled(_formula), _Compiled(_formula_alone), _Compiled(_formula_gradient)),
+    "compiled": AverageKernel(_Compiled(_formula), _Compiled(_formula_alone), _Compiled(formula_gradient)),
 }
 
 _chosen: str | None = None

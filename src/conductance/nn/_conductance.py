@@ -173,9 +173,13 @@ class _AveragingLayer(nn.Module):
         """The conductances as the products read them, see `functional.lay_out`."""
         raise NotImplementedError
 
+    def synaptic_sums(self, p: Tensor) -> Tensor | kernels.SplitSums:
+        """What `open_conductances` gives, in half precision in parts, see `functional.synaptic_sums`."""
+        raise NotImplementedError
+
     def open_conductances(self, p: Tensor) -> Tensor:
         """E' of all units, then I', along the channels, leak included: (..., 2 * out, *positions)."""
-        raise NotImplementedError
+        return kernels.restored(self.synaptic_sums(p), self.channel_axis)
 
     def excitation_inhibition(self, p: Tensor) -> tuple[Tensor, Tensor]:
         """E' and I', the excitatory and inhibitory conductance open at each unit, leak included."""
@@ -189,20 +193,22 @@ class _AveragingLayer(nn.Module):
             p: of the presynaptic channels.
             further: conductances from elsewhere that join the average: E' of all units, then I', along the channels.
         """
-        both = self.open_conductances(p)
         if further is not None:
-            both = both + further
-        return both if self.activation == OPEN else self.respond(both, p)
+            sums: Tensor | kernels.SplitSums = self.open_conductances(p) + further
+        else:
+            sums = self.synaptic_sums(p)
+        return kernels.restored(sums, self.channel_axis) if self.activation == OPEN else self.respond(sums, p)
 
-    def respond(self, both: Tensor, p: Tensor) -> Tensor:
+    def respond(self, sums: Tensor | kernels.SplitSums, p: Tensor) -> Tensor:
         """From E' of all units, then I', to z or p, in the precision in which the input came."""
         # E' and I' come in float32 where the input is in half precision; the result goes on in the input's way.
         dtype = functional.low_precision(p, self.leak.pair)
         rectify = self.activation == "relu" and self.gate is None
         if self.detached_denominator:
+            both = kernels.restored(sums, self.channel_axis)
             z = functional.detached_membrane_potential(both, self.channel_axis, rectify, dtype)
         else:
-            z = kernels.average(both, self.channel_axis, rectify, dtype)
+            z = kernels.average(sums, self.channel_axis, rectify, dtype)
         return z if self.gate is None else self.gate(z)
 
     def extra_repr(self) -> str:
@@ -288,9 +294,9 @@ class ConductanceLayer(_AveragingLayer):
         """The conductances as the products read them, see `functional.lay_out`."""
         return functional.lay_out(self.conductance, self.presynaptic, self.synaptic_sum)
 
-    def open_conductances(self, p: Tensor) -> Tensor:
-        """E' of all units, then I', along the channels, leak included: (..., 2 * out, *positions)."""
-        return functional.open_conductances(p, self.conductance, self.presynaptic, self.leak(), self.synaptic_sum)
+    def synaptic_sums(self, p: Tensor) -> Tensor | kernels.SplitSums:
+        """E' of all units, then I', leak included."""
+        return functional.synaptic_sums(p, self.conductance, self.presynaptic, self.leak(), self.synaptic_sum)
 
     def extra_repr(self) -> str:
         """Sizes and options, as torch's layers show theirs."""
@@ -325,6 +331,6 @@ class SignedLayer(_AveragingLayer):
         """The positive parts of the weights, then the negative ones."""
         return functional.lay_out_signed(self.weight)
 
-    def open_conductances(self, p: Tensor) -> Tensor:
+    def synaptic_sums(self, p: Tensor) -> Tensor | kernels.SplitSums:
         """E' of all units from the positive weights, then I' from the negative ones, leak included."""
-        return functional.signed_open_conductances(p, self.weight, self.leak(), self.synaptic_sum)
+        return functional.signed_synaptic_sums(p, self.weight, self.leak(), self.synaptic_sum)

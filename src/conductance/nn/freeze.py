@@ -69,19 +69,19 @@ class FrozenAverage(nn.Module):
     def forward(self, p: Tensor, further: Tensor | None = None) -> Tensor:
         """Open probabilities in [0, 1] to membrane potentials z in [-1, 1], or to open probabilities p."""
         if self.presynaptic is None:
-            both = self.synaptic_sum.shared(p, self.conductance, self.leak)
+            sums = self.synaptic_sum.shared(p, self.conductance, self.leak)
         else:
-            both = functional.laid_out_open_conductances(
+            sums = functional.laid_out_synaptic_sums(
                 p, self.conductance, self.presynaptic, self.leak, self.synaptic_sum
             )
         if further is not None:
-            both = both + further
+            sums = kernels.restored(sums, self.channel_axis) + further
         if not self.averages:
-            return both
+            return kernels.restored(sums, self.channel_axis)
         dtype = functional.low_precision(p, self.leak)
         if self.scale is None or self.shift is None:
-            return kernels.average(both, self.channel_axis, self.rectify, dtype)
-        z = kernels.average(both, self.channel_axis, False, dtype)
+            return kernels.average(sums, self.channel_axis, self.rectify, dtype)
+        z = kernels.average(sums, self.channel_axis, False, dtype)
         normed = torch.addcmul(self.shift.to(z.dtype), z, self.scale.to(z.dtype))
         return normed.relu_() if self.rectify else normed
 
@@ -157,8 +157,8 @@ class _Freezer:
 
 def _is_as_the_package_made_it(layer: _AveragingLayer) -> bool:
     kind = type(layer)
-    known = (ConductanceLayer.open_conductances, SignedLayer.open_conductances)
-    plain = kind.forward is _AveragingLayer.forward and kind.open_conductances in known
+    known = (ConductanceLayer.synaptic_sums, SignedLayer.synaptic_sums)
+    plain = kind.forward is _AveragingLayer.forward and kind.synaptic_sums in known
     return plain and layer.gate is None and not _has_hooks(layer)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from conductance.report.groups import Group
+    from conductance.report.runs import Run
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class PaperRow:
         best_mean: the mean of each run's best epoch, which was picked on the test images.
         paper: what the paper has.
         seconds_per_run: mean over the seeds.
-        hardware: every kind recorded.
+        hardware: every kind recorded, with the precision of the products where it is not float32.
         commit: every one recorded.
         command: every one recorded.
     """
@@ -95,7 +96,7 @@ def measured_row(table: str, paper: float, group: Group, recipe: str, full_epoch
         best_mean=fmean(summary["best_test_accuracy"] for summary in summaries),
         paper=paper,
         seconds_per_run=fmean(summary["seconds"] for summary in summaries),
-        hardware=_every(_hardware(summary.get("hardware") or {}) for summary in summaries),
+        hardware=_every(map(_hardware, group.finished)),
         commit=_every(summary.get("git_commit") for summary in summaries),
         command=_every(summary.get("command") for summary in summaries),
     )
@@ -106,10 +107,13 @@ def open_row(table: str, dataset: str, architecture: str, family: str, paper: fl
     return PaperRow(table, dataset, architecture, family, why, "", 0, None, None, None, paper, None, "", "", "")
 
 
-def _hardware(recorded: dict[str, Any]) -> str:
-    device = recorded.get("device")
+def _hardware(run: Run) -> str:
+    """The device, and the precision of the products where it is not float32."""
+    recorded = (run.summary or {}).get("hardware") or {}
+    device, precision = recorded.get("device"), run.config.get("precision", "no")
     processor = f"{recorded['cpu']}, {recorded['threads']} threads" if {"cpu", "threads"} <= recorded.keys() else ""
-    return processor if device in (None, "cpu") else str(device)
+    where = processor if device in (None, "cpu") else str(device)
+    return where if precision == "no" else f"{where}, {precision}".removeprefix(", ")
 
 
 def _every(values: Iterable[Any]) -> str:

@@ -10,6 +10,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from conductance.errors import InputError, UnknownNameError
 
+Precision = Literal["no", "bf16", "fp16"]
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -134,7 +136,7 @@ class RunConfig:
     """passes over the training images (protocol paper: at most)"""
     seed: int = 0
     """decides the initial weights, the order of the images and their augmentation"""
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    precision: Precision = "no"
     """mixed precision; no: float32 throughout"""
     accumulate: int = 1
     """batches whose gradients make one step"""
