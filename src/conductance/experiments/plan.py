@@ -109,7 +109,7 @@ def plan_runs(
     return runs
 
 
-def _planned(cell: Cell, recipe: Recipe, seed: int, out: Path, epochs: int | None, precision: str) -> PlannedRun:
+def _planned(cell: Cell, recipe: Recipe, seed: int, out: Path, epochs: int | None, precision: Precision) -> PlannedRun:
     if cell.family not in FAMILIES:
         return PlannedRun(cell, recipe.name, seed, None, out / recipe.name / f"{cell.name}-seed{seed}")
     config = replace(recipe.config(cell), seed=seed)
