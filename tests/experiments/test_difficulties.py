@@ -70,8 +70,8 @@ def test_the_figures_name_what_they_show(table, tmp_path):
     assert {*difficulties.STARTS, "common mode", "h rectified: at 0"} <= words(difficulties_figure(table))
     ablation = tmp_path / "ablation.csv"
     ablation.write_text(
-        "architecture,family,change,epochs,validation_mean,validation_std\n"
-        "cnn,cwa,none,4,68.0,0.5\ncnn,cwa,adam,4,60.1,\nfcn,affine_bn,none,4,55.0,0.1\n"
+        "architecture,family,change,seed,epochs,validation\n"
+        "cnn,cwa,none,0,4,68.0\ncnn,cwa,none,1,4,68.5\ncnn,cwa,adam,0,4,60.1\nfcn,affine_bn,none,0,4,55.0\n"
     )
     assert {"cwa", "cwa: adam", "affine_bn"} <= words(ablation_figure(ablation))
 

@@ -17,8 +17,8 @@ def table(tmp_path, monkeypatch):
     """Two steps of a two-layer stage on digits, in place of CIFAR-10."""
     config_of = shortcuts.config_of
 
-    def small(branch, seed):
-        config = config_of(branch, seed)
+    def small(case, seed):
+        config = config_of(case, seed)
         data = replace(config.data, batch_size=20, max_shift=1)
         return replace(config, model=replace(config.model, widths=(4,)), data=data)
 

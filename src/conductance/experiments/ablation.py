@@ -1,16 +1,12 @@
 """What each lever of the CIFAR-10 recipe is worth: left out of the whole, or another in its place.
 
-Judged on 5,000 held-out training images after a few epochs; no test accuracy enters. Each run has its folder below
-``runs/ablation``: what was cut off goes on, what is done is not done again, and the table is made of what is done.
+Judged on 5,000 held-out training images after a few epochs; no test accuracy enters.
 
 All changes are to one recipe, `common`, which is the presets' without their last choices: those are rows themselves.
 """
 
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-
-from rich.console import Console
 
 from conductance.experiments import changes, study
 from conductance.experiments.presets import LEAK_STEP, get_preset
@@ -21,9 +17,6 @@ from conductance.training import RunConfig
 VALIDATION_IMAGES = 5_000
 EPOCHS = 4
 ARCHITECTURES = ("cnn", "fcn")
-RUNS = Path("runs/ablation")
-TABLE = Path("results/ablation.csv")
-COMMAND = "make ablation"
 
 OPTIMISERS = {
     "adam": changes.optimizer(name="adam", learning_rate=0.1),
@@ -66,12 +59,12 @@ BASELINES = {name: CHANGES[name] for name in ("none", "the preset", "centred gra
 BASELINE_FAMILIES = ("affine", "affine_bn", "absnorm")
 
 
-def cases() -> list[tuple[str, str]]:
-    """(family, change) of every row: the recipe and its rivals, then what changes it, then what changes its rivals."""
+def cases() -> list[study.Case]:
+    """Every row of either network: the recipe and its rivals, then what changes it, then what changes its rivals."""
     families = ("cwa", *BASELINE_FAMILIES)
     recipe = [(family, "none") for family in families]
     changed = [(family, change) for family in families for change in _changes_of(family) if change != "none"]
-    return [*recipe, *changed]
+    return [(architecture, *case) for architecture in ARCHITECTURES for case in [*recipe, *changed]]
 
 
 def _changes_of(family: str) -> dict[str, changes.Change]:
@@ -87,44 +80,18 @@ def common(config: RunConfig) -> RunConfig:
     )
 
 
-def config_of(architecture: str, family: str, change: str, seed: int, epochs: int = EPOCHS) -> RunConfig:
+def config_of(case: study.Case, seed: int) -> RunConfig:
     """The common recipe with one change, few epochs and validation images."""
+    architecture, family, change = case
     config = CHANGES[change](common(get_preset(f"cifar10-{architecture}-{family}")))
     data = replace(config.data, validation_images=VALIDATION_IMAGES)
-    return replace(config, name=f"{config.name} {change}", seed=seed, epochs=epochs, data=data)
+    return replace(config, name=f"{config.name} {change}", seed=seed, epochs=EPOCHS, data=data)
 
 
-def run(
-    architecture: str,
-    seeds: int,
-    runs: Path = RUNS,
-    console: Console | None = None,
-    only: Collection[str] = (),
-) -> None:
-    """Train what is missing: all rows, or ``only`` those of the changes named, with the first seed, then the next."""
-    wanted = [case for case in cases() if not only or case[1] in only]
-    configs = [config_of(architecture, *case, seed) for seed in range(seeds) for case in wanted]
-    study.train_missing(configs, runs, COMMAND, console)
-
-
-def table(seeds: int, runs: Path = RUNS) -> study.Rows:
-    """A row for each change of which at least one seed is done."""
-    rows = []
-    for architecture in ARCHITECTURES:
-        for family, change in cases():
-            done = study.finished([config_of(architecture, family, change, seed) for seed in range(seeds)], runs)
-            if done:
-                rows.append(changes.row(architecture, family, change, done, COMMAND))
-    return rows
-
-
-def run_all(seeds: int, only: Collection[str]) -> None:
-    """Train what is missing of every architecture."""
-    for architecture in ARCHITECTURES:
-        run(architecture, seeds, console=Console(), only=only)
+ABLATION = study.Study(cases(), config_of, Path("runs/ablation"), Path("results/ablation.csv"), "make ablation")
 
 
 if __name__ == "__main__":
-    study.command_line(__doc__, run_all, table, TABLE)
-    if TABLE.exists():
-        write_text(Path("docs/ablation.svg"), ablation_figure(TABLE))
+    study.command_line(ABLATION, __doc__)
+    if ABLATION.table.exists():
+        write_text(Path("docs/ablation.svg"), ablation_figure(ABLATION.table))

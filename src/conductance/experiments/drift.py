@@ -41,7 +41,7 @@ def measure_drift(file: Path, *, data_dir: Path | None = None, console: Console 
     runs = [(centred, seed) for seed in range(SEEDS) for centred in (False, True)]
     dataset = load_dataset("cifar10", data_dir)
     for centred, seed in track(runs, "deep networks warming up", console=console, disable=console is None):
-        config = shortcuts.config_of("mean", seed)
+        config = shortcuts.config_of(("resnet18", "cwa", "mean"), seed)
         config = replace(config, optimizer=replace(config.optimizer, centred=centred))
         gradients = "centred" if centred else "plain"
         rows += [{"gradients": gradients, "seed": seed, **row} for row in _first_steps(config, dataset)]

@@ -1,7 +1,9 @@
 """Why the presets are as they are: each of their choices changed alone, judged by validation accuracy on the digits."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean, stdev
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -12,6 +14,7 @@ from conductance.experiments import changes
 from conductance.experiments.presets import get_preset
 from conductance.files import write_table
 from conductance.training import train
+from conductance.training.provenance import git_commit
 
 VALIDATION_IMAGES = 300
 ARCHITECTURES = ("fcn", "cnn")
@@ -56,7 +59,25 @@ def _measure(architecture: str, family: str, change: str, seeds: tuple[int, ...]
     for seed in seeds:
         with TemporaryDirectory() as folder:
             summaries.append(train(replace(config, seed=seed), Path(folder) / "run", device="cpu", command="recipe"))
-    return changes.row(architecture, family, change, summaries, "make recipe")
+    return _row(architecture, family, change, summaries)
+
+
+def _row(architecture: str, family: str, change: str, summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and standard deviation of the validation accuracy (%) over the seeds of one change."""
+    accuracies = [summary["validation_accuracy"] for summary in summaries]
+    return {
+        "architecture": architecture,
+        "family": family,
+        "change": change,
+        "epochs": summaries[0]["epochs"],
+        "seeds": len(summaries),
+        "validation_mean": round(mean(accuracies), 2),
+        "validation_std": round(stdev(accuracies), 2) if len(accuracies) > 1 else "",
+        "seconds_per_run": round(mean(summary["seconds"] for summary in summaries), 1),
+        "hardware": "{cpu}, {threads} threads".format(**summaries[0]["hardware"]),
+        "commit": summaries[0]["git_commit"] or git_commit(),
+        "command": "make recipe",
+    }
 
 
 if __name__ == "__main__":

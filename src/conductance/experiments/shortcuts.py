@@ -4,12 +4,8 @@ CIFAR-10, a quarter of ResNet-18's width and a fifth of the training images, so 
 images are what is judged by.
 """
 
-from collections.abc import Collection
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-
-from rich.console import Console
 
 from conductance.experiments import changes, study
 from conductance.experiments.presets import get_preset
@@ -28,13 +24,12 @@ BRANCHES: dict[str, changes.Change] = {
     "mean, gradients not centred, step 0.1": changes.both(changes.model(shortcut="mean"), EARLIER),
     "conductance, gradients not centred, step 0.1": changes.both(changes.model(shortcut="conductance"), EARLIER),
 }
-RUNS = Path("runs/shortcuts")
-COMMAND = "make shortcuts"
 
 
-def config_of(branch: str, seed: int, preset: str = "cifar10-resnet18-cwa") -> RunConfig:
+def config_of(case: study.Case, seed: int) -> RunConfig:
     """The preset in small, its blocks joined as named."""
-    config = changes.model(widths=WIDTHS)(BRANCHES[branch](get_preset(preset)))
+    architecture, family, branch = case
+    config = changes.model(widths=WIDTHS)(BRANCHES[branch](get_preset(f"cifar10-{architecture}-{family}")))
     return replace(
         config,
         name=f"{config.name} {branch}",
@@ -44,17 +39,14 @@ def config_of(branch: str, seed: int, preset: str = "cifar10-resnet18-cwa") -> R
     )
 
 
-def run(seeds: int, only: Collection[str] = (), runs: Path = RUNS, console: Console | None = None) -> None:
-    """Train what is missing, all branches, or ``only`` those named, with the first seed, then with the next."""
-    configs = [config_of(branch, seed) for seed in range(seeds) for branch in BRANCHES if not only or branch in only]
-    study.train_missing(configs, runs, COMMAND, console)
-
-
-def table(seeds: int, runs: Path = RUNS) -> study.Rows:
-    """A row for each branch of which at least one seed is done."""
-    done = {branch: study.finished([config_of(branch, seed) for seed in range(seeds)], runs) for branch in BRANCHES}
-    return [changes.row("resnet18", "cwa", branch, runs, COMMAND) for branch, runs in done.items() if runs]
+SHORTCUT_STUDY = study.Study(
+    [("resnet18", "cwa", branch) for branch in BRANCHES],
+    config_of,
+    Path("runs/shortcuts"),
+    Path("results/shortcuts.csv"),
+    "make shortcuts",
+)
 
 
 if __name__ == "__main__":
-    study.command_line(__doc__, partial(run, console=Console()), table, Path("results/shortcuts.csv"))
+    study.command_line(SHORTCUT_STUDY, __doc__)

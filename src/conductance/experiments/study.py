@@ -1,8 +1,13 @@
-"""Many runs that make one table: each in a folder of its own, what is missing trained, what is done read."""
+"""Many short runs that make one table, a row for each run; what the table has is not trained again.
+
+A run lies in a folder of its own while it is trained, and goes on where it was cut off. Its row is written when it
+ends, so that a study may be measured a few runs at a time, by several people, seed after seed.
+"""
 
 import argparse
 import csv
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,58 +15,95 @@ from rich.console import Console
 
 from conductance.files import write_table
 from conductance.training import RunConfig, train
-from conductance.training.run_folder import RunFolder
+from conductance.training.provenance import git_commit
 
-Rows = list[dict[str, Any]]
+Case = tuple[str, str, str]
+"""Architecture, family and what is changed."""
 
-KEY = ("architecture", "family", "change")
-"""The columns by which a study's table tells its rows apart."""
-
-
-def folder_of(config: RunConfig, runs: Path) -> Path:
-    """Where a run lies: below ``runs``, by its name and seed."""
-    return runs / f"{config.name}-seed{config.seed}".replace(" ", "-").replace(",", "")
-
-
-def train_missing(configs: Iterable[RunConfig], runs: Path, command: str, console: Console | None = None) -> None:
-    """Train what is missing, go on with what was cut off, leave what is done."""
-    for config in configs:
-        folder = folder_of(config, runs)
-        train(config, folder, resume=folder.exists(), console=console, command=command)
-
-
-def finished(configs: Iterable[RunConfig], runs: Path) -> Rows:
-    """The summaries of the runs that are done."""
-    folders = [RunFolder(folder_of(config, runs)) for config in configs]
-    return [folder.read_json(folder.summary_file) for folder in folders if folder.finished]
+COLUMNS = (
+    "architecture",
+    "family",
+    "change",
+    "seed",
+    "epochs",
+    "validation",
+    "seconds",
+    "hardware",
+    "commit",
+    "command",
+)
 
 
-def command_line(
-    description: str | None,
-    run: Callable[[int, Collection[str]], None],
-    table: Callable[[int], Rows],
-    file: Path,
-    arguments: Sequence[str] | None = None,
-) -> None:
-    """``--seeds N``, ``--only CHANGE ...`` and ``--table-only``: train what is missing, and write the table.
+@dataclass(frozen=True)
+class Study:
+    """What is compared.
 
-    Rows of the file that no run at hand replaces stay: they were measured elsewhere.
+    Attributes:
+        cases: in the order of the table.
+        config: the run of one case and seed; it holds out validation images.
+        runs: the folder of all runs.
+        table: the CSV, with `COLUMNS`: ``validation`` is the accuracy in % on the images held out.
+        command: that makes the table.
     """
+
+    cases: Sequence[Case]
+    config: Callable[[Case, int], RunConfig]
+    runs: Path
+    table: Path
+    command: str
+
+    def folder(self, config: RunConfig) -> Path:
+        """Where a run lies: below ``runs``, by its name and seed."""
+        return self.runs / f"{config.name}-seed{config.seed}".replace(" ", "-").replace(",", "")
+
+    def train_missing(self, seeds: int, only: Collection[str] = (), console: Console | None = None) -> None:
+        """Train what the table has not got: all cases, or those of ``only`` these changes, seed after seed."""
+        for seed in range(seeds):
+            for case in self.cases:
+                if (not only or case[2] in only) and (*case, str(seed)) not in map(_key, self.rows()):
+                    self._train(case, seed, console)
+
+    def _train(self, case: Case, seed: int, console: Console | None) -> None:
+        config = self.config(case, seed)
+        folder = self.folder(config)
+        summary = train(config, folder, resume=folder.exists(), console=console, command=self.command)
+        rows = [*self.rows(), _row(case, summary, self.command)]
+        write_table(self.table, list(COLUMNS), sorted(rows, key=self._place))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What has been measured, wherever it was."""
+        if not self.table.exists():
+            return []
+        with self.table.open(newline="") as lines:
+            return list(csv.DictReader(lines))
+
+    def _place(self, row: Mapping[str, Any]) -> tuple[int, int]:
+        *case, seed = _key(row)
+        known = list(map(list, self.cases))
+        return (known.index(case) if case in known else len(known)), int(seed)
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return row["architecture"], row["family"], row["change"], str(row["seed"])
+
+
+def _row(case: Case, summary: dict[str, Any], command: str) -> dict[str, Any]:
+    return {
+        **dict(zip(COLUMNS, case, strict=False)),
+        "seed": summary["seed"],
+        "epochs": summary["epochs"],
+        "validation": round(summary["validation_accuracy"], 2),
+        "seconds": round(summary["seconds"], 1),
+        "hardware": "{cpu}, {threads} threads".format(**summary["hardware"]),
+        "commit": summary["git_commit"] or git_commit(),
+        "command": command,
+    }
+
+
+def command_line(study: Study, description: str | None, arguments: Sequence[str] | None = None) -> None:
+    """``--seeds N`` and ``--only CHANGE ...``: train what is missing; each run's row is in the table when it ends."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=2, help="0, 1, ...; 0 seeds train nothing (default: 2)")
     parser.add_argument("--only", nargs="+", default=(), metavar="CHANGE", help="train these rows alone")
-    parser.add_argument("--table-only", action="store_true", help="train nothing; make the table of what is done")
     choices = parser.parse_args(arguments)
-    if not choices.table_only:
-        run(choices.seeds, choices.only)
-    rows = table(choices.seeds)
-    if rows:
-        write_table(file, list(rows[0]), [*_measured_elsewhere(file, rows), *rows])
-
-
-def _measured_elsewhere(file: Path, rows: Rows) -> Rows:
-    if not file.exists():
-        return []
-    here = {tuple(row[name] for name in KEY) for row in rows}
-    with file.open(newline="") as lines:
-        return [row for row in csv.DictReader(lines) if tuple(row[name] for name in KEY) not in here]
+    study.train_missing(choices.seeds, choices.only, Console())

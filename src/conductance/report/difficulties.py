@@ -81,33 +81,34 @@ def _values(rows: Iterable[Row]) -> list[float]:
 
 
 def ablation_figure(table: Path) -> str:
-    """Bars as a page of SVG: validation accuracy of every change to the recipe, its seeds as whiskers."""
+    """Bars as a page of SVG: validation accuracy of every change to the recipe, its seeds as dots."""
     rows = _read(table)
-    architectures = list(dict.fromkeys(row["architecture"] for row in rows))
-    most = max(sum(row["architecture"] == name for row in rows) for name in architectures)
+    bars: dict[str, dict[tuple[str, str], list[float]]] = {}
+    for row in rows:
+        of_network = bars.setdefault(row["architecture"], {})
+        of_network.setdefault((row["family"], row["change"]), []).append(float(row["validation"]))
+    most = max(map(len, bars.values()))
     with figure_style():
-        figure = Figure(
-            figsize=(3.8 * len(architectures) + 1.2, 0.19 * most + 0.8), facecolor="white", layout="constrained"
-        )
-        for axes, name in zip(figure.subplots(1, len(architectures), squeeze=False)[0], architectures, strict=True):
-            _bars(axes, [row for row in rows if row["architecture"] == name], most)
+        figure = Figure(figsize=(3.8 * len(bars) + 1.2, 0.19 * most + 0.8), facecolor="white", layout="constrained")
+        for axes, (name, accuracies) in zip(figure.subplots(1, len(bars), squeeze=False)[0], bars.items(), strict=True):
+            _bars(axes, accuracies, most)
             axes.set_xlabel(f"validation accuracy (%), {name}, {rows[0]['epochs']} epochs")
         return svg_page(figure)
 
 
-def _bars(axes: Axes, rows: Sequence[Row], room: int) -> None:
+def _bars(axes: Axes, accuracies: dict[tuple[str, str], list[float]], room: int) -> None:
     """The best on top, each as high as if there were ``room`` of them."""
-    ordered = sorted(rows, key=lambda row: float(row["validation_mean"]))
-    labels = [row["family"] if row["change"] == "none" else f"{row['family']}: {row['change']}" for row in ordered]
-    colours = [FAMILIES[0] if row["family"] == "cwa" else FAMILIES[4] for row in ordered]
-    means = [float(row["validation_mean"]) for row in ordered]
-    spread = [float(row["validation_std"] or 0) for row in ordered]
-    bars = axes.barh(labels, means, xerr=spread, color=colours, error_kw={"elinewidth": 0.8, "ecolor": INK})
-    for bar, row in zip(bars, ordered, strict=True):
-        bar.set_alpha(1.0 if row["change"] == "none" else 0.55)
-    learnt = [value for value in means if value > 15]
+    ordered = sorted(accuracies.items(), key=lambda bar: mean(bar[1]))
+    for place, ((family, change), seeds) in enumerate(ordered):
+        colour, opacity = FAMILIES[0 if family == "cwa" else 4], 1.0 if change == "none" else 0.55
+        axes.barh(place, mean(seeds), color=colour, alpha=opacity)
+        axes.plot(seeds, [place] * len(seeds), "|", color=INK, markersize=4, markeredgewidth=0.8)
+    axes.set_yticks(
+        range(len(ordered)), [family if change == "none" else f"{family}: {change}" for (family, change), _ in ordered]
+    )
+    learnt = [value for value in (mean(seeds) for _, seeds in ordered) if value > 15]
     axes.set_xlim(left=max(0.0, min(learnt, default=0) - 5))
-    axes.set_ylim(len(rows) - room - 0.6, len(rows) - 0.4)
+    axes.set_ylim(len(ordered) - room - 0.6, len(ordered) - 0.4)
 
 
 def _read(table: Path) -> list[Row]:

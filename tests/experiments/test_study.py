@@ -1,0 +1,55 @@
+"""A study trains what its table has not got, and its table grows a row with every run."""
+
+import csv
+from dataclasses import replace
+
+import pytest
+
+from conductance.experiments import study
+from conductance.experiments.presets import get_preset
+
+CASES = [("fcn", "cwa", "none"), ("fcn", "affine", "adam, step 0.3")]
+
+
+def tiny(case, seed):
+    config = get_preset(f"digits-fcn-{case[1]}")
+    data, model = replace(config.data, validation_images=100), replace(config.model, widths=(8,))
+    return replace(config, name=f"{config.name} {case[2]}", seed=seed, epochs=1, data=data, model=model)
+
+
+@pytest.fixture
+def digits(tmp_path):
+    return study.Study(CASES, tiny, tmp_path / "runs", tmp_path / "table.csv", "make digits")
+
+
+def measured(digits):
+    return [(row["family"], row["change"], row["seed"]) for row in digits.rows()]
+
+
+def test_rows_come_case_by_case_and_seed_by_seed_however_they_were_measured(digits):
+    study.command_line(digits, None, ["--seeds", "0"])
+    assert not digits.table.exists()
+    study.command_line(digits, None, ["--seeds", "1", "--only", "adam, step 0.3"])
+    assert measured(digits) == [("affine", "adam, step 0.3", "0")]
+    study.command_line(digits, None, ["--seeds", "2"])
+    assert measured(digits) == [(family, change, seed) for _, family, change in CASES for seed in ("0", "1")]
+    with digits.table.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert list(rows[0]) == list(study.COLUMNS)
+    assert all(0 < float(row["validation"]) <= 100 for row in rows)
+
+
+def test_what_the_table_has_is_not_trained_again_even_where_its_folder_is_gone(digits):
+    study.command_line(digits, None, ["--seeds", "1", "--only", "none"])
+    before = digits.table.read_text()
+    digits.folder(tiny(CASES[0], 0)).rename(digits.runs / "elsewhere")
+    study.command_line(digits, None, ["--seeds", "1", "--only", "none"])
+    assert digits.table.read_text() == before
+    assert not digits.folder(tiny(CASES[0], 0)).exists()
+
+
+def test_rows_of_cases_that_are_no_more_stay_at_the_end(digits):
+    study.command_line(digits, None, ["--seeds", "1"])
+    fewer = replace(digits, cases=CASES[1:])
+    study.command_line(fewer, None, ["--seeds", "2"])
+    assert measured(fewer) == [("affine", CASES[1][2], "0"), ("affine", CASES[1][2], "1"), ("cwa", "none", "0")]
