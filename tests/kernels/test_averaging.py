@@ -20,13 +20,6 @@ SHAPES = {  # (shape of E' and I' stacked, channel axis)
 }
 
 
-@pytest.fixture
-def any_average():
-    """Restores the choice of the process."""
-    yield
-    kernels.use_average(None)
-
-
 def conductances(shape, layout=torch.contiguous_format):
     both = 0.1 + torch.rand(shape)
     return both.to(memory_format=layout) if both.ndim == 4 else both
@@ -87,7 +80,7 @@ def test_what_cannot_be_compiled_goes_on_without_and_says_so_once():
     def no_compiler(*_):
         raise RuntimeError("InvalidCxxCompiler: none found")
 
-    forward, backward = module._Compiled(lambda x: x + 1), module._Compiled(lambda x: x + 2)
+    forward, backward = module.Compiled(lambda x: x + 1), module.Compiled(lambda x: x + 2)
     forward.compiled = backward.compiled = no_compiler
     module._say_that_compiling_failed.cache_clear()
     with pytest.warns(UserWarning, match="could not be compiled .*C\\+\\+ compiler"):

@@ -1,5 +1,7 @@
 """The average of sums in parts gives the numbers of the plain formula on their float32 sum, and its gradients."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -52,6 +54,24 @@ def test_values_and_gradients_are_those_of_the_formula(case, dtype, rectify, mon
             rtol=0.02,
             atol=0.01 * float(wanted.float().norm(torch.inf)) if wanted.numel() else 0,
         )
+
+
+@pytest.mark.usefixtures("any_average")
+@pytest.mark.skipif(shutil.which("g++") is None and shutil.which("clang++") is None, reason="needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_blocks_and_compiled_code_give_the_numbers_of_the_formula():
+    sums, axis = parts("convolution", torch.bfloat16)
+
+    def run(name):
+        kernels.use_average(name)
+        result = kernels.average(sums, axis, True)
+        with torch.no_grad():
+            assert torch.equal(result, kernels.average(sums, axis, True))
+        return result, *gradients(result, sums)
+
+    wanted = run("formula")
+    for name in ("blocked", "compiled"):
+        torch.testing.assert_close(run(name), wanted, rtol=0.01, atol=1e-4)
 
 
 @pytest.mark.parametrize("rectify", [False, True])

@@ -27,7 +27,7 @@ from conductance.kernels._eager import eager
 # The plain formula ----------------------------------------------------------------------------------------------------
 
 
-def _formula(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def formula(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """(z or p, D), each half as wide as ``conductances`` along ``axis``."""
     E, I = conductances.chunk(2, axis)
     total = E + I
@@ -36,7 +36,7 @@ def _formula(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype)
 
 
 def _formula_alone(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
-    return _formula(conductances, axis, rectify, dtype)[0]
+    return formula(conductances, axis, rectify, dtype)[0]
 
 
 def formula_gradient(grad: Tensor, z: Tensor, total: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
@@ -62,7 +62,7 @@ def _blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
 
 
 def _blocked(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    del dtype  # that of the conductances, see `_suits_blocks`
+    del dtype  # that of the conductances, see `average_kernel`
     E, I = conductances.chunk(2, axis)
     z, total = torch.empty_like(E), torch.empty_like(E)
     for e, i, d, v in _blocks(E, I, total, z):
@@ -110,14 +110,10 @@ def empty_twice(like: Tensor, axis: int) -> Tensor:
     return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)
 
 
-def _suits_blocks(like: Tensor, axis: int, dtype: torch.dtype) -> bool:
-    return like.device.type == "cpu" and like.dtype == dtype and like.ndim + axis > 0 and like.numel() > 0
-
-
 # Compiled -------------------------------------------------------------------------------------------------------------
 
 
-class _Compiled:
+class Compiled:
     """A formula handed to ``torch.compile`` at its first call; the formula itself where that fails."""
 
     def __init__(self, formula: Callable[..., Any]) -> None:
@@ -125,6 +121,7 @@ class _Compiled:
         self.compiled: Callable[..., Any] | None = None
 
     def __call__(self, *args: Any) -> Any:
+        """What the formula gives."""
         if self.compiled is None:
             self.compiled = torch.compile(self.formula, dynamic=True)
         try:
@@ -158,9 +155,9 @@ class AverageKernel(NamedTuple):
 
 
 AVERAGES = {
-    "formula": AverageKernel(_formula, _formula_alone, formula_gradient),
+    "formula": AverageKernel(formula, _formula_alone, formula_gradient),
     "blocked": AverageKernel(_blocked, _blocked_alone, _blocked_gradient),
-    "compiled": AverageKernel(_Compiled(_formula), _Compiled(_formula_alone), _Compiled(formula_gradient)),
+    "compiled": AverageKernel(Compiled(formula), Compiled(_formula_alone), Compiled(formula_gradient)),
 }
 
 _chosen: str | None = None
@@ -185,12 +182,16 @@ def use_average(name: str | None) -> None:
 
 def average_kernel(like: Tensor, axis: int, dtype: torch.dtype) -> AverageKernel:
     """The kernel for a tensor like this one: the chosen one where it applies."""
+    return AVERAGES[kernel_name(like, axis, blocks=like.dtype == dtype)]
+
+
+def kernel_name(like: Tensor, axis: int, *, blocks: bool = True) -> str:
+    """Which of `AVERAGES` applies to a tensor like this one: the chosen one, ``blocks`` where they serve."""
     if not eager():
-        return AVERAGES["formula"]
+        return "formula"
     name = _chosen or _default(like.device.type)
-    if name == "blocked" and not _suits_blocks(like, axis, dtype):
-        name = "formula"
-    return AVERAGES[name]
+    in_blocks = blocks and like.device.type == "cpu" and like.ndim + axis > 0 and like.numel() > 0
+    return "formula" if name == "blocked" and not in_blocks else name
 
 
 def _default(device: str) -> str:

@@ -6,10 +6,10 @@ unit's conductances are split into their mean and the rest: the low-precision pr
 .. math:: E'_i = \text{rest}_i + \bar G_i \sum_j p_j + \text{leak}_i,
 
 where the sum of p is shared by all units and costs one channel. `average` puts the three together, divides and rounds,
-in blocks that stay in the processor's cache, so that nothing of float32 and full size goes through memory.
+so that nothing of float32 and full size goes through memory: in blocks that stay in the processor's cache, or compiled.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -18,6 +18,7 @@ from torch.autograd import Function
 
 from conductance.kernels import averaging
 from conductance.kernels._eager import eager
+from conductance.kernels.averaging import Compiled
 
 
 class SplitSums(NamedTuple):
@@ -61,6 +62,42 @@ def _along(values: Tensor, axis: int) -> Tensor:
     return values.float().view(-1, *(1,) * (-1 - axis))
 
 
+# The plain formula ----------------------------------------------------------------------------------------------------
+
+
+def _formula(
+    rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool
+) -> tuple[Tensor, Tensor]:
+    """(z or p, D), rounded as ``rest`` is."""
+    return averaging.formula(restored(SplitSums(rest, shared, mean, leak), axis), axis, rectify, rest.dtype)
+
+
+def _formula_alone(rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool) -> Tensor:
+    return _formula(rest, shared, mean, leak, axis, rectify)[0]
+
+
+def _formula_gradient(
+    grad: Tensor, z: Tensor, total: Tensor, mean: Tensor, shared_channels: int, axis: int, rectify: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients with respect to ``rest``, ``shared`` and ``leak``."""
+    both = averaging.formula_gradient(grad.float(), z.float(), total.float(), axis, rectify, torch.float32)
+    return _gradients_of_parts(both, z.dtype, mean, shared_channels, axis)
+
+
+def _gradients_of_parts(
+    both: Tensor, dtype: torch.dtype, mean: Tensor, shared_channels: int, axis: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """From the gradient with respect to the sum of all parts."""
+    to_shared = (both * _along(mean, axis)).unflatten(axis, (shared_channels, -1)).sum(axis)
+    return both.to(dtype), to_shared, _per_channel(both, axis)
+
+
+def _per_channel(tensor: Tensor, axis: int) -> Tensor:
+    """Its sum over all other axes."""
+    others = [other for other in range(-tensor.ndim, 0) if other != axis]
+    return tensor.sum(others) if others else tensor
+
+
 # In blocks ------------------------------------------------------------------------------------------------------------
 
 
@@ -71,14 +108,22 @@ def _blocks(like: Tensor) -> Iterator[slice]:
     return (slice(start, start + rows) for start in range(0, len(like), rows))
 
 
-def _average(sums: SplitSums, axis: int, rectify: bool, keep_total: bool) -> tuple[Tensor, Tensor | None]:
-    """(z or p, D where it is wanted)."""
-    rest_E, rest_I = sums.rest.chunk(2, axis)
-    shared_E, shared_I = sums.shared.narrow(axis, 0, 1), sums.shared.narrow(axis, -1, 1)
-    mean_E, mean_I = _along(sums.mean, axis).chunk(2)
-    leak_E, leak_I = _along(sums.leak, axis).chunk(2)
+def _blocked(
+    rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool
+) -> tuple[Tensor, Tensor]:
+    total = torch.empty_like(rest.chunk(2, axis)[0])
+    return _blocked_alone(rest, shared, mean, leak, axis, rectify, total), total
+
+
+def _blocked_alone(
+    rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool, total: Tensor | None = None
+) -> Tensor:
+    """z or p, and D where there is a tensor for it."""
+    rest_E, rest_I = rest.chunk(2, axis)
+    shared_E, shared_I = shared.narrow(axis, 0, 1), shared.narrow(axis, -1, 1)
+    mean_E, mean_I = _along(mean, axis).chunk(2)
+    leak_E, leak_I = _along(leak, axis).chunk(2)
     z = torch.empty_like(rest_E)
-    total = torch.empty_like(rest_E) if keep_total else None
     for rows in _blocks(z):
         e = rest_E[rows].float().addcmul_(shared_E[rows], mean_E).add_(leak_E)
         i = rest_I[rows].float().addcmul_(shared_I[rows], mean_I).add_(leak_I)
@@ -87,13 +132,12 @@ def _average(sums: SplitSums, axis: int, rectify: bool, keep_total: bool) -> tup
         z[rows] = v.relu_() if rectify else v
         if total is not None:
             total[rows] = d
-    return z, total
+    return z
 
 
-def _gradients(
+def _blocked_gradient(
     grad: Tensor, z: Tensor, total: Tensor, mean: Tensor, shared_channels: int, axis: int, rectify: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients with respect to ``rest``, ``shared`` and ``leak``."""
     mean_E, mean_I = _along(mean, axis).chunk(2)
     to_rest = averaging.empty_twice(z, axis)
     rest_E, rest_I = to_rest.chunk(2, axis)
@@ -106,35 +150,28 @@ def _gradients(
         to_E = torch.addcmul(slope, slope, v, value=-1)
         to_I = torch.sub(to_E, slope, alpha=2)  # slope (1 - z) - 2 slope = -slope (1 + z)
         rest_E[rows], rest_I[rows] = to_E, to_I
-        to_leak += torch.cat([to_E.sum(_others(v, axis)), to_I.sum(_others(v, axis))])
+        to_leak += torch.cat([_per_channel(to_E, axis), _per_channel(to_I, axis)])
         by_kind = [to_E.mul_(mean_E).sum(axis, keepdim=True), to_I.mul_(mean_I).sum(axis, keepdim=True)]
         to_shared.append(torch.cat(by_kind, axis) if shared_channels == 2 else by_kind[0] + by_kind[1])
     return to_rest, torch.cat(to_shared), to_leak
 
 
-def _gradients_by_the_formula(
-    grad: Tensor | None,
-    grad_total: Tensor | None,
-    z: Tensor,
-    total: Tensor,
-    mean: Tensor,
-    shared_channels: int,
-    axis: int,
-    rectify: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The same in plain operations, which autograd can differentiate again."""
-    both = torch.zeros_like(torch.cat([z, z], axis), dtype=torch.float32)
-    if grad is not None:
-        both = averaging.formula_gradient(grad.float(), z.float(), total.float(), axis, rectify, torch.float32)
-    if grad_total is not None:
-        both = both + torch.cat([grad_total, grad_total], axis)
-    halves = (both * _along(mean, axis)).unflatten(axis, (shared_channels, -1))
-    return both.to(z.dtype), halves.sum(axis), both.sum(_others(z, axis))
+# The choice -----------------------------------------------------------------------------------------------------------
 
 
-def _others(tensor: Tensor, axis: int) -> list[int]:
-    """All axes but this one."""
-    return [other for other in range(-tensor.ndim, 0) if other != axis]
+class _Kernel(NamedTuple):
+    """As `averaging.AverageKernel`, of parts."""
+
+    forward: Callable[[Tensor, Tensor, Tensor, Tensor, int, bool], tuple[Tensor, Tensor]]
+    alone: Callable[[Tensor, Tensor, Tensor, Tensor, int, bool], Tensor]
+    backward: Callable[[Tensor, Tensor, Tensor, Tensor, int, int, bool], tuple[Tensor, Tensor, Tensor]]
+
+
+_KERNELS = {
+    "formula": _Kernel(_formula, _formula_alone, _formula_gradient),
+    "blocked": _Kernel(_blocked, _blocked_alone, _blocked_gradient),
+    "compiled": _Kernel(Compiled(_formula), Compiled(_formula_alone), Compiled(_formula_gradient)),
+}
 
 
 class _SplitAverage(Function):
@@ -144,26 +181,27 @@ class _SplitAverage(Function):
     def forward(
         ctx: Any, rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool
     ) -> tuple[Tensor, Tensor]:
-        z, total = _average(SplitSums(rest, shared, mean, leak), axis, rectify, keep_total=True)
-        assert total is not None
+        ctx.kernel = _KERNELS[averaging.kernel_name(rest, axis)]
+        z, total = ctx.kernel.forward(rest, shared, mean, leak, axis, rectify)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(z, total, mean)
-        ctx.axis, ctx.rectify, ctx.shared_channels, ctx.leak_type = axis, rectify, shared.shape[axis], leak.dtype
+        ctx.how, ctx.leak_type = (shared.shape[axis], axis, rectify), leak.dtype
         return z, total
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, grad_total: Tensor | None) -> tuple[Tensor | None, ...]:
         z, total, mean = ctx.saved_tensors
-        how = (mean, ctx.shared_channels, ctx.axis, ctx.rectify)
-        if grad is None or grad_total is not None or torch.is_grad_enabled():
-            to_rest, to_shared, to_leak = _gradients_by_the_formula(grad, grad_total, z, total, *how)
-        else:
-            to_rest, to_shared, to_leak = _gradients(grad, z, total, *how)
+        found: list[tuple[Tensor, Tensor, Tensor]] = []
+        if grad is not None and torch.is_grad_enabled():  # differentiated again: autograd has to see each operation
+            found.append(_formula_gradient(grad, z, total, mean, *ctx.how))
+        elif grad is not None:
+            found.append(ctx.kernel.backward(grad, z.detach(), total.detach(), mean, *ctx.how))
+        if grad_total is not None:
+            shared_channels, axis, _ = ctx.how
+            both = torch.cat([grad_total, grad_total], axis).float()
+            found.append(_gradients_of_parts(both, z.dtype, mean, shared_channels, axis))
+        to_rest, to_shared, to_leak = (sum(parts) for parts in zip(*found, strict=True))
         return to_rest, to_shared, None, to_leak.to(ctx.leak_type), None, None
-
-
-def _suits_blocks(rest: Tensor, axis: int) -> bool:
-    return eager() and rest.device.type == "cpu" and rest.ndim + axis > 0 and rest.numel() > 0
 
 
 def average(sums: Tensor | SplitSums, axis: int, rectify: bool, dtype: torch.dtype | None = None) -> Tensor:
@@ -177,9 +215,9 @@ def average(sums: Tensor | SplitSums, axis: int, rectify: bool, dtype: torch.dty
     """
     if isinstance(sums, Tensor):
         return averaging.average(sums, axis, rectify, dtype)
-    if not _suits_blocks(sums.rest, axis):
+    if not eager():
         return averaging.average(restored(sums, axis), axis, rectify, sums.rest.dtype)
     if torch.is_grad_enabled() and any(part.requires_grad for part in sums):
         result: Tensor = _SplitAverage.apply(*sums, axis, rectify)[0]
         return result
-    return _average(sums, axis, rectify, keep_total=False)[0]
+    return _KERNELS[averaging.kernel_name(sums.rest, axis)].alone(*sums, axis, rectify)
