@@ -1,4 +1,7 @@
-"""Run the benchmarks; write benchmarks/*.json, profile.md and the tables of README.md there: make bench"""
+"""Run the benchmarks; write benchmarks/*.json, profile.md and the tables of README.md there: make bench
+
+With names behind it, such as training-bfloat16, only those.
+"""
 
 import json
 import os
@@ -18,10 +21,15 @@ from conductance.bench.profile import PROFILE_COLUMNS, find_case, profile_layer
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 
-def measure(what: str) -> dict:
-    target = FOLDER / f"{what}.json"
+# By the name of the table: what is measured, and in which precision.
+TABLES = {**{what: (what, "float32") for what in BENCHMARKS}, "training-bfloat16": ("training", "bfloat16")}
+
+
+def measure(name: str) -> dict:
+    what, dtype = TABLES[name]
+    target = FOLDER / f"{name}.json"
     program = Path(sys.executable).parent / "conductance"
-    subprocess.run([program, "bench", what, "--json", target], check=True)
+    subprocess.run([program, "bench", what, "--dtype", dtype, "--json", target], check=True)
     return json.loads(target.read_text())
 
 
@@ -33,8 +41,9 @@ def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def provenance(figures: dict) -> str:
     where, versions = figures["hardware"], figures["versions"]
     return (
-        f"`conductance bench {figures['what']}`: {where['device']}, {where['cpu']}, {where['threads']} threads, "
-        f"{figures['dtype']}, torch {versions['torch']}, commit {figures['git_commit']}, {figures['rounds']} rounds."
+        f"`conductance bench {figures['what']} --dtype {figures['dtype']}`: {where['device']}, {where['cpu']}, "
+        f"{where['threads']} threads, torch {versions['torch']}, commit {figures['git_commit']}, "
+        f"{figures['rounds']} rounds."
     )
 
 
@@ -57,12 +66,12 @@ def profile_page(layers: dict) -> str:
 
 def main() -> None:
     page = (FOLDER / "README.md").read_text()
-    for what in BENCHMARKS:
-        figures = measure(what)
+    for name in sys.argv[1:] or TABLES:
+        figures = measure(name)
         rows = timing_rows([Timing(**timing) for timing in figures["timings"]])
-        page = embed(page, what, markdown(TIMING_COLUMNS, rows))
-        page = embed(page, f"{what}, where", provenance(figures))
-        if what == "layers":
+        page = embed(page, name, markdown(TIMING_COLUMNS, rows))
+        page = embed(page, f"{name}, where", provenance(figures))
+        if name == "layers":
             (FOLDER / "profile.md").write_text(profile_page(figures))
     (FOLDER / "README.md").write_text(page)
 
