@@ -46,12 +46,15 @@ def _panel(title: str, groups: Sequence[Group], colours: Mapping[str, str]) -> C
         drawn[group.family] = drawn.get(group.family, 0) + 1
         _draw(axes, group, colours[group.family], marker, _label(group, groups))
     axes.plot([], [], color=INK, linewidth=1.0, linestyle=(0, (3, 2)), label="training images")
+    last = max(epoch for group in groups for epoch in _over_seeds(group, "test_accuracy")[0])
+    if last == 1:
+        axes.set_xlim(0, 2)
     axes.set_xlabel("epoch")
     axes.set_ylabel("accuracy (%)")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     _widen_towards_100(axes)
     axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
-    for text in axes.legend(loc="lower right", handlelength=1.8, labelspacing=0.35).get_texts():
+    for text in axes.legend(loc="best", handlelength=1.8, labelspacing=0.35).get_texts():
         text.set_parse_math(False)
     return CurvePanel(title, to_svg(figure, f"Learning curves for {title}: accuracy against epoch"))
 
@@ -98,13 +101,15 @@ def _round_accuracies(low: float, high: float) -> list[float]:
 def _draw(axes: Axes, group: Group, colour: str, marker: str, label: str) -> None:
     epochs, test = _over_seeds(group, "test_accuracy")
     _, train = _over_seeds(group, "train_accuracy")
-    axes.plot(epochs, train.mean(axis=0), color=colour, linewidth=1.0, linestyle=(0, (3, 2)))
+    alone = len(epochs) == 1  # a line of one point would not show
+    dashed, mark = (0, (3, 2)), "_" if alone else ""
+    axes.plot(epochs, train.mean(axis=0), color=colour, linewidth=1.0, linestyle=dashed, marker=mark)
     axes.plot(
         epochs,
         test.mean(axis=0),
         color=colour,
         linewidth=1.6,
-        marker=marker if len(epochs) > 1 else "o",
+        marker="o" if alone else marker,
         markersize=3.5,
         markevery=max(1, len(epochs) // 8),
         label=label,
