@@ -156,11 +156,12 @@ def test_unfinished_runs_alone_still_make_a_page(tmp_path):
 
 
 @pytest.mark.parametrize("accuracy", [0.0, 50.0, 100.0])
-def test_a_single_flat_epoch_can_be_drawn(tmp_path, accuracy):
+def test_a_single_flat_epoch_is_drawn_at_a_whole_epoch(tmp_path, accuracy):
     folder = write_run(tmp_path / "runs" / "a", family="affine", epochs=1)
     epoch = {"epoch": 1, "train_accuracy": accuracy, "test_accuracy": accuracy}
     (folder / "metrics.jsonl").write_text(json.dumps(epoch) + "\n")
-    assert "Learning curves" in report_text(tmp_path)
+    (curve,) = re.findall(r'<svg[^>]*aria-label="Learning curves.*?</svg>', report_text(tmp_path), flags=re.DOTALL)
+    assert {"0", "1", "2"} <= set(re.findall(r"<text[^>]*>([^<]*)</text>", curve))
 
 
 def test_dead_layers_can_be_drawn(tmp_path):
