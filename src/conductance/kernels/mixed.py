@@ -32,6 +32,10 @@ class SplitSums(NamedTuple):
     mean: Tensor  # (2 * units,), of each unit's conductances, excitatory and inhibitory; without a gradient
     leak: Tensor  # (2 * units,)
 
+    def detached(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The parts as a compiler wants to see them inside autograd's own functions."""
+        return self.rest.detach(), self.shared.detach(), self.mean.detach(), self.leak.detach()
+
 
 def restored(sums: Tensor | SplitSums, axis: int) -> Tensor:
     """E' of all units, then I', as one tensor, in float32 where it was in parts.
@@ -182,7 +186,7 @@ class _SplitAverage(Function):
         ctx: Any, rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool
     ) -> tuple[Tensor, Tensor]:
         ctx.kernel = _KERNELS[averaging.kernel_name(rest, axis)]
-        z, total = ctx.kernel.forward(rest, shared, mean, leak, axis, rectify)
+        z, total = ctx.kernel.forward(*SplitSums(rest, shared, mean, leak).detached(), axis, rectify)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(z, total, mean)
         ctx.how, ctx.leak_type = (shared.shape[axis], axis, rectify), leak.dtype
@@ -220,4 +224,4 @@ def average(sums: Tensor | SplitSums, axis: int, rectify: bool, dtype: torch.dty
     if torch.is_grad_enabled() and any(part.requires_grad for part in sums):
         result: Tensor = _SplitAverage.apply(*sums, axis, rectify)[0]
         return result
-    return _KERNELS[averaging.kernel_name(sums.rest, axis)].alone(*sums, axis, rectify)
+    return _KERNELS[averaging.kernel_name(sums.rest, axis)].alone(*sums.detached(), axis, rectify)
