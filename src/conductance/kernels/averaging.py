@@ -55,10 +55,14 @@ BLOCK_BYTES = 2**19
 
 def _blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """The tensors in pieces along their first axis; the first tensor's pieces have the wanted size."""
-    like = tensors[0]
-    bytes_per_row = max(1, like[0].numel() * like.element_size())
-    rows = max(1, BLOCK_BYTES * torch.get_num_threads() // bytes_per_row)
+    rows = rows_of_a_block(tensors[0], tensors[0].dtype)
     return zip(*(tensor.split(rows) for tensor in tensors), strict=True)
+
+
+def rows_of_a_block(like: Tensor, dtype: torch.dtype) -> int:
+    """How much of a tensor of this shape, in this type, the threads' caches hold along its first axis."""
+    bytes_per_row = max(1, like[0].numel() * dtype.itemsize)
+    return max(1, BLOCK_BYTES * torch.get_num_threads() // bytes_per_row)
 
 
 def _blocked(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ so that nothing of float32 and full size goes through memory: in blocks that sta
 """
 
 from collections.abc import Callable, Iterator
+from functools import reduce
 from typing import Any, NamedTuple
 
 import torch
@@ -107,8 +108,7 @@ def _per_channel(tensor: Tensor, axis: int) -> Tensor:
 
 def _blocks(like: Tensor) -> Iterator[slice]:
     """Slices of the batch, of which each thread's float32 fits its cache."""
-    bytes_per_row = 4 * like[0].numel()
-    rows = max(1, averaging.BLOCK_BYTES * torch.get_num_threads() // bytes_per_row)
+    rows = averaging.rows_of_a_block(like, torch.float32)
     return (slice(start, start + rows) for start in range(0, len(like), rows))
 
 
@@ -204,7 +204,7 @@ class _SplitAverage(Function):
             shared_channels, axis, _ = ctx.how
             both = torch.cat([grad_total, grad_total], axis).float()
             found.append(_gradients_of_parts(both, z.dtype, mean, shared_channels, axis))
-        to_rest, to_shared, to_leak = (sum(parts) for parts in zip(*found, strict=True))
+        to_rest, to_shared, to_leak = (reduce(torch.add, parts) for parts in zip(*found, strict=True))
         return to_rest, to_shared, None, to_leak.to(ctx.leak_type), None, None
 
 
