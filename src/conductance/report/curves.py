@@ -14,6 +14,7 @@ from conductance.report.colours import INK
 from conductance.report.groups import Group
 from conductance.report.svg import figure_style, to_svg
 
+DASHED = (0, (3, 2))
 MARKERS = ("", "o", "s", "^", "D", "v")
 ACCURACIES = (100, 99.5, 99, 98, 97, 96, 95, *range(90, -10, -10))
 FINEST = 0.25  # errors (%) much smaller than this are drawn as one
@@ -45,9 +46,8 @@ def _panel(title: str, groups: Sequence[Group], colours: Mapping[str, str]) -> C
         marker = MARKERS[drawn.get(group.family, 0) % len(MARKERS)]
         drawn[group.family] = drawn.get(group.family, 0) + 1
         _draw(axes, group, colours[group.family], marker, _label(group, groups))
-    axes.plot([], [], color=INK, linewidth=1.0, linestyle=(0, (3, 2)), label="training images")
-    last = max(epoch for group in groups for epoch in _over_seeds(group, "test_accuracy")[0])
-    if last == 1:
+    axes.plot([], [], color=INK, linewidth=1.0, linestyle=DASHED, label="training images")
+    if axes.dataLim.x1 == 1:  # the last epoch
         axes.set_xlim(0, 2)
     axes.set_xlabel("epoch")
     axes.set_ylabel("accuracy (%)")
@@ -102,8 +102,8 @@ def _draw(axes: Axes, group: Group, colour: str, marker: str, label: str) -> Non
     epochs, test = _over_seeds(group, "test_accuracy")
     _, train = _over_seeds(group, "train_accuracy")
     alone = len(epochs) == 1  # a line of one point would not show
-    dashed, mark = (0, (3, 2)), "_" if alone else ""
-    axes.plot(epochs, train.mean(axis=0), color=colour, linewidth=1.0, linestyle=dashed, marker=mark)
+    mark = "_" if alone else ""
+    axes.plot(epochs, train.mean(axis=0), color=colour, linewidth=1.0, linestyle=DASHED, marker=mark)
     axes.plot(
         epochs,
         test.mean(axis=0),
