@@ -1,10 +1,12 @@
 """What the paper concludes, held against rows of known numbers."""
 
 from dataclasses import replace
+from statistics import mean, stdev
 
 import pytest
+from scipy.stats import ttest_ind
 
-from conductance.experiments.claims import CLAIMS, claims_table, verdict
+from conductance.experiments.claims import CLAIMS, claims_table, p_value, verdict
 from conductance.report.paper_table import PaperRow
 
 ROW = PaperRow(
@@ -24,9 +26,12 @@ def test_the_papers_own_figures_bear_every_claim_out():
 @pytest.mark.parametrize(
     ("above", "below", "said"),
     [
-        (row("affine_bn", 82), row("cwa", 80), "yes"),  # 2 points against an error of sqrt(2/3)
-        (row("affine_bn", 80), row("cwa", 82), "no"),
-        (row("affine_bn", 81.6), row("cwa", 80), "undecided"),
+        (row("affine_bn", 83), row("cwa", 80), "yes"),  # 3 points against an error of sqrt(2/3)
+        (row("affine_bn", 80), row("cwa", 83), "no"),
+        (row("affine_bn", 82), row("cwa", 80), "undecided"),
+        (row("affine_bn", 83, seeds=2), row("cwa", 80, seeds=2), "undecided"),  # the same, by too few seeds
+        (row("affine_bn", 81, std=0.0, seeds=2), row("cwa", 80, std=0.0, seeds=2), "yes"),
+        (row("affine_bn", 80, std=0.0, seeds=2), row("cwa", 80, std=0.0, seeds=2), "undecided"),
         (row("affine_bn", 82, std=None, seeds=1), row("cwa", 80), "yes, by one seed"),
         (row("affine_bn", 79), row("cwa", 80, std=None, seeds=1), "no, by one seed"),
     ],
@@ -35,14 +40,21 @@ def test_the_verdict(above, below, said):
     assert verdict(above, below) == said
 
 
+def test_the_p_value_is_that_of_the_accuracies_themselves():
+    above, below = [83.77, 83.47], [83.21, 83.18, 82.9]
+    rows = [row("cwa", mean(a), stdev(a), len(a)) for a in (above, below)]
+    assert p_value(*rows) == pytest.approx(ttest_ind(above, below, equal_var=False).pvalue)
+
+
 def lines(*rows):
     return [line for line in claims_table(rows).splitlines()[2:] if not line.endswith("| open |")]
 
 
 def test_only_runs_of_one_recipe_are_compared():
     assert lines(row("affine_bn", 82), row("cwa", 80, recipe="paper")) == []
-    (line,) = lines(row("affine_bn", 82), row("cwa", 80), row("cwa", 10, recipe="paper"))
-    assert line == "| Affine + BatchNorm is above CWA: cifar10, cnn | +10.51 | +2.00 ± 0.82 | 3, 3 | modern | yes |"
+    (line,) = lines(row("affine_bn", 83), row("cwa", 80), row("cwa", 10, recipe="paper"))
+    claim = "Affine + BatchNorm is above CWA: cifar10, cnn"
+    assert line == f"| {claim} | +10.51 | +3.00 ± 0.82 | 0.021 | 3, 3 | modern | yes |"
 
 
 def test_short_runs_and_open_cells_bear_nothing_out():

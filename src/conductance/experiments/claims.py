@@ -4,12 +4,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
+from scipy.stats import ttest_ind_from_stats
+
 from conductance.experiments.paper_tables import TABLES
 from conductance.report.paper_table import PaperRow
 from conductance.report.table import NOTHING, markdown_lines
 
-COLUMNS = ("Claim (paper, sections 4.3 and 4.4)", "Paper", "Here", "Seeds", "Recipe", "Holds")
-NUMERIC = (False, True, True, True, False, False)
+COLUMNS = ("Claim (paper, sections 4.3 and 4.4)", "Paper", "Here", "p", "Seeds", "Recipe", "Holds")
+NUMERIC = (False, True, True, True, True, False, False)
+
+SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,9 @@ CLAIMS = (
 def claim_lines(rows: Iterable[PaperRow]) -> list[list[str]]:
     """Every claim, with a line for each recipe by which both its cells were measured: texts under `COLUMNS`.
 
-    *Holds* says ``yes`` or ``no`` where the difference is more than twice its standard error, ``undecided`` where it
-    is less, ``by one seed`` where there is no error to judge by, and ``open`` where nothing was measured. Short runs
-    do not count.
+    *Here* is the difference of the means and its standard error, *p* what Welch's t-test makes of it. *Holds* says
+    ``yes`` or ``no`` where p is below `SIGNIFICANCE`, ``undecided`` where it is not, ``by one seed`` where there is no
+    error to judge by, and ``open`` where nothing was measured. Short runs do not count.
     """
     measured = [row for row in rows if row.seeds and not row.short]
     return [line for claim in CLAIMS if claim.known for line in _lines(claim, measured)]
@@ -96,13 +100,14 @@ def _lines(claim: Claim, rows: Sequence[PaperRow]) -> list[list[str]]:
             claim.text,
             f"{claim.paper:+.2f}",
             _difference(above, below),
+            NOTHING if (p := p_value(above, below)) is None else f"{p:.3f}",
             f"{above.seeds}, {below.seeds}",
             above.recipe,
             verdict(above, below),
         ]
         for above, below in _pairs(claim, rows)
     ]
-    return found or [[claim.text, f"{claim.paper:+.2f}", NOTHING, NOTHING, NOTHING, "open"]]
+    return found or [[claim.text, f"{claim.paper:+.2f}", NOTHING, NOTHING, NOTHING, NOTHING, "open"]]
 
 
 def _pairs(claim: Claim, rows: Sequence[PaperRow]) -> Iterator[tuple[PaperRow, PaperRow]]:
@@ -116,23 +121,34 @@ def _pairs(claim: Claim, rows: Sequence[PaperRow]) -> Iterator[tuple[PaperRow, P
 
 def verdict(above: PaperRow, below: PaperRow) -> str:
     """Whether the one is above the other, in a word or two."""
-    assert above.mean is not None
-    assert below.mean is not None
-    error, difference = _standard_error(above, below), above.mean - below.mean
-    if error is None:
-        return f"{'yes' if difference > 0 else 'no'}, by one seed"
-    return "undecided" if abs(difference) <= 2 * error else "yes" if difference > 0 else "no"
+    p, word = p_value(above, below), "yes" if _difference_of_means(above, below) > 0 else "no"
+    if p is None:
+        return f"{word}, by one seed"
+    return word if p < SIGNIFICANCE else "undecided"
+
+
+def p_value(above: PaperRow, below: PaperRow) -> float | None:
+    """How often two cells of equal mean would lie this far apart by their seeds alone (Welch's t-test, two-sided).
+
+    Two seeds each say little: a difference must then be 4 to 13 times its standard error for p < 0.05. None where a
+    cell has one seed.
+    """
+    if above.std is None or below.std is None:
+        return None
+    if above.std == below.std == 0:
+        return float(above.mean == below.mean)
+    moments = above.mean, above.std, above.seeds, below.mean, below.std, below.seeds
+    return float(ttest_ind_from_stats(*moments, equal_var=False).pvalue)
 
 
 def _difference(above: PaperRow, below: PaperRow) -> str:
+    error = NOTHING
+    if above.std is not None and below.std is not None:
+        error = f"{sqrt(above.std**2 / above.seeds + below.std**2 / below.seeds):.2f}"
+    return f"{_difference_of_means(above, below):+.2f} ± {error}"
+
+
+def _difference_of_means(above: PaperRow, below: PaperRow) -> float:
     assert above.mean is not None
     assert below.mean is not None
-    error = _standard_error(above, below)
-    return f"{above.mean - below.mean:+.2f} ± {NOTHING if error is None else f'{error:.2f}'}"
-
-
-def _standard_error(above: PaperRow, below: PaperRow) -> float | None:
-    """Of the difference of the two means."""
-    if above.std is None or below.std is None:
-        return None
-    return sqrt(above.std**2 / above.seeds + below.std**2 / below.seeds)
+    return above.mean - below.mean
