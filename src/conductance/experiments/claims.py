@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from scipy.stats import ttest_ind_from_stats
-
 from conductance.experiments.paper_tables import TABLES
 from conductance.report.paper_table import PaperRow
 from conductance.report.table import NOTHING, markdown_lines
@@ -137,6 +135,8 @@ def p_value(above: PaperRow, below: PaperRow) -> float | None:
         return None
     if above.std == below.std == 0:
         return float(above.mean == below.mean)
+    from scipy.stats import ttest_ind_from_stats  # takes a second, which `reproduce` would pay at every start
+
     moments = above.mean, above.std, above.seeds, below.mean, below.std, below.seeds
     return float(ttest_ind_from_stats(*moments, equal_var=False).pvalue)
 
