@@ -36,6 +36,8 @@ def test_the_seed_decides_order_and_augmentation(interrupted):
     [
         {"accumulate": 3},
         {"data__augmentation": "shift"},
+        {"data__augmentation": "deform"},
+        {"data__augmentation": "deform_flip"},
         {"data__validation_images": 50},
         {"data__batch_size": 64},
         {"optimizer__learning_rate": 0.02},

@@ -3,6 +3,7 @@
 from conductance.data.augment import Augmentation, shift_and_flip
 from conductance.data.catalog import DATASETS, Specification
 from conductance.data.datasets import load_dataset
+from conductance.data.deform import deform
 from conductance.data.images import Dataset, Images, split_validation
 from conductance.data.loader import DeviceLoader
 from conductance.data.preprocess import PREPROCESSINGS, Preprocessing
@@ -16,6 +17,7 @@ __all__ = [
     "Images",
     "Preprocessing",
     "Specification",
+    "deform",
     "load_dataset",
     "shift_and_flip",
     "split_validation",

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from conductance import init, optim
-from conductance.data import Augmentation, Dataset, Images, Preprocessing, shift_and_flip
+from conductance.data import Augmentation, Dataset, Images, Preprocessing, deform, shift_and_flip
 from conductance.errors import InputError
 from conductance.models import create_model, get_family
 from conductance.nn import ConductanceLayer
@@ -92,7 +92,10 @@ def build_augmentation(config: RunConfig) -> Augmentation | None:
     choices = config.data
     if choices.augmentation == "none":
         return None
-    return partial(shift_and_flip, max_shift=choices.max_shift, flip=choices.augmentation == "shift_flip")
+    amounts: dict[str, Any] = {"max_shift": choices.max_shift, "flip": choices.augmentation.endswith("_flip")}
+    if choices.augmentation.startswith("deform"):
+        return partial(deform, max_turn=choices.max_turn, max_stretch=choices.max_stretch, **amounts)
+    return partial(shift_and_flip, **amounts)
 
 
 def build_optimizer(config: RunConfig, network: nn.Module) -> torch.optim.Optimizer:

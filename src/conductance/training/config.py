@@ -76,10 +76,15 @@ class DataConfig:
     preprocessing: Literal["scaled", "unit", "whitened"] | None = None
     """what becomes of a pixel. scaled: to [-0.3, 1], clipped at 0 (the paper's for conductances); unit: to [0, 1], so
     that dark pixels differ; whitened: mean 0, variance 1; the family's own where left out"""
-    augmentation: Literal["none", "shift", "shift_flip"] = "none"
-    """what is drawn anew for every image: a shift by up to `max_shift` pixels, and a horizontal flip"""
+    augmentation: Literal["none", "shift", "shift_flip", "deform", "deform_flip"] = "none"
+    """what is drawn anew for every image: a shift by up to `max_shift` pixels, for deform with a turn and a stretch of
+    each axis, and a horizontal flip"""
     max_shift: int = 4
     """pixels"""
+    max_turn: float = 10.0
+    """deform: degrees, either way"""
+    max_stretch: float = 0.15
+    """deform: an axis becomes up to so much longer (0.15: 15 %), or shorter by the same factor"""
     validation_images: int = 0
     """training images held out to choose by; never trained on"""
 
@@ -155,11 +160,13 @@ class RunConfig:
             ("data.batch_size", self.data.batch_size, 1),
             ("data.validation_images", self.data.validation_images, 0),
             ("data.max_shift", self.data.max_shift, 0),
+            ("data.max_turn", self.data.max_turn, 0),
+            ("data.max_stretch", self.data.max_stretch, 0),
             ("optimizer.block", self.optimizer.block, 1),
             ("protocol.patience", self.protocol.patience, 1),
         ):
-            if value < least:
-                raise InputError(f"{name}={value}: must be at least {least}")
+            if not least <= value < float("inf"):
+                raise InputError(f"{name}={value}: must be at least {least}, and finite")
         for name, fraction, most in (
             ("seed", self.seed, 2**32 - 1),
             ("optimizer.label_smoothing", self.optimizer.label_smoothing, 1),
@@ -252,7 +259,7 @@ _BEFORE: dict[type[Any], dict[str, Any]] = {
         "slices": 2,
     },
     ModelConfig: {"branch_scale": None},
-    DataConfig: {"preprocessing": None},
+    DataConfig: {"preprocessing": None, "max_turn": 10.0, "max_stretch": 0.15},
 }
 
 

@@ -1,0 +1,67 @@
+"""Random turns and stretches, beside shifts and mirror images."""
+
+from math import log, radians
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from conductance.data.images import require_pixels
+from conductance.errors import InputError
+
+
+def deform(
+    images: Tensor,
+    max_shift: int = 4,
+    flip: bool = True,
+    max_turn: float = 10.0,
+    max_stretch: float = 0.15,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Turn, stretch, shift and mirror each image by its own draws, about its middle.
+
+    A pixel is what lay where it comes from, interpolated bilinearly and rounded; what comes from outside is 0, black.
+    A fully connected network knows nothing of where pixels lie, so every such image is a new one to it (Lin et al.
+    2015, arXiv 1511.02580, have 70 % on CIFAR-10 without and 78 % with deformations).
+
+    Args:
+        images: uint8 of shape (B, C, H, W).
+        max_shift: the farthest an image moves, in pixels, up or down and left or right; any distance up to it.
+        flip: whether to mirror images from left to right, each with probability 1/2.
+        max_turn: the largest angle either way, in degrees.
+        max_stretch: height and width, each by itself, become up to 1 + max_stretch times as large or as small.
+        generator: where the draws come from; torch's default generator of the images' device if None.
+
+    Returns:
+        A new tensor of the same shape, dtype and device.
+
+    Raises:
+        InputError: `images` has another dtype or shape, or an amount is negative.
+    """
+    require_pixels(images)
+    for name, amount in (("max_shift", max_shift), ("max_turn", max_turn), ("max_stretch", max_stretch)):
+        if amount < 0:
+            raise InputError(f"{name} must be 0 or more, not {amount}")
+    source = images.device if generator is None else generator.device
+    turn, wide, high, right, down = 2 * torch.rand(5, len(images), device=source, generator=generator) - 1
+    mirrored = torch.randint(1 + flip, (len(images),), device=source, generator=generator)
+    turn, wide, high = (
+        turn * radians(max_turn),
+        (wide * log(1 + max_stretch)).exp(),
+        (high * log(1 + max_stretch)).exp(),
+    )
+    wide = wide * (1 - 2 * mirrored)
+    linear = torch.stack([turn.cos() * wide, -turn.sin() * high, turn.sin() * wide, turn.cos() * high], 1)
+    return _moved(images, linear.view(-1, 2, 2), max_shift * torch.stack([right, down], 1))
+
+
+def _moved(images: Tensor, linear: Tensor, shift: Tensor) -> Tensor:
+    """Each pixel from where ``linear`` (B, 2, 2) and ``shift`` (B, 2), in pixels right and down, say that it lay."""
+    if images.numel() == 0:
+        return images.clone()
+    height, width = images.shape[2:]
+    half = torch.tensor([width, height], device=linear.device) / 2  # the grid's axes run from -1 to 1
+    linear = linear * (half / half[:, None])
+    theta = torch.cat([linear, (shift / half)[:, :, None]], 2).to(images.device)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images.float(), grid, align_corners=False).round_().to(torch.uint8)
