@@ -1,8 +1,9 @@
-"""What each lever of the CIFAR-10 recipe is worth: left out of the whole, or another in its place.
+"""What each lever of the CIFAR-10 recipe is worth: left out of the whole, another in its place, or alone.
 
 Judged on 5,000 held-out training images after a few epochs; no test accuracy enters.
 
 All changes are to one recipe, `common`, which is the presets' without their last choices: those are rows themselves.
+Levers alone are added to a network that has none of them, `without_levers`.
 """
 
 from dataclasses import replace
@@ -25,6 +26,30 @@ OPTIMISERS = {
 CENTRED = {
     "centred gradients": changes.optimizer(centred=True),
     "centred gradients, leaks to scale": changes.optimizer(centred=True, leak_learning_rate=LEAK_STEP),
+}
+
+
+def without_levers(config: RunConfig) -> RunConfig:
+    """The paper's start, form of h and leak, and Adam, at a step that conductances around 1 feel."""
+    start = changes.conductance(initialization="glorot", nonnegative="rectified", twin=False, balance=False)
+    leak = changes.conductance(learn_resting=False, resting_conductance=1.0)
+    learning = changes.optimizer(name="adam", label_smoothing=0.0)
+    return learning(leak(start(config)))
+
+
+def _alone(lever: changes.Change) -> changes.Change:
+    return changes.both(without_levers, lever)
+
+
+ALONE = {
+    "no lever": without_levers,
+    "Muon alone": _alone(changes.optimizer(name="muon")),
+    "heavy tail alone": _alone(changes.conductance(initialization="lognormal")),
+    "balance alone": _alone(changes.conductance(balance=True)),
+    "twins alone": _alone(changes.conductance(twin=True)),
+    "projected alone": _alone(changes.conductance(nonnegative="projected")),
+    "learnt leak alone": _alone(changes.conductance(learn_resting=True, resting_conductance=0.1)),
+    "label smoothing alone": _alone(changes.optimizer(label_smoothing=0.1)),
 }
 CHANGES: dict[str, changes.Change] = {
     "none": changes.unchanged,
@@ -54,6 +79,7 @@ CHANGES: dict[str, changes.Change] = {
     "weight average 0.99": changes.optimizer(weight_average=0.99),
     "no label smoothing": changes.optimizer(label_smoothing=0.0),
     "half width": changes.half_width,
+    **ALONE,
 }
 BASELINES = {name: CHANGES[name] for name in ("none", "the preset", "centred gradients", *OPTIMISERS, "half width")}
 BASELINE_FAMILIES = ("affine", "affine_bn", "absnorm")
