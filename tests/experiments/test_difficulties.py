@@ -72,8 +72,9 @@ def test_the_figures_name_what_they_show(table, tmp_path):
     ablation.write_text(
         "architecture,family,change,seed,epochs,validation\n"
         "cnn,cwa,none,0,4,68.0\ncnn,cwa,none,1,4,68.5\ncnn,cwa,adam,0,4,60.1\nfcn,affine_bn,none,0,4,55.0\n"
+        "cnn,cwa,balance alone,0,4,10.0\n"
     )
-    assert {"cwa", "cwa: adam", "affine_bn"} <= words(ablation_figure(ablation))
+    assert {"cwa", "cwa: adam", "affine_bn", "10.0"} <= words(ablation_figure(ablation))
 
 
 def test_the_digits_have_the_images_that_a_start_is_measured_on():

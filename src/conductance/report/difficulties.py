@@ -107,7 +107,11 @@ def _bars(axes: Axes, accuracies: dict[tuple[str, str], list[float]], room: int)
         range(len(ordered)), [family if change == "none" else f"{family}: {change}" for (family, change), _ in ordered]
     )
     learnt = [value for value in (mean(seeds) for _, seeds in ordered) if value > 15]
-    axes.set_xlim(left=max(0.0, min(learnt, default=0) - 5))
+    left = max(0.0, min(learnt, default=0) - 5)
+    axes.set_xlim(left=left)
+    for place, (_, seeds) in enumerate(ordered):
+        if mean(seeds) <= left:  # its bar ends outside
+            axes.text(left, place, f" {mean(seeds):.1f}", va="center", color=INK)
     axes.set_ylim(len(ordered) - room - 0.6, len(ordered) - 0.4)
 
 
