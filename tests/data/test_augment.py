@@ -1,12 +1,14 @@
-"""Random shifts and mirror images."""
+"""Random shifts and mirror images, and what holds for every augmentation."""
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conductance.data import shift_and_flip
+from conductance.data import deform, shift_and_flip
 from conductance.errors import InputError
+
+both = pytest.mark.parametrize("augment", [shift_and_flip, deform])
 
 
 def seeded(seed=0):
@@ -63,31 +65,35 @@ def test_every_shift_and_flip_is_drawn_about_equally_often(flip):
         assert abs(drawn - expected) < 6 * expected**0.5
 
 
-def test_the_same_generator_draws_the_same_and_goes_on_to_draw_otherwise():
+@both
+def test_the_same_generator_draws_the_same_and_goes_on_to_draw_otherwise(augment):
     images, generator = noise(32, 1, 8, 8), seeded(5)
-    first, second = (shift_and_flip(images, generator=generator) for _ in range(2))
-    assert torch.equal(first, shift_and_flip(images, generator=seeded(5)))
+    first, second = (augment(images, generator=generator) for _ in range(2))
+    assert torch.equal(first, augment(images, generator=seeded(5)))
     assert not torch.equal(first, second)
 
 
-def test_the_default_generator_serves_where_none_is_given():
+@both
+def test_the_default_generator_serves_where_none_is_given(augment):
     images = noise(32, 1, 8, 8)
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        first = shift_and_flip(images)
+        first = augment(images)
         torch.manual_seed(1)
-        assert torch.equal(first, shift_and_flip(images))
+        assert torch.equal(first, augment(images))
 
 
-def test_the_images_themselves_are_left_alone():
+@both
+def test_the_images_themselves_are_left_alone(augment):
     images = noise(8, 1, 4, 4)
     before = images.clone()
-    shift_and_flip(images, max_shift=0, flip=False).zero_()
+    augment(images, max_shift=0, flip=False).zero_()
     assert torch.equal(images, before)
 
 
-def test_what_cannot_be_augmented_is_refused():
+@both
+def test_what_cannot_be_augmented_is_refused(augment):
     with pytest.raises(InputError, match="pixels must be uint8 of shape"):
-        shift_and_flip(noise(2, 1, 4, 4).float())
-    with pytest.raises(InputError, match="max_shift must be 0 or more pixels, not -1"):
-        shift_and_flip(noise(2, 1, 4, 4), max_shift=-1)
+        augment(noise(2, 1, 4, 4).float())
+    with pytest.raises(InputError, match=r"max_shift must be 0 or more.*, not -1"):
+        augment(noise(2, 1, 4, 4), max_shift=-1)
