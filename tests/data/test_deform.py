@@ -79,7 +79,7 @@ def test_without_turn_stretch_and_shift_it_mirrors_alone(flip):
     assert bool(mirrored.any()) == flip
 
 
-@pytest.mark.parametrize("name", ["max_turn", "max_stretch"])
-def test_a_negative_amount_is_refused(name):
-    with pytest.raises(InputError, match=f"{name} must be 0 or more, not -1"):
+@pytest.mark.parametrize(("name", "least"), [("max_turn", "0 or more degrees"), ("max_stretch", "0 or more")])
+def test_a_negative_amount_is_refused(name, least):
+    with pytest.raises(InputError, match=f"{name} must be {least}, not -1"):
         deform(noise(2, 1, 4, 4), **{name: -1})

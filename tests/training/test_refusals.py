@@ -21,7 +21,10 @@ from conductance.training import ModelConfig, train
         ({"data__dataset": "mnits"}, "unknown data set 'mnits'; did you mean 'mnist'"),
         ({"conductance__nonnegative": "expo"}, "unknown conductance.nonnegative 'expo'; did you mean 'exp'"),
         ({"conductance__initialization": "normal"}, "unknown conductance.initialization .* 'lognormal'"),
-        ({"data__augmentation": "flip"}, "unknown data.augmentation 'flip'; did you mean .*'shift_flip'"),
+        (
+            {"data__augmentation": "flip"},
+            "unknown data.augmentation 'flip'; did you mean 'shift_flip' or 'deform_flip'",
+        ),
         ({"protocol__name": "one-cycle"}, "unknown protocol.name 'one-cycle'; did you mean 'onecycle'"),
         ({"precision": "bf-16"}, "unknown precision 'bf-16'; did you mean 'bf16'"),
         ({"model__shortcut": "sum"}, "fcn has no shortcuts; leave it out"),

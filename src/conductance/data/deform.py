@@ -39,17 +39,18 @@ def deform(
         InputError: `images` has another dtype or shape, or an amount is negative.
     """
     require_pixels(images)
-    for name, amount in (("max_shift", max_shift), ("max_turn", max_turn), ("max_stretch", max_stretch)):
+    for name, amount, unit in (
+        ("max_shift", max_shift, " pixels"),
+        ("max_turn", max_turn, " degrees"),
+        ("max_stretch", max_stretch, ""),
+    ):
         if amount < 0:
-            raise InputError(f"{name} must be 0 or more, not {amount}")
+            raise InputError(f"{name} must be 0 or more{unit}, not {amount}")
     source = images.device if generator is None else generator.device
     turn, wide, high, right, down = 2 * torch.rand(5, len(images), device=source, generator=generator) - 1
     mirrored = torch.randint(1 + flip, (len(images),), device=source, generator=generator)
-    turn, wide, high = (
-        turn * radians(max_turn),
-        (wide * log(1 + max_stretch)).exp(),
-        (high * log(1 + max_stretch)).exp(),
-    )
+    longest = log(1 + max_stretch)
+    turn, wide, high = turn * radians(max_turn), (wide * longest).exp(), (high * longest).exp()
     wide = wide * (1 - 2 * mirrored)
     linear = torch.stack([turn.cos() * wide, -turn.sin() * high, turn.sin() * wide, turn.cos() * high], 1)
     return _moved(images, linear.view(-1, 2, 2), max_shift * torch.stack([right, down], 1))

@@ -31,10 +31,9 @@ CENTRED = {
 
 def without_levers(config: RunConfig) -> RunConfig:
     """The paper's start, form of h and leak, and Adam, at a step that conductances around 1 feel."""
-    start = changes.conductance(initialization="glorot", nonnegative="rectified", twin=False, balance=False)
-    leak = changes.conductance(learn_resting=False, resting_conductance=1.0)
-    learning = changes.optimizer(name="adam", label_smoothing=0.0)
-    return learning(leak(start(config)))
+    start = {"initialization": "glorot", "nonnegative": "rectified", "twin": False, "balance": False}
+    membrane = changes.conductance(**start, learn_resting=False, resting_conductance=1.0)
+    return changes.both(membrane, changes.optimizer(name="adam", label_smoothing=0.0))(config)
 
 
 def _alone(lever: changes.Change) -> changes.Change:
