@@ -9,9 +9,10 @@ PAGES = ("README.md", "results/README.md", "docs/reproduction.md")
 
 
 def embed(page: str, name: str, text: str) -> str:
-    """The page with ``text`` in place of the paragraph or table below the comment with this name."""
+    """The page with ``text`` below the comment with this name, in place of the table there, if there is one."""
     comment = rf"(<!-- (?:results/)?{re.escape(name)} -->\n\n)"
-    return re.sub(rf"{comment}(?:.+\n)*", lambda match: f"{match[1]}{text.rstrip()}\n", page)
+    below = r"(?:(?:\|.*\n)+\n?)?"
+    return re.sub(comment + below, lambda match: f"{match[1]}{text.rstrip()}\n\n", page).rstrip() + "\n"
 
 
 def main() -> None:
