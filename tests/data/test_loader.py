@@ -1,5 +1,6 @@
 """Batches on one device: which images, in which order, on which rank, and after a resumption."""
 
+from functools import partial
 from itertools import islice
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conductance.data import DeviceLoader, Images, Preprocessing, shift_and_flip
+from conductance.data import DeviceLoader, Images, Preprocessing, mix, shift_and_flip
 from conductance.errors import InputError
 
 
@@ -29,6 +30,9 @@ def labels(batches):
 
 def seen(batches):
     return [label for batch in labels(batches) for label in batch]
+
+
+mix_numbered = partial(mix, num_classes=23)
 
 
 def assert_same(batches, others):
@@ -74,6 +78,14 @@ def test_inputs_are_the_preprocessed_images_of_their_labels():
         assert torch.equal(inputs, expected[labels])
 
 
+def test_mixed_inputs_are_mixtures_of_the_preprocessed_images():
+    preprocessing = Preprocessing("unit", channels=1)
+    expected = preprocessing(numbered(23).pixels).flatten(1)
+    for inputs, shares in loader(preprocessing=preprocessing, mixing=mix_numbered):
+        assert (shares < 1).any()
+        torch.testing.assert_close(inputs.flatten(1), shares @ expected)
+
+
 def test_without_shuffling_every_epoch_is_in_the_images_order():
     evaluation = loader(shuffle=False)
     assert seen(evaluation) == seen(evaluation) == [*range(23)]
@@ -109,7 +121,7 @@ def test_a_seed_fixes_everything_and_another_changes_it():
 @given(handed_out=st.integers(0, 3 * 6))
 def test_a_resumed_run_is_identical_to_an_uninterrupted_one(handed_out):
     def training():
-        return loader(augmentation=shift_and_flip, seed=11)
+        return loader(augmentation=shift_and_flip, mixing=mix_numbered, seed=11)
 
     def three_epochs(batches):
         for _ in range(3):
@@ -119,7 +131,7 @@ def test_a_resumed_run_is_identical_to_an_uninterrupted_one(handed_out):
     stopped = training()
     run = three_epochs(stopped)
     before = [*islice(run, handed_out)]
-    resumed = loader(augmentation=shift_and_flip)
+    resumed = loader(augmentation=shift_and_flip, mixing=mix_numbered)
     resumed.load_state_dict(stopped.state_dict())
     after = [*islice(three_epochs(resumed), len(uninterrupted) - handed_out)]
     assert_same([*before, *after], uninterrupted)

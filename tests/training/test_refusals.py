@@ -38,6 +38,7 @@ from conductance.training import ModelConfig, train
         ({"data__max_shift": -1}, "data.max_shift=-1: must be at least 0"),
         ({"data__max_turn": -1.0}, "data.max_turn=-1.0: must be at least 0"),
         ({"data__max_turn": math.nan}, "data.max_turn=nan: must be .*finite"),
+        ({"data__max_mix": 0.6}, r"data.max_mix=0.6: must lie in \[0, 0.5\]"),
         ({"data__max_stretch": math.inf}, "data.max_stretch=inf: must be .*finite"),
         ({"optimizer__learning_rate": -0.1}, "optimizer.learning_rate=-0.1: must be positive"),
         ({"optimizer__learning_rate": math.nan}, "optimizer.learning_rate=nan: must be positive"),

@@ -38,6 +38,7 @@ def test_the_seed_decides_order_and_augmentation(interrupted):
         {"data__augmentation": "shift"},
         {"data__augmentation": "deform"},
         {"data__augmentation": "deform_flip"},
+        {"data__max_mix": 0.5},
         {"data__validation_images": 50},
         {"data__batch_size": 64},
         {"optimizer__learning_rate": 0.02},

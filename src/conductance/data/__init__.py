@@ -1,4 +1,4 @@
-"""Images: found or fetched, verified, held on one device, augmented and handed out in batches."""
+"""Images: found or fetched, verified, held on one device, augmented, mixed and handed out in batches."""
 
 from conductance.data.augment import Augmentation, shift_and_flip
 from conductance.data.catalog import DATASETS, Specification
@@ -6,6 +6,7 @@ from conductance.data.datasets import load_dataset
 from conductance.data.deform import deform
 from conductance.data.images import Dataset, Images, split_validation
 from conductance.data.loader import DeviceLoader
+from conductance.data.mix import Mixing, mix
 from conductance.data.preprocess import PREPROCESSINGS, Preprocessing
 
 __all__ = [
@@ -15,10 +16,12 @@ __all__ = [
     "Dataset",
     "DeviceLoader",
     "Images",
+    "Mixing",
     "Preprocessing",
     "Specification",
     "deform",
     "load_dataset",
+    "mix",
     "shift_and_flip",
     "split_validation",
 ]

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from conductance.data.augment import Augmentation
 from conductance.data.images import Images
+from conductance.data.mix import Mixing
 from conductance.errors import InputError
 
 
@@ -15,7 +16,7 @@ class DeviceLoader:
     """Hands out one epoch of batches each time it is iterated over.
 
     Every random draw is seeded by the loader's seed and the place it is drawn for: the epoch for the order
-    of the images, which all ranks share, and the epoch, the batch and the rank for the augmentation. So
+    of the images, which all ranks share, and the epoch, the batch and the rank for what is drawn for the images. So
     the random state is three integers, and a loader that takes up a saved state, even in the middle
     of an epoch, goes on exactly as the saved one would have.
 
@@ -29,6 +30,7 @@ class DeviceLoader:
         batch_size: images in a batch, on this rank.
         preprocessing: makes the network's float input of a uint8 batch; it must be on the same device.
         augmentation: changes the uint8 batch before that; None leaves it as it is.
+        mixing: mixes the network's inputs, and their labels, after that; None leaves them as they are.
         shuffle: whether each epoch has a new order, or all have that of `images`.
         seed: fixes every order and every augmentation; 0 or more.
         rank: which of `world_size` processes this one is, from 0.
@@ -46,6 +48,7 @@ class DeviceLoader:
         *,
         preprocessing: Callable[[Tensor], Tensor],
         augmentation: Augmentation | None = None,
+        mixing: Mixing | None = None,
         shuffle: bool,
         seed: int = 0,
         rank: int = 0,
@@ -67,6 +70,7 @@ class DeviceLoader:
         self.batch_size = batch_size
         self.preprocessing = preprocessing
         self.augmentation = augmentation
+        self.mixing = mixing
         self.shuffle = shuffle
         self.seed = seed
         self.rank = rank
@@ -87,7 +91,8 @@ class DeviceLoader:
         """Begin the next epoch or, after `load_state_dict`, go on with the one that was saved.
 
         Yields:
-            The preprocessed images, float32 of shape (B, C, H, W), and their labels, int64 of shape (B,).
+            The preprocessed images, float32 of shape (B, C, H, W), and their labels, int64 of shape (B,), or where
+            images are mixed the shares of their classes, float32 of shape (B, K).
         """
         if self._underway:  # the epoch before was broken off
             self._epoch, self._batch = self._epoch + 1, 0
@@ -119,11 +124,12 @@ class DeviceLoader:
 
     def _draw(self, order: Tensor, epoch: int, batch: int) -> tuple[Tensor, Tensor]:
         drawn = self.images.subset(order[batch * self.batch_size : (batch + 1) * self.batch_size])
-        pixels = drawn.pixels
+        pixels, labels = drawn.pixels, drawn.labels
+        generator = torch.Generator(pixels.device).manual_seed(self._seed_of(epoch, batch, self.rank))
         if self.augmentation is not None:
-            generator = torch.Generator(pixels.device).manual_seed(self._seed_of(epoch, batch, self.rank))
             pixels = self.augmentation(pixels, generator=generator)
-        return self.preprocessing(pixels), drawn.labels
+        inputs = self.preprocessing(pixels)
+        return (inputs, labels) if self.mixing is None else self.mixing(inputs, labels, generator=generator)
 
     def _seed_of(self, *place: int) -> int:
         """A seed for the draws of one place, unrelated to that of any other place."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from conductance import init, optim
-from conductance.data import Augmentation, Dataset, Images, Preprocessing, deform, shift_and_flip
+from conductance.data import Augmentation, Dataset, Images, Mixing, Preprocessing, deform, mix, shift_and_flip
 from conductance.errors import InputError
 from conductance.models import create_model, get_family
 from conductance.nn import ConductanceLayer
@@ -96,6 +96,13 @@ def build_augmentation(config: RunConfig) -> Augmentation | None:
     if choices.augmentation.startswith("deform"):
         return partial(deform, max_turn=choices.max_turn, max_stretch=choices.max_stretch, **amounts)
     return partial(shift_and_flip, **amounts)
+
+
+def build_mixing(config: RunConfig, num_classes: int) -> Mixing | None:
+    """What mixes the training images of a batch with each other."""
+    if config.data.max_mix == 0:
+        return None
+    return partial(mix, num_classes=num_classes, max_share=config.data.max_mix)
 
 
 def build_optimizer(config: RunConfig, network: nn.Module) -> torch.optim.Optimizer:

@@ -85,6 +85,8 @@ class DataConfig:
     """deform: degrees, either way"""
     max_stretch: float = 0.15
     """deform: an axis becomes up to so much longer (0.15: 15 %), or shorter by the same factor"""
+    max_mix: float = 0.0
+    """mixup: each image is mixed with another, and its class too: the largest share of the other, at most 0.5"""
     validation_images: int = 0
     """training images held out to choose by; never trained on"""
 
@@ -172,6 +174,7 @@ class RunConfig:
             ("optimizer.label_smoothing", self.optimizer.label_smoothing, 1),
             ("optimizer.homeostasis", self.optimizer.homeostasis, 1),
             ("protocol.warmup", self.protocol.warmup, 1),
+            ("data.max_mix", self.data.max_mix, 0.5),
         ):
             if not 0 <= fraction <= most:
                 raise InputError(f"{name}={fraction}: must lie in [0, {most}]")
@@ -259,7 +262,7 @@ _BEFORE: dict[type[Any], dict[str, Any]] = {
         "slices": 2,
     },
     ModelConfig: {"branch_scale": None},
-    DataConfig: {"preprocessing": None, "max_turn": 10.0, "max_stretch": 0.15},
+    DataConfig: {"preprocessing": None, "max_turn": 10.0, "max_stretch": 0.15, "max_mix": 0.0},
 }
 
 

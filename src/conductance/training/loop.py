@@ -111,6 +111,7 @@ class _Run:
             config.data.batch_size,
             preprocessing=self.preprocessing,
             augmentation=build.build_augmentation(config),
+            mixing=build.build_mixing(config, dataset.num_classes),
             shuffle=True,
             seed=config.seed,
             rank=accelerator.process_index,

@@ -21,7 +21,9 @@ class Tally:
         return cls(torch.zeros(steps, device=device), torch.zeros((), dtype=torch.int64, device=device))
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Count one batch; waits for nothing."""
+        """Count one batch; waits for nothing. A mixed image's label is the class that has the largest share of it."""
+        if labels.is_floating_point():
+            labels = labels.argmax(1)
         self.losses[self.steps] = loss.detach()
         self.correct += (logits.detach().argmax(1) == labels).sum()
         self.images += len(labels)

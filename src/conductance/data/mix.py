@@ -1,0 +1,53 @@
+"""Mixtures of two images, and of their classes."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from conductance.errors import InputError
+
+
+class Mixing(Protocol):
+    """A function such as `mix`, its number of classes given."""
+
+    def __call__(self, images: Tensor, labels: Tensor, *, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """Make of float images (B, C, H, W) and labels (B,) mixed images and the shares (B, K) of their classes."""
+        ...
+
+
+def mix(
+    images: Tensor,
+    labels: Tensor,
+    num_classes: int,
+    max_share: float = 0.5,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Mix each image with another of its batch, by its own draw.
+
+    ``(1 - s) image + s other``, with s uniform in [0, max_share], and the same mixture of the two classes. At 1/2 this
+    is mixup (Zhang et al. 2018, arXiv 1710.09412) with Beta(1, 1), but that an image is never the lesser part of its
+    own mixture. A mixture of open probabilities is one.
+
+    Args:
+        images: float of shape (B, C, H, W).
+        labels: int64 of shape (B,), in [0, num_classes).
+        num_classes: how many classes there are.
+        max_share: the largest share of the other image, in [0, 1/2].
+        generator: where the draws come from; torch's default generator of the images' device if None.
+
+    Returns:
+        New images of the same shape, dtype and device, and the shares of the classes, of the images' dtype, shape
+        (B, num_classes): each row sums to 1, and its largest entry is that of the image's own class.
+
+    Raises:
+        InputError: `max_share` is not in [0, 1/2].
+    """
+    if not 0 <= max_share <= 0.5:
+        raise InputError(f"max_share must lie in [0, 0.5], not {max_share}")
+    source = images.device if generator is None else generator.device
+    other = torch.randperm(len(images), device=source, generator=generator).to(images.device)
+    share = max_share * torch.rand(len(images), device=source, generator=generator).to(images)
+    classes = torch.eye(num_classes, dtype=images.dtype, device=images.device)[labels]
+    mixed = torch.lerp(images, images[other], share.view(-1, 1, 1, 1))
+    return mixed, torch.lerp(classes, classes[other], share[:, None])
