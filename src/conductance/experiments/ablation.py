@@ -62,6 +62,8 @@ CHANGES: dict[str, changes.Change] = {
     **OPTIMISERS,
     "muon, step 0.03": changes.optimizer(learning_rate=0.03),
     "muon, step 0.2": changes.optimizer(learning_rate=0.2),
+    "muon, momentum 0.85": changes.optimizer(momentum=0.85),
+    "muon, momentum 0.98": changes.optimizer(momentum=0.98),
     "exponentiated gradient": changes.optimizer(name="eg", learning_rate=0.1),
     "readout step 0.003": changes.optimizer(readout_learning_rate=3e-3),
     "leak fixed": changes.conductance(learn_resting=False),
