@@ -19,3 +19,7 @@ def test_what_has_been_measured_is_what_would_be():
     rows = ABLATION.rows()
     assert rows
     assert {(row["architecture"], row["family"], row["change"], row["epochs"]) for row in rows} <= known
+
+
+def test_only_convolutions_have_kernels():
+    assert {case[0] for case in ABLATION.cases if "kernels" in case[2]} == {"cnn"}

@@ -42,6 +42,22 @@ def test_sizes_are_the_papers(architecture, shape, wanted, family):
     assert model(torch.rand(2, *shape, device="meta")).shape == (2, 10)
 
 
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (1, 9, 7)])
+def test_wider_kernels_give_the_same_positions(shape):
+    with torch.device("meta"):
+        narrow, wide = (create_model("cnn", "affine", shape, widths=(4, 6, 8), kernel=kernel) for kernel in (3, 5))
+    kernels = [m.kernel_size for m in wide.modules() if isinstance(m, nn.Conv2d)]
+    assert kernels == [(5, 5)] * 3
+    images = torch.rand(2, *shape, device="meta")
+    assert wide.hidden(images).shape == narrow.hidden(images).shape
+
+
+@pytest.mark.parametrize(("name", "size"), [("kernel", 4), ("first_kernel", 0), ("kernel", -1)])
+def test_a_kernel_without_a_middle_is_refused(name, size):
+    with pytest.raises(InputError, match=f"{name}={size}: must be odd, 1 or more"):
+        create_model("cnn", "cwa", (1, 9, 9), **{name: size})
+
+
 def test_resnet18_has_eighteen_layers_of_weights_and_three_projections():
     with torch.device("meta"):
         model = create_model("resnet18", "affine_bn", (3, 32, 32), 10)

@@ -80,9 +80,14 @@ CHANGES: dict[str, changes.Change] = {
     "weight average 0.99": changes.optimizer(weight_average=0.99),
     "no label smoothing": changes.optimizer(label_smoothing=0.0),
     "half width": changes.half_width,
+    "5x5 kernels": changes.model(kernel=5),
     **ALONE,
 }
-BASELINES = {name: CHANGES[name] for name in ("none", "the preset", "centred gradients", *OPTIMISERS, "half width")}
+BASELINES = {
+    name: CHANGES[name]
+    for name in ("none", "the preset", "centred gradients", *OPTIMISERS, "half width", "5x5 kernels")
+}
+CNN_ALONE = ("5x5 kernels",)
 BASELINE_FAMILIES = ("affine", "affine_bn", "absnorm")
 
 
@@ -91,7 +96,8 @@ def cases() -> list[study.Case]:
     families = ("cwa", *BASELINE_FAMILIES)
     recipe = [(family, "none") for family in families]
     changed = [(family, change) for family in families for change in _changes_of(family) if change != "none"]
-    return [(architecture, *case) for architecture in ARCHITECTURES for case in [*recipe, *changed]]
+    every = [(architecture, *case) for architecture in ARCHITECTURES for case in [*recipe, *changed]]
+    return [case for case in every if case[0] == "cnn" or case[2] not in CNN_ALONE]
 
 
 def _changes_of(family: str) -> dict[str, changes.Change]:

@@ -6,6 +6,7 @@ from math import ceil
 
 from torch import Tensor, nn
 
+from conductance.errors import InputError
 from conductance.models.families import Family
 
 MNIST_WIDTHS = (32, 64, 128, 256)
@@ -20,8 +21,11 @@ class CNN(nn.Module):
         input_shape: (channels, height, width).
         num_classes: outputs of the readout.
         widths: channels of each convolution; the paper's by default (32 to 256 for grey images, 32 to 512 for colour).
-        first_kernel: size of the first kernel.
-        kernel: size of the others, which the paper does not give.
+        first_kernel: size of the first kernel; odd.
+        kernel: size of the others, which the paper does not give; odd.
+
+    Raises:
+        InputError: a kernel of another size.
     """
 
     def __init__(
@@ -35,6 +39,9 @@ class CNN(nn.Module):
         kernel: int = 3,
     ) -> None:
         super().__init__()
+        for name, size in (("first_kernel", first_kernel), ("kernel", kernel)):
+            if size < 1 or size % 2 == 0:
+                raise InputError(f"{name}={size}: must be odd, 1 or more, or no pixel is in its middle")
         channels, height, width = input_shape
         if widths is None:
             widths = MNIST_WIDTHS if channels == 1 else CIFAR_WIDTHS

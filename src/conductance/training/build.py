@@ -11,7 +11,7 @@ from conductance.data import Augmentation, Dataset, Images, Mixing, Preprocessin
 from conductance.errors import InputError
 from conductance.models import create_model, get_family
 from conductance.nn import ConductanceLayer
-from conductance.training.config import ConductanceConfig, RunConfig
+from conductance.training.config import ConductanceConfig, ModelConfig, RunConfig
 
 BALANCE_IMAGES = 500
 
@@ -34,30 +34,34 @@ def layer_options(config: RunConfig) -> dict[str, Any]:
     return membrane if config.model.family == "absnorm" else {}
 
 
+_OF_ONE_ARCHITECTURE = {"shortcut": "resnet18", "branch_scale": "resnet18", "kernel": "cnn"}
+
+
+def _given(choices: ModelConfig) -> dict[str, Any]:
+    """The architecture's arguments that are not left out."""
+    given = {name: getattr(choices, name) for name in ("widths", *_OF_ONE_ARCHITECTURE)}
+    given = {name: value for name, value in given.items() if value is not None}
+    for name, value in given.items():
+        owner = _OF_ONE_ARCHITECTURE.get(name, choices.architecture)
+        if choices.architecture != owner:
+            raise InputError(f"model.{name}={value}: {choices.architecture} has none, {owner} has; leave it out")
+    return given
+
+
 def build_network(config: RunConfig, dataset: Dataset) -> nn.Module:
     """The network with the family's own default initialisation (affine: Glorot; conductances: Glorot around 1).
 
     Raises:
         UnknownNameError: no such architecture or family.
+        InputError: a choice that the architecture does not have.
     """
-    options: dict[str, Any] = {}
-    if config.model.widths is not None:
-        options["widths"] = config.model.widths
-    if config.model.shortcut is not None:
-        if config.model.architecture != "resnet18":
-            raise InputError(
-                f"shortcut={config.model.shortcut}: {config.model.architecture} has no shortcuts; leave it out"
-            )
-        options["shortcut"] = config.model.shortcut
-    if config.model.branch_scale is not None:
-        options["branch_scale"] = config.model.branch_scale
     return create_model(
         config.model.architecture,
         config.model.family,
         dataset.input_shape,
         dataset.num_classes,
         layer_options=layer_options(config),
-        **options,
+        **_given(config.model),
     )
 
 

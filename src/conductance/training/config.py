@@ -27,6 +27,8 @@ class ModelConfig:
     """resnet18: how a shortcut joins; the family's own where left out"""
     branch_scale: float | None = None
     """resnet18: where the learnt weight of each residual branch starts; no such weight where left out"""
+    kernel: int | None = None
+    """cnn: size of every kernel after the first, which is 5; odd; 3 where left out"""
 
 
 @dataclass(frozen=True)
@@ -261,7 +263,7 @@ _BEFORE: dict[type[Any], dict[str, Any]] = {
         "interneurons": 0.25,
         "slices": 2,
     },
-    ModelConfig: {"branch_scale": None},
+    ModelConfig: {"branch_scale": None, "kernel": None},
     DataConfig: {"preprocessing": None, "max_turn": 10.0, "max_stretch": 0.15, "max_mix": 0.0},
 }
 
