@@ -42,6 +42,18 @@ def test_unit_tells_every_byte_from_every_other():
     assert len(result.unique()) == 256
 
 
+@pytest.mark.parametrize("kind", ["unit", "whitened"])
+def test_inputs_lead_back_to_the_pixels(kind, pixels):
+    preprocessing = Preprocessing.fit(kind, pixels)
+    torch.testing.assert_close(preprocessing.values_of(preprocessing(pixels)), pixels.float(), rtol=0, atol=1e-3)
+
+
+def test_what_scaled_clipped_is_not_made_up(pixels):
+    preprocessing = Preprocessing.fit("scaled", pixels)
+    with pytest.raises(InputError, match=r"clips dark pixels.*choose 'unit'"):
+        preprocessing.values_of(preprocessing(pixels))
+
+
 def test_black_is_exactly_nothing_under_scaled():
     black = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
     assert torch.equal(Preprocessing.fit("scaled", black)(black), torch.zeros(2, 3, 4, 4))

@@ -15,6 +15,7 @@ from conductance.training.config import (
     OptimizerConfig,
     ProtocolConfig,
     RunConfig,
+    TeacherConfig,
     config_from_dict,
 )
 
@@ -45,6 +46,7 @@ configs = st.builds(
     optimizer=st.builds(
         OptimizerConfig, learning_rate=steps, betas=st.tuples(st.floats(0, 0.999), st.just(0)), label_smoothing=shares
     ),
+    teacher=st.builds(TeacherConfig, run=st.none() | st.text(), share=shares, temperature=steps),
     protocol=st.builds(ProtocolConfig, name=st.sampled_from(["onecycle", "paper"]), warmup=shares, patience=counts),
 )
 

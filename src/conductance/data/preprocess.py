@@ -70,8 +70,22 @@ class Preprocessing(nn.Module):
             InputError: it is not uint8 of shape (B, C, H, W).
         """
         require_pixels(pixels)
-        values = torch.addcmul(self.shift, pixels.float(), self.scale)
-        return values.clamp_(0, 1) if self.kind == "scaled" else values
+        return self.of_values(pixels.float())
+
+    def of_values(self, values: Tensor) -> Tensor:
+        """Preprocess pixels that need not be whole numbers, float in [0, 255], such as a mixture of two images."""
+        inputs = torch.addcmul(self.shift, values, self.scale)
+        return inputs.clamp_(0, 1) if self.kind == "scaled" else inputs
+
+    def values_of(self, inputs: Tensor) -> Tensor:
+        """The pixels, float in [0, 255], that became these inputs.
+
+        Raises:
+            InputError: `scaled` clips dark pixels, and what they were is lost.
+        """
+        if self.kind == "scaled":
+            raise InputError("preprocessing 'scaled' clips dark pixels, and what they were is lost: choose 'unit'")
+        return (inputs - self.shift) / self.scale
 
     def extra_repr(self) -> str:
         """What to show between the brackets when printed."""

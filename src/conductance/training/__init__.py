@@ -7,6 +7,7 @@ from conductance.training.config import (
     OptimizerConfig,
     ProtocolConfig,
     RunConfig,
+    TeacherConfig,
 )
 from conductance.training.evaluation import TrainedRun, evaluate, load_run
 from conductance.training.loop import NonFiniteLossError, train
@@ -21,6 +22,7 @@ __all__ = [
     "ProtocolConfig",
     "RunConfig",
     "RunFolder",
+    "TeacherConfig",
     "TrainedRun",
     "evaluate",
     "load_run",

@@ -122,6 +122,18 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True)
+class TeacherConfig:
+    """Whose answers the network learns, beside the labels (distillation)."""
+
+    run: str | None = None
+    """folder of a finished run on the same data set; no teacher where left out"""
+    share: float = 0.9
+    """share of the loss that is the distance from the teacher's answers; the rest is that from the labels"""
+    temperature: float = 2.0
+    """logits are divided by it in both answers: the higher, the more the unlikely classes count"""
+
+
+@dataclass(frozen=True)
 class ProtocolConfig:
     """When the step size changes, and when training stops."""
 
@@ -153,10 +165,11 @@ class RunConfig:
     conductance: ConductanceConfig = field(default_factory=ConductanceConfig)
     data: DataConfig = field(default_factory=DataConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
 
     def __post_init__(self) -> None:
-        for part in ("", "model.", "conductance.", "data.", "optimizer.", "protocol."):
+        for part in ("", "model.", "conductance.", "data.", "optimizer.", "teacher.", "protocol."):
             _check_choices(part, getattr(self, part[:-1]) if part else self)
         for name, value, least in (
             ("epochs", self.epochs, 1),
@@ -177,19 +190,20 @@ class RunConfig:
             ("optimizer.homeostasis", self.optimizer.homeostasis, 1),
             ("protocol.warmup", self.protocol.warmup, 1),
             ("data.max_mix", self.data.max_mix, 0.5),
+            ("teacher.share", self.teacher.share, 1),
         ):
             if not 0 <= fraction <= most:
                 raise InputError(f"{name}={fraction}: must lie in [0, {most}]")
-        for name, step in (
+        for name, positive in (
             ("optimizer.learning_rate", self.optimizer.learning_rate),
             ("optimizer.readout_learning_rate", self.optimizer.readout_learning_rate),
             ("optimizer.leak_learning_rate", self.optimizer.leak_learning_rate),
+            ("conductance.resting_share", self.conductance.resting_share),
+            ("teacher.temperature", self.teacher.temperature),
         ):
-            if step is not None and not 0 < step < float("inf"):
-                raise InputError(f"{name}={step}: must be positive and finite")
-        share, decay = self.conductance.resting_share, self.optimizer.weight_average
-        if share is not None and not 0 < share < float("inf"):
-            raise InputError(f"conductance.resting_share={share}: must be positive and finite")
+            if positive is not None and not 0 < positive < float("inf"):
+                raise InputError(f"{name}={positive}: must be positive and finite")
+        decay = self.optimizer.weight_average
         if not 0 <= decay < 1:
             raise InputError(f"optimizer.weight_average={decay}: must lie in [0, 1)")
         if self.conductance.activation == "uncut" and (
@@ -264,6 +278,8 @@ _BEFORE: dict[type[Any], dict[str, Any]] = {
         "slices": 2,
     },
     ModelConfig: {"branch_scale": None, "kernel": None},
+    RunConfig: {"teacher": {}},
+    TeacherConfig: {"run": None, "share": 0.9, "temperature": 2.0},
     DataConfig: {"preprocessing": None, "max_turn": 10.0, "max_stretch": 0.15, "max_mix": 0.0},
 }
 

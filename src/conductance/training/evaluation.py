@@ -48,8 +48,13 @@ class TrainedRun:
     network: nn.Module
 
 
-def load_run(run: Path, data_dir: Path | None = None) -> TrainedRun:
+def load_run(run: Path, data_dir: Path | None = None, dataset: Dataset | None = None) -> TrainedRun:
     """Load a finished run from its folder.
+
+    Args:
+        run: the folder.
+        data_dir: where to look for its data set first.
+        dataset: its data set, where that is in memory already.
 
     Raises:
         RunError: no finished run there, or weights that do not fit its config.
@@ -58,7 +63,7 @@ def load_run(run: Path, data_dir: Path | None = None) -> TrainedRun:
     folder = RunFolder(run)
     config = folder.read_config()
     weights = folder.read_weights()
-    dataset = load_dataset(config.data.dataset, data_dir)
+    dataset = dataset or load_dataset(config.data.dataset, data_dir)
     network = build.build_network(config, dataset)
     preprocessing = Preprocessing(build.kind_of_preprocessing(config), dataset.input_shape[0])
     try:

@@ -26,6 +26,7 @@ from conductance.training.progress import TrainingProgress
 from conductance.training.protocols import create_protocol
 from conductance.training.run_folder import RunFolder
 from conductance.training.tally import Tally
+from conductance.training.teacher import build_teacher
 
 SECONDS_BETWEEN_LOOKS = 0.5  # a look at the loss waits for the device, so it is not taken at every step
 VALIDATION_SEED = 0  # the held-out images are the same for every seed of a preset
@@ -97,6 +98,7 @@ class _Run:
         train, self.validation = split_validation(dataset.train, config.data.validation_images, VALIDATION_SEED)
         train, self.test = train.to(device), dataset.test.to(device)
         self.preprocessing = build.build_preprocessing(config, train).to(device)
+        self.teacher = build_teacher(config, dataset, self.preprocessing)
 
         set_seed(config.seed)
         network = build.build_network(config, dataset).to(device)
@@ -187,7 +189,7 @@ class _Run:
             step_now = (batch + 1) % self.config.accumulate == 0 or batch + 1 == len(self.loader)
             with nullcontext() if step_now else self.accelerator.no_sync(self.network):
                 logits = self.network(images)
-                loss = F.cross_entropy(logits, labels, label_smoothing=self.config.optimizer.label_smoothing)
+                loss = self._loss(images, logits, labels)
                 self.accelerator.backward(loss * self._share_of_step(batch))
             if step_now:
                 self.optimizer.step()
@@ -201,6 +203,13 @@ class _Run:
                 looked = time.perf_counter()
                 progress.show(self._checked(tally).loss(), tally.accuracy())
         return self._checked(tally)
+
+    def _loss(self, images: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.optimizer.label_smoothing)
+        if self.teacher is None:
+            return loss
+        with self.accelerator.autocast():
+            return self.teacher.loss(images, logits, loss)
 
     def _share_of_step(self, batch: int) -> float:
         """1, or more where the epoch ends before a step has all its batches: accelerate divides by `accumulate`."""
@@ -302,6 +311,7 @@ class _Run:
             "train_accuracy": last["train_accuracy"],
             "validation_accuracy": last["validation_accuracy"],
             "parameters": self.parameters,
+            "teacher": self.teacher.description if self.teacher is not None else None,
             "versions": provenance.versions(),
             "hardware": provenance.hardware(self.accelerator.device),
             "git_commit": provenance.git_commit(),

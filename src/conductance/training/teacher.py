@@ -1,0 +1,80 @@
+"""A teacher: a finished run's network, whose answers another learns beside the labels."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from conductance.data import Dataset, Preprocessing
+from conductance.errors import InputError
+from conductance.nn import freeze
+from conductance.training.config import RunConfig
+from conductance.training.evaluation import load_run
+from conductance.training.run_folder import RunFolder
+
+
+class Teacher:
+    """Distillation (Hinton, Vinyals and Dean 2015, arXiv 1503.02531), on the very images that the network sees.
+
+    With the teacher's logits t, the network's s, the share a and the temperature T:
+
+        loss = (1 - a) loss of the labels + a T^2 KL(softmax(t / T) || softmax(s / T))
+
+    Args:
+        config: of the network that learns; names the teacher's folder, a and T.
+        dataset: the data set of both.
+        preprocessing: of the network that learns.
+
+    Raises:
+        RunError: no finished run in that folder.
+        InputError: it learnt other data, or images that this run holds out, or it cannot see what the network sees.
+    """
+
+    def __init__(self, config: RunConfig, dataset: Dataset, preprocessing: Preprocessing) -> None:
+        assert config.teacher.run is not None
+        self.share, self.temperature = config.teacher.share, config.teacher.temperature
+        folder = RunFolder(Path(config.teacher.run))
+        _check(config, folder.read_config())
+        trained = load_run(folder.path, dataset=dataset)
+        summary = folder.read_json(folder.summary_file)
+        self.description = {name: summary[name] for name in ("name", "seed", "epochs", "test_accuracy", "git_commit")}
+        device = preprocessing.scale.device
+        self.network = freeze(trained.network.to(device))
+        self.preprocessing, self.seen_by_network = trained.preprocessing.to(device), preprocessing
+        self.both_clip = self.preprocessing.kind == preprocessing.kind == "scaled"
+        if preprocessing.kind == "scaled" and not self.both_clip:
+            raise InputError(
+                f"teacher.run={config.teacher.run} sees dark pixels, which data.preprocessing=scaled clips; choose "
+                "--data.preprocessing unit"
+            )
+
+    @torch.no_grad()
+    def logits(self, inputs: Tensor) -> Tensor:
+        """What the teacher says of the network's inputs, (B, C, H, W): float32, (B, K)."""
+        if not self.both_clip:
+            inputs = self.preprocessing.of_values(self.seen_by_network.values_of(inputs))
+        return self.network(inputs).float()
+
+    def loss(self, inputs: Tensor, logits: Tensor, loss_of_labels: Tensor) -> Tensor:
+        """The loss of the network's ``logits`` on its ``inputs``, given the loss of the labels."""
+        taught = F.log_softmax(self.logits(inputs) / self.temperature, dim=1)
+        learnt = F.log_softmax(logits.float() / self.temperature, dim=1)
+        distance = F.kl_div(learnt, taught, reduction="batchmean", log_target=True)
+        return torch.lerp(loss_of_labels, self.temperature**2 * distance, self.share)
+
+
+def _check(config: RunConfig, teacher: RunConfig) -> None:
+    where, held_out = f"teacher.run={config.teacher.run}", config.data.validation_images
+    if teacher.data.dataset != config.data.dataset:
+        raise InputError(f"{where} learnt {teacher.data.dataset}, not {config.data.dataset}; choose another teacher")
+    if held_out and teacher.data.validation_images != held_out:
+        raise InputError(
+            f"{where} learnt from images that this run holds out; train the teacher with "
+            f"--data.validation-images {held_out} too"
+        )
+
+
+def build_teacher(config: RunConfig, dataset: Dataset, preprocessing: Preprocessing) -> Teacher | None:
+    """The config's teacher, if it has one."""
+    return None if config.teacher.run is None else Teacher(config, dataset, preprocessing)
