@@ -53,3 +53,15 @@ def test_rows_of_cases_that_are_no_more_stay_at_the_end(digits):
     fewer = replace(digits, cases=CASES[1:])
     study.command_line(fewer, None, ["--seeds", "2"])
     assert measured(fewer) == [("affine", CASES[1][2], "0"), ("affine", CASES[1][2], "1"), ("cwa", "none", "0")]
+
+
+def test_means_are_over_the_seeds_of_one_case():
+    measured = [("none", 98.0), ("none", 99.0), ("adam, step 0.3", 50.0)]
+    rows = [
+        {"architecture": "fcn", "family": "cwa", "change": change, "seed": seed, "validation": f"{accuracy}"}
+        for seed, (change, accuracy) in enumerate(measured)
+    ]
+    assert study.markdown_means(rows).splitlines()[2:] == [
+        "| fcn | cwa | none | 98.50 ± 0.71 | 2 |",
+        "| fcn | cwa | adam, step 0.3 | 50.00 ± \N{EN DASH} | 1 |",
+    ]

@@ -1,23 +1,17 @@
 """Why the presets are as they are: each of their choices changed alone, judged by validation accuracy on the digits."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean, stdev
-from tempfile import TemporaryDirectory
-from typing import Any
 
-from rich.console import Console
-from rich.progress import track
-
-from conductance.experiments import changes
+from conductance.experiments import changes, study
 from conductance.experiments.presets import get_preset
-from conductance.files import write_table
-from conductance.training import train
-from conductance.training.provenance import git_commit
+from conductance.files import write_text
+from conductance.training import RunConfig
 
 VALIDATION_IMAGES = 300
 ARCHITECTURES = ("fcn", "cnn")
+BASELINES = ("affine", "affine_bn")
+SEEDS = 5
 
 CHANGES: dict[str, changes.Change] = {
     "none": changes.unchanged,
@@ -37,48 +31,23 @@ CHANGES: dict[str, changes.Change] = {
 }
 
 
-def measure_recipe(file: Path, seeds: tuple[int, ...] = (0, 1, 2, 3, 4), console: Console | None = None) -> None:
-    """Train every change and both affine baselines, and write one row each as CSV; no test image is looked at.
-
-    Columns: architecture, family, change, epochs, seeds, validation_mean, validation_std (%), seconds_per_run,
-    hardware, commit, command.
-    """
-    cases = [(architecture, "cwa", change) for architecture in ARCHITECTURES for change in CHANGES]
-    cases += [(architecture, family, "none") for architecture in ARCHITECTURES for family in ("affine", "affine_bn")]
-    rows = [
-        _measure(architecture, family, change, seeds)
-        for architecture, family, change in track(cases, "recipe", console=console)
-    ]
-    write_table(file, list(rows[0]), rows)
+def cases() -> list[study.Case]:
+    """Every change to conductance networks, then both affine baselines."""
+    changed = [(architecture, "cwa", change) for architecture in ARCHITECTURES for change in CHANGES]
+    return changed + [(architecture, family, "none") for architecture in ARCHITECTURES for family in BASELINES]
 
 
-def _measure(architecture: str, family: str, change: str, seeds: tuple[int, ...]) -> dict[str, Any]:
+def config_of(case: study.Case, seed: int) -> RunConfig:
+    """The preset with one change and validation images."""
+    architecture, family, change = case
     config = CHANGES[change](get_preset(f"digits-{architecture}-{family}"))
-    config = replace(config, data=replace(config.data, validation_images=VALIDATION_IMAGES))
-    summaries = []
-    for seed in seeds:
-        with TemporaryDirectory() as folder:
-            summaries.append(train(replace(config, seed=seed), Path(folder) / "run", device="cpu", command="recipe"))
-    return _row(architecture, family, change, summaries)
+    data = replace(config.data, validation_images=VALIDATION_IMAGES)
+    return replace(config, name=f"{config.name} {change}", seed=seed, data=data)
 
 
-def _row(architecture: str, family: str, change: str, summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and standard deviation of the validation accuracy (%) over the seeds of one change."""
-    accuracies = [summary["validation_accuracy"] for summary in summaries]
-    return {
-        "architecture": architecture,
-        "family": family,
-        "change": change,
-        "epochs": summaries[0]["epochs"],
-        "seeds": len(summaries),
-        "validation_mean": round(mean(accuracies), 2),
-        "validation_std": round(stdev(accuracies), 2) if len(accuracies) > 1 else "",
-        "seconds_per_run": round(mean(summary["seconds"] for summary in summaries), 1),
-        "hardware": "{cpu}, {threads} threads".format(**summaries[0]["hardware"]),
-        "commit": summaries[0]["git_commit"] or git_commit(),
-        "command": "make recipe",
-    }
+RECIPE = study.Study(cases(), config_of, Path("runs/recipe"), Path("results/recipe.csv"), "make recipe")
 
 
 if __name__ == "__main__":
-    measure_recipe(Path("results/recipe.csv"), console=Console())
+    study.command_line(RECIPE, __doc__, seeds=SEEDS)
+    write_text(RECIPE.table.with_suffix(".md"), study.markdown_means(RECIPE.rows()))

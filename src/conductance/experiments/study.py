@@ -9,11 +9,13 @@ import csv
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from rich.console import Console
 
 from conductance.files import write_table
+from conductance.report.table import markdown_lines, with_spread
 from conductance.training import RunConfig, train
 from conductance.training.provenance import git_commit
 
@@ -100,10 +102,23 @@ def _row(case: Case, summary: dict[str, Any], command: str) -> dict[str, Any]:
     }
 
 
-def command_line(study: Study, description: str | None, arguments: Sequence[str] | None = None) -> None:
+def markdown_means(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A row for each case: mean and standard deviation of the validation accuracy over its seeds, in %."""
+    accuracies: dict[tuple[str, ...], list[float]] = {}
+    for row in rows:
+        accuracies.setdefault(_key(row)[:-1], []).append(float(row["validation"]))
+    cells = [
+        [*case, with_spread(fmean(values), stdev(values) if len(values) > 1 else None), str(len(values))]
+        for case, values in accuracies.items()
+    ]
+    headings = ("Network", "Family", "Change", "Validation %", "Seeds")
+    return markdown_lines(headings, (False, False, False, True, True), cells)
+
+
+def command_line(study: Study, description: str | None, arguments: Sequence[str] | None = None, seeds: int = 2) -> None:
     """``--seeds N`` and ``--only CHANGE ...``: train what is missing; each run's row is in the table when it ends."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--seeds", type=int, default=2, help="0, 1, ...; 0 seeds train nothing (default: 2)")
+    parser.add_argument("--seeds", type=int, default=seeds, help=f"0, 1, ...; 0 seeds train nothing (default: {seeds})")
     parser.add_argument("--only", nargs="+", default=(), metavar="CHANGE", help="train these rows alone")
     choices = parser.parse_args(arguments)
     study.train_missing(choices.seeds, choices.only, Console())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from conductance.extras import import_extra
 from conductance.files import write_table, write_text
-from conductance.report.table import NOTHING, duration, markdown_lines
+from conductance.report.table import NOTHING, duration, markdown_lines, with_spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -155,9 +155,7 @@ PAPER_COLUMNS = (
 
 
 def _mean(row: PaperRow) -> str:
-    if row.mean is None:
-        return NOTHING
-    return f"{row.mean:.2f} ± {NOTHING if row.std is None else f'{row.std:.2f}'}"
+    return NOTHING if row.mean is None else with_spread(row.mean, row.std)
 
 
 def write_paper_markdown(rows: Sequence[PaperRow], path: Path) -> Path:

@@ -119,6 +119,15 @@ def write_csv(rows: Sequence[Row], path: str | Path) -> Path:
     return Path(path)
 
 
+def with_spread(mean: float, spread: float | None) -> str:
+    """A mean and its standard deviation, which one value has not.
+
+    >>> with_spread(98.5, 0.7071), with_spread(98.0, None)
+    ('98.50 ± 0.71', '98.00 ± –')
+    """
+    return f"{mean:.2f} ± {_percent(spread)}"
+
+
 def duration(seconds: float | None) -> str:
     """A length of time in the unit that suits it.
 
@@ -140,10 +149,7 @@ def _family(row: Row, rows: Sequence[Row]) -> str:
 
 
 def _test_accuracy(row: Row) -> str:
-    if row.test_accuracy is None:
-        return NOTHING
-    spread = NOTHING if row.test_accuracy_std is None else f"{row.test_accuracy_std:.2f}"
-    return f"{row.test_accuracy:.2f} ± {spread}"
+    return NOTHING if row.test_accuracy is None else with_spread(row.test_accuracy, row.test_accuracy_std)
 
 
 def _percent(value: float | None) -> str:
