@@ -30,10 +30,11 @@ types: $(STAMP)  ## static types
 	$(BIN)/mypy
 
 check: $(STAMP)  ## the tests
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 
-recipe: $(STAMP)  ## measure again why the presets are as they are, into results/recipe.csv (about ten minutes)
+recipe: $(STAMP)  ## measure again why the presets are as they are, results/recipe.csv and its table (ten minutes; goes on where it stopped)
 	$(BIN)/python -m conductance.experiments.recipe
+	$(BIN)/python tools/embed_tables.py
 
 shot-noise: $(STAMP)  ## measure again how far spikes take the mean potential from eq. 1: results/shot_noise.csv, a figure (a minute)
 	$(BIN)/python -m conductance.experiments.shot_noise
@@ -54,7 +55,7 @@ drift: $(STAMP)  ## measure again how far units drift from balance: results/drif
 	$(BIN)/python -m conductance.experiments.drift
 
 tables: $(STAMP)  ## write the tables in results/ and in the pages anew from the runs
-	for study in digits mnist cifar10 centring deform $(REPRODUCED); do for kind in md csv; do \
+	for study in digits mnist cifar10 centring longer deform mixed $(REPRODUCED); do for kind in md csv; do \
 	  $(BIN)/conductance report results/$$study --out results/$$study.$$kind; done; done
 	$(BIN)/python -m conductance.experiments.paper_results results/mnist results/centring results/reproduction results/short --out results
 	$(BIN)/python tools/embed_tables.py
