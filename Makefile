@@ -55,7 +55,7 @@ drift: $(STAMP)  ## measure again how far units drift from balance: results/drif
 	$(BIN)/python -m conductance.experiments.drift
 
 tables: $(STAMP)  ## write the tables in results/ and in the pages anew from the runs
-	for study in digits mnist cifar10 centring longer deform mixed $(REPRODUCED); do for kind in md csv; do \
+	for study in digits mnist cifar10 centring longer deform mixed taught $(REPRODUCED); do for kind in md csv; do \
 	  $(BIN)/conductance report results/$$study --out results/$$study.$$kind; done; done
 	$(BIN)/python -m conductance.experiments.paper_results results/mnist results/centring results/reproduction results/short --out results
 	$(BIN)/python tools/embed_tables.py
