@@ -9,12 +9,13 @@ import csv
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console
 
 from conductance.files import write_table
+from conductance.report.rows import spread
 from conductance.report.table import markdown_lines, with_spread
 from conductance.training import RunConfig, train
 from conductance.training.provenance import git_commit
@@ -108,8 +109,7 @@ def markdown_means(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         accuracies.setdefault(_key(row)[:-1], []).append(float(row["validation"]))
     cells = [
-        [*case, with_spread(fmean(values), stdev(values) if len(values) > 1 else None), str(len(values))]
-        for case, values in accuracies.items()
+        [*case, with_spread(fmean(values), spread(values)), str(len(values))] for case, values in accuracies.items()
     ]
     headings = ("Network", "Family", "Change", "Validation %", "Seeds")
     return markdown_lines(headings, (False, False, False, True, True), cells)

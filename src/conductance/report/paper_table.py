@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from conductance.extras import import_extra
 from conductance.files import write_table, write_text
+from conductance.report.rows import spread
 from conductance.report.table import NOTHING, duration, markdown_lines, with_spread
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def measured_row(table: str, paper: float, group: Group, recipe: str, full_epoch
         epochs="-".join(map(str, [done[0], done[-1]][: len(done)])),
         seeds=len(summaries),
         mean=fmean(accuracies),
-        std=stdev(accuracies) if len(accuracies) > 1 else None,
+        std=spread(accuracies),
         best_mean=fmean(summary["best_test_accuracy"] for summary in summaries),
         paper=paper,
         seconds_per_run=fmean(summary["seconds"] for summary in summaries),

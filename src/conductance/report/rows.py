@@ -1,6 +1,6 @@
 """One row of numbers for each configuration."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -51,10 +51,15 @@ def row_of(group: Group) -> Row:
         epochs=group.epochs,
         seeds=tuple(run.seed for run in group.finished),
         test_accuracy=mean("test_accuracy"),
-        test_accuracy_std=stdev(s["test_accuracy"] for s in summaries) if len(summaries) > 1 else None,
+        test_accuracy_std=spread([summary["test_accuracy"] for summary in summaries]),
         best_test_accuracy=mean("best_test_accuracy"),
         train_accuracy=mean("train_accuracy"),
         seconds=mean("seconds"),
         parameters=summaries[0]["parameters"] if summaries else None,
         unfinished=tuple(run.progress for run in group.unfinished),
     )
+
+
+def spread(values: Sequence[float]) -> float | None:
+    """The sample standard deviation, which fewer than two values have not."""
+    return stdev(values) if len(values) > 1 else None

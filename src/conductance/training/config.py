@@ -278,8 +278,7 @@ _BEFORE: dict[type[Any], dict[str, Any]] = {
         "slices": 2,
     },
     ModelConfig: {"branch_scale": None, "kernel": None},
-    RunConfig: {"teacher": {}},
-    TeacherConfig: {"run": None, "share": 0.9, "temperature": 2.0},
+    RunConfig: {"teacher": {"run": None, "share": 0.9, "temperature": 2.0}},
     DataConfig: {"preprocessing": None, "max_turn": 10.0, "max_stretch": 0.15, "max_mix": 0.0},
 }
 

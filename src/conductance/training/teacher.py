@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from conductance.data import Dataset, Preprocessing
 from conductance.errors import InputError
 from conductance.nn import freeze
+from conductance.training.build import kind_of_preprocessing
 from conductance.training.config import RunConfig
 from conductance.training.evaluation import load_run
 from conductance.training.run_folder import RunFolder
@@ -42,17 +43,11 @@ class Teacher:
         device = preprocessing.scale.device
         self.network = freeze(trained.network.to(device))
         self.preprocessing, self.seen_by_network = trained.preprocessing.to(device), preprocessing
-        self.both_clip = self.preprocessing.kind == preprocessing.kind == "scaled"
-        if preprocessing.kind == "scaled" and not self.both_clip:
-            raise InputError(
-                f"teacher.run={config.teacher.run} sees dark pixels, which data.preprocessing=scaled clips; choose "
-                "--data.preprocessing unit"
-            )
 
     @torch.no_grad()
     def logits(self, inputs: Tensor) -> Tensor:
         """What the teacher says of the network's inputs, (B, C, H, W): float32, (B, K)."""
-        if not self.both_clip:
+        if self.seen_by_network.kind != "scaled":  # else the teacher's is scaled too
             inputs = self.preprocessing.of_values(self.seen_by_network.values_of(inputs))
         return self.network(inputs).float()
 
@@ -72,6 +67,10 @@ def _check(config: RunConfig, teacher: RunConfig) -> None:
         raise InputError(
             f"{where} learnt from images that this run holds out; train the teacher with "
             f"--data.validation-images {held_out} too"
+        )
+    if kind_of_preprocessing(config) == "scaled" and kind_of_preprocessing(teacher) != "scaled":
+        raise InputError(
+            f"{where} sees dark pixels, which data.preprocessing=scaled clips; choose --data.preprocessing unit"
         )
 
 
