@@ -117,8 +117,7 @@ def config_of(case: study.Case, seed: int) -> RunConfig:
     """The common recipe with one change, few epochs and validation images."""
     architecture, family, change = case
     config = CHANGES[change](common(get_preset(f"cifar10-{architecture}-{family}")))
-    data = replace(config.data, validation_images=VALIDATION_IMAGES)
-    return replace(config, name=f"{config.name} {change}", seed=seed, epochs=EPOCHS, data=data)
+    return study.judged(replace(config, epochs=EPOCHS), change, seed, VALIDATION_IMAGES)
 
 
 ABLATION = study.Study(cases(), config_of, Path("runs/ablation"), Path("results/ablation.csv"), "make ablation")

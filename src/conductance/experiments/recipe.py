@@ -1,6 +1,5 @@
 """Why the presets are as they are: each of their choices changed alone, judged by validation accuracy on the digits."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from conductance.experiments import changes, study
@@ -41,8 +40,7 @@ def config_of(case: study.Case, seed: int) -> RunConfig:
     """The preset with one change and validation images."""
     architecture, family, change = case
     config = CHANGES[change](get_preset(f"digits-{architecture}-{family}"))
-    data = replace(config.data, validation_images=VALIDATION_IMAGES)
-    return replace(config, name=f"{config.name} {change}", seed=seed, data=data)
+    return study.judged(config, change, seed, VALIDATION_IMAGES)
 
 
 RECIPE = study.Study(cases(), config_of, Path("runs/recipe"), Path("results/recipe.csv"), "make recipe")

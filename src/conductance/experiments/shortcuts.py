@@ -30,13 +30,7 @@ def config_of(case: study.Case, seed: int) -> RunConfig:
     """The preset in small, its blocks joined as named."""
     architecture, family, branch = case
     config = changes.model(widths=WIDTHS)(BRANCHES[branch](get_preset(f"cifar10-{architecture}-{family}")))
-    return replace(
-        config,
-        name=f"{config.name} {branch}",
-        seed=seed,
-        epochs=EPOCHS,
-        data=replace(config.data, validation_images=VALIDATION_IMAGES),
-    )
+    return study.judged(replace(config, epochs=EPOCHS), branch, seed, VALIDATION_IMAGES)
 
 
 SHORTCUT_STUDY = study.Study(

@@ -7,7 +7,7 @@ ends, so that a study may be measured a few runs at a time, by several people, s
 import argparse
 import csv
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -84,6 +84,12 @@ class Study:
         *case, seed = _key(row)
         known = list(map(list, self.cases))
         return (known.index(case) if case in known else len(known)), int(seed)
+
+
+def judged(config: RunConfig, change: str, seed: int, validation_images: int) -> RunConfig:
+    """A case's run: named after its change too, and judged on training images that it holds out."""
+    data = replace(config.data, validation_images=validation_images)
+    return replace(config, name=f"{config.name} {change}", seed=seed, data=data)
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, ...]:
