@@ -57,6 +57,11 @@ def test_only_runs_of_one_recipe_are_compared():
     assert line == f"| {claim} | +10.51 | +3.00 ± 0.82 | 0.021 | 3, 3 | modern | yes |"
 
 
+def test_no_p_value_is_zero():
+    (line,) = lines(row("affine_bn", 100), row("cwa", 20))
+    assert "| < 0.001 | 3, 3 |" in line
+
+
 def test_short_runs_and_open_cells_bear_nothing_out():
     short = "modern; short: 1 of 30 epochs"
     assert lines(row("affine_bn", 82, recipe=short), row("cwa", 80, recipe=short)) == []

@@ -98,7 +98,7 @@ def _lines(claim: Claim, rows: Sequence[PaperRow]) -> list[list[str]]:
             claim.text,
             f"{claim.paper:+.2f}",
             _difference(above, below),
-            NOTHING if (p := p_value(above, below)) is None else f"{p:.3f}",
+            _probability(p_value(above, below)),
             f"{above.seeds}, {below.seeds}",
             above.recipe,
             verdict(above, below),
@@ -123,6 +123,12 @@ def verdict(above: PaperRow, below: PaperRow) -> str:
     if p is None:
         return f"{word}, by one seed"
     return word if p < SIGNIFICANCE else "undecided"
+
+
+def _probability(p: float | None) -> str:
+    if p is None:
+        return NOTHING
+    return "< 0.001" if p < 0.0005 else f"{p:.3f}"
 
 
 def p_value(above: PaperRow, below: PaperRow) -> float | None:
