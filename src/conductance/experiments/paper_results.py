@@ -4,7 +4,6 @@ As a program, from the folders of runs it is given, it writes the tables as CSV 
 """
 
 import argparse
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from conductance.experiments.claims import COLUMNS, NUMERIC, claim_lines, claims_table
 from conductance.experiments.paper_recipes import RECIPES
 from conductance.experiments.paper_tables import TABLES, Cell
+from conductance.fields import differing_fields
 from conductance.files import write_text
 from conductance.models import FAMILIES
 from conductance.report import load_runs
@@ -43,17 +43,10 @@ def recipe_of(config: dict[str, Any], cell: Cell) -> tuple[str, int]:
     return "; ".join([EARLIER if earlier else "modern", *_differences(modern.to_dict(), known)]), modern.epochs
 
 
-def _differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") -> list[str]:
-    """What ``here`` has otherwise, as ``field=value``; the run's `_NO_PART_OF_A_RECIPE` does not count."""
-    there, here = json.loads(json.dumps(there)), json.loads(json.dumps(here))
-    found = []
-    for name in sorted((there.keys() | here.keys()) - (set() if prefix else _NO_PART_OF_A_RECIPE)):
-        old, new = there.get(name), here.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            found += _differences(old, new, f"{prefix}{name}.")
-        elif old != new:
-            found.append(f"{prefix}{name}={new}")
-    return found
+def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """What ``here`` has otherwise, as ``field=value``."""
+    different = differing_fields(there, here).items()
+    return [f"{name}={new}" for name, (_, new) in different if name not in _NO_PART_OF_A_RECIPE]
 
 
 def paper_rows(table: str, runs: Iterable[Run]) -> list[PaperRow]:

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from conductance.errors import RunError
+from conductance.fields import differing_fields
 from conductance.files import write_atomically, write_text
 from conductance.training.config import RunConfig, config_from_dict
 
@@ -50,11 +51,11 @@ class RunFolder:
             return
         if not resume:
             raise RunError(f"{self.path} already holds a run; add --resume to go on with it, or choose another --out")
-        different = _differences(self.read_config().to_dict(), config.to_dict())
+        different = differing_fields(self.read_config().to_dict(), config.to_dict())
         if different:
+            values = "; ".join(f"{name} is {old} there, {new} here" for name, (old, new) in different.items())
             raise RunError(
-                f"{self.path} holds another run ({'; '.join(different)}); resume with its own settings, or choose "
-                "another --out"
+                f"{self.path} holds another run ({values}); resume with its own settings, or choose another --out"
             )
 
     def claim(self, config: RunConfig) -> None:
@@ -134,15 +135,3 @@ class RunFolder:
     def write_json(self, file: Path, values: Mapping[str, Any]) -> None:
         """Write one of the run's JSON files atomically."""
         write_text(file, json.dumps(values, indent=2) + "\n")
-
-
-def _differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") -> list[str]:
-    there, here = json.loads(json.dumps(there)), json.loads(json.dumps(here))
-    found = []
-    for name in sorted(there.keys() | here.keys()):
-        old, new = there.get(name), here.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            found += _differences(old, new, f"{prefix}{name}.")
-        elif old != new:
-            found.append(f"{prefix}{name} is {old} there, {new} here")
-    return found
