@@ -1,7 +1,6 @@
 """The numbers of a table are those of the finished runs, and every rendering carries them."""
 
 import csv
-import json
 import math
 
 import pytest
@@ -75,29 +74,6 @@ def test_a_seed_counted_twice_is_refused(tmp_path):
     write_run(tmp_path / "again", epochs=2)
     with pytest.raises(RunError, match=r"again and .*first both hold 'digits-cnn-cwa' with seed 0.*leave one"):
         summarise(load_runs([tmp_path]))
-
-
-def set_fields(folder, **fields):
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | fields))
-
-
-def test_runs_of_one_name_but_other_settings_are_not_averaged(tmp_path):
-    write_run(tmp_path / "a", seed=0, epochs=2)
-    other = write_run(tmp_path / "b", seed=1, epochs=2)
-    set_fields(other, optimizer={"name": "adam", "learning_rate": 0.1})
-    said = r"a and .*b are both called 'digits-cnn-cwa', but optimizer.learning_rate is 0.001 in .* 0.1 in .*--name"
-    with pytest.raises(RunError, match=said):
-        summarise(load_runs([tmp_path]))
-    set_fields(other, name="larger steps")
-    assert len(summarise(load_runs([tmp_path]))) == 2
-
-
-def test_precision_and_fields_that_an_earlier_version_lacks_part_no_runs(tmp_path):
-    set_fields(write_run(tmp_path / "a", seed=0, epochs=2), precision="no")
-    set_fields(write_run(tmp_path / "b", seed=1, epochs=2), precision="bf16", teacher={"run": None})
-    (row,) = summarise(load_runs([tmp_path]))
-    assert row.seeds == (0, 1)
 
 
 def test_names_appear_only_where_they_tell_rows_apart(tmp_path):

@@ -4,12 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from conductance.errors import RunError
-from conductance.fields import flat_fields
 from conductance.report.records import Record
 from conductance.report.runs import Run
-
-# How exactly the products are computed is a matter of the hardware, and stands beside it.
-_NO_SETTINGS = {"seed", "precision"}
 
 
 @dataclass(frozen=True)
@@ -34,9 +30,6 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
     """One group for each data set, architecture, family, name and number of epochs, in that order.
 
     Trainings of different lengths stay apart: their mean would describe neither.
-
-    Raises:
-        RunError: two finished runs of a group have the same seed, or other settings.
     """
     members: dict[tuple[str, str, str, str, int], list[Run]] = {}
     for run in sorted(runs, key=lambda run: (run.seed, run.path)):
@@ -56,8 +49,6 @@ def _group(dataset: str, architecture: str, family: str, name: str, epochs: int,
     finished = tuple(run for run in runs if run.finished)
     unfinished = tuple(run for run in runs if not run.finished)
     _refuse_repeated_seeds(finished)
-    for run in finished[1:]:
-        _refuse_other_settings(finished[0], run)
     return Group(dataset, architecture, family, name, epochs, finished, unfinished)
 
 
@@ -70,14 +61,3 @@ def _refuse_repeated_seeds(runs: tuple[Run, ...]) -> None:
                 "and counting a seed twice would understate the spread; leave one out, or rename one"
             )
         first[run.seed] = run
-
-
-def _refuse_other_settings(first: Run, other: Run) -> None:
-    there, here = flat_fields(first.config), flat_fields(other.config)
-    for name in sorted((there.keys() & here.keys()) - _NO_SETTINGS):  # an earlier version's run has fewer fields
-        if there[name] != here[name]:
-            raise RunError(
-                f"{first.path} and {other.path} are both called {other.config['name']!r}, but {name} is {there[name]} "
-                f"in the first and {here[name]} in the second, and their mean would describe neither; leave one out, "
-                "or give one a name of its own (conductance train --name)"
-            )

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from conductance.fields import flat_fields
 from conductance.report.groups import Group
 from conductance.report.records import Record
 
@@ -57,15 +58,7 @@ def _distinct(values: Iterable[str]) -> list[str]:
 
 def _varying_settings(configs: list[Record]) -> list[str]:
     """Settings other than the seed on which the runs disagree, so that no mean hides them."""
-    flat = [dict(_flatten(config)) for config in configs]
+    flat = [flat_fields(config) for config in configs]
     keys = _distinct(key for settings in flat for key in settings if key != "seed")
     values = {key: _distinct(_words(settings.get(key)) for settings in flat) for key in keys}
     return [f"{key}: {' / '.join(variants)}" for key, variants in values.items() if len(variants) > 1]
-
-
-def _flatten(config: Record, prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
