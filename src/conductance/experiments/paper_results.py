@@ -44,7 +44,7 @@ def recipe_of(config: dict[str, Any], cell: Cell) -> tuple[str, int]:
 
 
 def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
-    """What ``here`` has otherwise, as ``field=value``."""
+    """What ``here`` has otherwise, as ``field=value``; the run's `_NO_PART_OF_A_RECIPE` does not count."""
     different = differing_fields(there, here).items()
     return [f"{name}={new}" for name, (_, new) in different if name not in _NO_PART_OF_A_RECIPE]
 
