@@ -41,15 +41,11 @@ def reproducible(device: torch.device) -> Iterator[None]:
 
     On a GPU float32 products may round their factors to TF32. E' and I' come out in float32 all the same, so that
     their difference keeps its digits.
-
-    On a processor numbers below 1e-38 are 0. The momentum of a synapse without gradient decays to them within a thousand
-    steps, and some processors multiply them tens of times more slowly than others.
     """
     cudnn = torch.backends.cudnn
     before = cudnn.deterministic, cudnn.benchmark
-    precision, flushed = torch.get_float32_matmul_precision(), flushes_denormals()
+    precision = torch.get_float32_matmul_precision()
     cudnn.deterministic, cudnn.benchmark = True, False
-    torch.set_flush_denormal(True)
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
     try:
@@ -57,13 +53,28 @@ def reproducible(device: torch.device) -> Iterator[None]:
     finally:
         cudnn.deterministic, cudnn.benchmark = before
         torch.set_float32_matmul_precision(precision)
-        torch.set_flush_denormal(flushed)
+
+
+@contextmanager
+def flushing_denormals() -> Iterator[None]:
+    """Float32 below 1.2e-38 is 0 on the processor, where it can do so.
+
+    The momentum of a synapse without gradient decays to such numbers within two thousand steps and stays there, and
+    some processors take a hundred times as long over a product that has them. The other threads of the process do as
+    this one does when torch starts them, so enter this before anything is computed.
+    """
+    before = flushes_denormals()
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
 
 
 def flushes_denormals() -> bool:
-    """Whether this thread takes numbers too small for float32's full precision for 0."""
-    tiny = torch.tensor([torch.finfo(torch.float32).tiny])
-    return bool((tiny / 2 == 0).item())
+    """Whether this thread takes what is below float32's smallest number of full precision for 0."""
+    smallest = torch.full((1,), torch.finfo(torch.float32).tiny)
+    return bool((smallest / 2 == 0).item())
 
 
 def memory_format(device: torch.device) -> torch.memory_format:

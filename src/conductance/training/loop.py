@@ -19,7 +19,7 @@ from conductance.data import Dataset, DeviceLoader, Images, load_dataset, split_
 from conductance.errors import InputError, RunError
 from conductance.training import build, provenance
 from conductance.training.config import RunConfig
-from conductance.training.device import create_accelerator, memory_format, reproducible
+from conductance.training.device import create_accelerator, flushing_denormals, memory_format, reproducible
 from conductance.training.evaluation import EVALUATION_BATCH, evaluate
 from conductance.training.internals import internals
 from conductance.training.progress import TrainingProgress
@@ -36,6 +36,7 @@ class NonFiniteLossError(RunError):
     """The loss became infinite or NaN."""
 
 
+@flushing_denormals()
 def train(
     config: RunConfig,
     out: Path,
