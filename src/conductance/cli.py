@@ -48,6 +48,7 @@ class TrainArguments:
 def train(arguments: list[str]) -> None:
     """Train a preset: conductance train PRESET [options]."""
     from conductance.experiments import PRESETS, get_preset
+    from conductance.experiments.train_command import train_command
     from conductance.training import RunConfig
     from conductance.training import train as run_training
 
@@ -73,7 +74,7 @@ def train(arguments: list[str]) -> None:
             device=chosen.device,
             resume=chosen.resume,
             console=console,
-            command=shlex.join(command),
+            command=train_command(chosen.run, preset),
         )
     except KeyboardInterrupt:
         again = command if chosen.resume else [*command, "--resume"]

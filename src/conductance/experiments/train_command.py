@@ -8,16 +8,20 @@ from conductance.experiments.presets import get_preset
 from conductance.training import RunConfig
 
 
-def train_command(config: RunConfig) -> str:
-    """``conductance train`` with the nearest preset and an option for every choice that differs from it.
+def train_command(config: RunConfig, preset: str | None = None) -> str:
+    """``conductance train`` with a preset and an option for every choice that differs from it.
+
+    Args:
+        config: the complete run.
+        preset: where to start from; that of the config's data set, architecture and family where left out.
 
     Raises:
-        UnknownNameError: there is no preset of this data set, architecture and family.
+        UnknownNameError: there is no such preset.
     """
-    name = f"{config.data.dataset.replace('_', '-')}-{config.model.architecture}-{config.model.family}"
-    options = [option for option in _options(get_preset(name), config) if option[0] != "--seed"]
+    preset = preset or f"{config.data.dataset.replace('_', '-')}-{config.model.architecture}-{config.model.family}"
+    options = [option for option in _options(get_preset(preset), config) if option[0] != "--seed"]
     words = [word for option in options for word in option]
-    return shlex.join(["conductance", "train", name, "--seed", str(config.seed), *words])
+    return shlex.join(["conductance", "train", preset, "--seed", str(config.seed), *words])
 
 
 def _options(there: Any, here: Any, prefix: str = "") -> list[list[str]]:
