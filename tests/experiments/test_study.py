@@ -39,6 +39,20 @@ def test_rows_come_case_by_case_and_seed_by_seed_however_they_were_measured(digi
     assert all(0 < float(row["validation"]) <= 100 for row in rows)
 
 
+def test_networks_may_be_measured_one_by_one(digits):
+    both = replace(digits, cases=[*CASES, ("cnn", "cwa", "none")])
+    study.command_line(both, None, ["--seeds", "1", "--networks", "fcn", "--only", "none"])
+    assert measured(both) == [("cwa", "none", "0")]
+
+
+@pytest.mark.parametrize("choice", [("--only", "adam, step 3"), ("--networks", "resnet")])
+def test_what_no_case_has_is_refused_before_anything_is_trained(digits, choice, capsys):
+    with pytest.raises(SystemExit):
+        study.command_line(digits, None, ["--seeds", "1", *choice])
+    assert choice[1] in capsys.readouterr().err
+    assert not digits.table.exists()
+
+
 def test_what_the_table_has_is_not_trained_again_even_where_its_folder_is_gone(digits):
     study.command_line(digits, None, ["--seeds", "1", "--only", "none"])
     before = digits.table.read_text()

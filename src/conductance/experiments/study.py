@@ -6,7 +6,7 @@ ends, so that a study may be measured a few runs at a time, by several people, s
 
 import argparse
 import csv
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -59,11 +59,11 @@ class Study:
         """Where a run lies: below ``runs``, by its name and seed."""
         return self.runs / f"{config.name}-seed{config.seed}".replace(" ", "-").replace(",", "")
 
-    def train_missing(self, seeds: int, only: Collection[str] = (), console: Console | None = None) -> None:
-        """Train what the table has not got: all cases, or those of ``only`` these changes, seed after seed."""
+    def train_missing(self, seeds: int, cases: Sequence[Case] | None = None, console: Console | None = None) -> None:
+        """Train what the table has not got: all cases, or these alone, seed after seed."""
         for seed in range(seeds):
-            for case in self.cases:
-                if (not only or case[2] in only) and (*case, str(seed)) not in map(_key, self.rows()):
+            for case in self.cases if cases is None else cases:
+                if (*case, str(seed)) not in map(_key, self.rows()):
                     self._train(case, seed, console)
 
     def _train(self, case: Case, seed: int, console: Console | None) -> None:
@@ -122,9 +122,15 @@ def markdown_means(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def command_line(study: Study, description: str | None, arguments: Sequence[str] | None = None, seeds: int = 2) -> None:
-    """``--seeds N`` and ``--only CHANGE ...``: train what is missing; each run's row is in the table when it ends."""
+    """``--seeds N``, ``--networks NAME ...`` and ``--only CHANGE ...``: train what is missing; each run's row is in the
+    table when it ends."""
+    networks, _, changes = (list(dict.fromkeys(names)) for names in zip(*study.cases, strict=True))
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--seeds", type=int, default=seeds, help=f"0, 1, ...; 0 seeds train nothing (default: {seeds})")
-    parser.add_argument("--only", nargs="+", default=(), metavar="CHANGE", help="train these rows alone")
+    parser.add_argument("--networks", nargs="+", default=networks, choices=networks, help="train these alone")
+    parser.add_argument(
+        "--only", nargs="+", default=changes, choices=changes, metavar="CHANGE", help="train these rows alone"
+    )
     choices = parser.parse_args(arguments)
-    study.train_missing(choices.seeds, choices.only, Console())
+    cases = [case for case in study.cases if case[0] in choices.networks and case[2] in choices.only]
+    study.train_missing(choices.seeds, cases, Console())
