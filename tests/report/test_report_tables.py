@@ -1,7 +1,9 @@
 """The numbers of a table are those of the finished runs, and every rendering carries them."""
 
 import csv
+import json
 import math
+import re
 
 import pytest
 from rich.console import Console
@@ -46,6 +48,22 @@ def test_an_unfinished_run_changes_no_number_but_is_told(tmp_path):
     assert "seed 1: 7 of 20 epochs" not in markdown_table([alone])
     for text in (markdown_table(rows), on_screen(rows)):
         assert "seed 1: 7 of 20 epochs" in text
+
+
+def test_a_setting_that_varies_between_seeds_is_told_below_the_table(tmp_path):
+    for seed, (step, precision) in enumerate([(None, "no"), (None, "bf16"), (0.005, "no")]):
+        file = write_run(tmp_path / "runs" / str(seed), seed=seed, epochs=2) / "config.json"
+        config = json.loads(file.read_text())
+        config["optimizer"]["learning_rate"], config["precision"] = step, precision
+        if seed == 1:  # as if that version had been the first to know it
+            config["data"]["max_mix"] = 0.5
+        file.write_text(json.dumps(config))
+    rows = summarise(load_runs([tmp_path / "runs"]))
+    for text in (markdown_table(rows), " ".join(on_screen(rows).split())):
+        assert "One name, other settings: digits-cnn-cwa, optimizer.learning_rate left out / 0.005." in text
+        assert not {"precision", "max_mix"} & set(re.split(r"\W", text))
+    assert "optimizer.learning_rate left out / 0.005" in write_csv(rows, tmp_path / "rows.csv").read_text()
+    assert "One name" not in markdown_table(summarise(load_runs([tmp_path / "runs" / "0", tmp_path / "runs" / "1"])))
 
 
 def test_a_configuration_with_no_finished_run_has_no_numbers(tmp_path):

@@ -7,7 +7,6 @@ from typing import Any
 
 from conductance.fields import flat_fields
 from conductance.report.groups import Group
-from conductance.report.records import Record
 
 UNRECORDED = "not recorded"
 
@@ -38,8 +37,23 @@ def provenance_of(group: Group) -> Provenance:
         versions=recorded("versions"),
         commits=recorded("git_commit"),
         parameters=_distinct(f"{summary['parameters']:,}" for summary in group.summaries),
-        varying=_varying_settings([run.config for run in group.finished]),
+        varying=[f"{name}: {variants}" for name, variants in varying_settings(group).items()],
     )
+
+
+def varying_settings(group: Group) -> dict[str, str]:
+    """Settings other than the seed on which the finished runs disagree, so that no mean hides them.
+
+    A run of an earlier version, which had no such setting yet, does not disagree on it.
+    """
+    flat = [flat_fields(run.config) for run in group.finished]
+    names = _distinct(name for settings in flat for name in settings if name != "seed")
+    values = {name: _distinct(_setting(settings[name]) for settings in flat if name in settings) for name in names}
+    return {name: " / ".join(variants) for name, variants in values.items() if len(variants) > 1}
+
+
+def _setting(value: Any) -> str:
+    return "left out" if value is None else _words(value)
 
 
 def _command(value: Any) -> str:
@@ -54,11 +68,3 @@ def _words(value: Any) -> str:
 
 def _distinct(values: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(values))
-
-
-def _varying_settings(configs: list[Record]) -> list[str]:
-    """Settings other than the seed on which the runs disagree, so that no mean hides them."""
-    flat = [flat_fields(config) for config in configs]
-    keys = _distinct(key for settings in flat for key in settings if key != "seed")
-    values = {key: _distinct(_words(settings.get(key)) for settings in flat) for key in keys}
-    return [f"{key}: {' / '.join(variants)}" for key, variants in values.items() if len(variants) > 1]

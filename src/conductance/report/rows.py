@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from conductance.report.groups import Group, group_runs
+from conductance.report.provenance import varying_settings
 from conductance.report.runs import Run
 
 
@@ -13,7 +14,8 @@ class Row:
     """A configuration over its seeds: accuracies in %, taken from the finished runs alone.
 
     Where no run has finished, `seeds` is empty and the numbers are None; `test_accuracy_std`, the sample
-    standard deviation, is also None for a single seed. `unfinished` tells how far each unfinished run is.
+    standard deviation, is also None for a single seed. `unfinished` tells how far each unfinished run is, `varying`
+    which settings the finished ones do not share, and their values.
     """
 
     dataset: str
@@ -29,6 +31,7 @@ class Row:
     seconds: float | None
     parameters: int | None
     unfinished: tuple[str, ...]
+    varying: tuple[str, ...]
 
 
 def summarise(runs: Iterable[Run]) -> list[Row]:
@@ -57,7 +60,13 @@ def row_of(group: Group) -> Row:
         seconds=mean("seconds"),
         parameters=summaries[0]["parameters"] if summaries else None,
         unfinished=tuple(run.progress for run in group.unfinished),
+        varying=tuple(f"{name} {variants}" for name, variants in _unlike(group).items()),
     )
+
+
+def _unlike(group: Group) -> dict[str, str]:
+    """How exactly products are computed is a matter of the hardware, and no other training."""
+    return {name: variants for name, variants in varying_settings(group).items() if name != "precision"}
 
 
 def spread(values: Sequence[float]) -> float | None:

@@ -42,21 +42,26 @@ def columns_for(rows: Sequence[Row]) -> list[Column]:
     ]
 
 
-def unfinished_note(rows: Sequence[Row]) -> str:
-    """The runs that enter no mean, in a sentence; empty where all have finished."""
-    runs = [f"{row.name}, {progress}" for row in rows for progress in row.unfinished]
-    return f"Unfinished, in no mean: {'; '.join(runs)}." if runs else ""
+def note_below(rows: Sequence[Row]) -> str:
+    """What a mean does not say, in a sentence each: runs that are not in it, and runs in it that are not alike."""
+    unfinished = [f"{row.name}, {progress}" for row in rows for progress in row.unfinished]
+    unlike = [f"{row.name}, {settings}" for row in rows for settings in row.varying]
+    return " ".join(
+        f"{what}: {'; '.join(runs)}."
+        for what, runs in (("Unfinished, in no mean", unfinished), ("One name, other settings", unlike))
+        if runs
+    )
 
 
 def terminal_table(rows: Sequence[Row]) -> Table:
-    """A rich table, for `rich.print`; unfinished runs are named below it."""
+    """A rich table, for `rich.print`, with `note_below` it."""
     import_extra("rich", "to show a table", "report")
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     columns = columns_for(rows)
-    note = Text(unfinished_note(rows))
+    note = Text(note_below(rows))
     table = Table(
         box=SIMPLE_HEAD,
         show_edge=False,
@@ -87,11 +92,11 @@ def _least_width(column: Column, rows: Sequence[Row]) -> int:
 
 
 def markdown_table(rows: Sequence[Row]) -> str:
-    """A GitHub-flavoured Markdown table ending in a newline; unfinished runs are named below it."""
+    """A GitHub-flavoured Markdown table ending in a newline, with `note_below` it."""
     columns = columns_for(rows)
     cells = [[column.text(row) for column in columns] for row in rows]
     table = markdown_lines([c.heading for c in columns], [c.numeric for c in columns], cells)
-    note = unfinished_note(rows)
+    note = note_below(rows)
     return f"{table}\n{_markdown(note)}\n" if note else table
 
 
@@ -113,7 +118,9 @@ def write_markdown(rows: Sequence[Row], path: str | Path) -> Path:
 
 def write_csv(rows: Sequence[Row], path: str | Path) -> Path:
     """Every field of every row at full precision; lists joined by semicolons, unknown numbers left empty."""
-    lists = [{"seeds": ";".join(map(str, row.seeds)), "unfinished": ";".join(row.unfinished)} for row in rows]
+    lists = [
+        {name: ";".join(map(str, getattr(row, name))) for name in ("seeds", "unfinished", "varying")} for row in rows
+    ]
     records = [asdict(row) | joined for row, joined in zip(rows, lists, strict=True)]
     write_table(Path(path), [field.name for field in fields(Row)], records)
     return Path(path)
