@@ -52,6 +52,30 @@ def test_wider_kernels_give_the_same_positions(shape):
     assert wide.hidden(images).shape == narrow.hidden(images).shape
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_dropout_silences_hidden_units_while_training_and_scales_up_the_others(family):
+    model = create_model("fcn", family, (1, 9, 9), 10, widths=(2000, 500), dropout=0.25)
+    images, received = torch.rand(20, 1, 9, 9), []
+    model.hidden[0].register_forward_hook(lambda _layer, _inputs, p: p.fill_(0.5))
+    for layer in (model.hidden[1], model.readout):
+        layer.register_forward_pre_hook(lambda _layer, inputs: received.append(inputs[0].detach()))
+    model(images)
+    of_first, of_second = received
+    assert torch.equal(of_first.unique(), torch.tensor([0.0, 0.5 / 0.75]))
+    assert float((of_first == 0).float().mean()) == pytest.approx(0.25, abs=0.02)
+    assert not torch.equal(of_first[0] == 0, of_first[1] == 0)
+    assert float((of_second == 0).float().mean()) >= 0.25
+    received.clear()
+    model.eval()(images)
+    assert (received[0] == 0.5).all()
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
+def test_a_dropout_out_of_range_is_refused(share):
+    with pytest.raises(InputError, match=f"dropout={share}: must lie in"):
+        create_model("fcn", "cwa", (1, 9, 9), dropout=share)
+
+
 @pytest.mark.parametrize(("name", "size"), [("kernel", 4), ("first_kernel", 0), ("kernel", -1)])
 def test_a_kernel_without_a_middle_is_refused(name, size):
     with pytest.raises(InputError, match=f"{name}={size}: must be odd, 1 or more"):

@@ -38,8 +38,10 @@ def test_the_mean_of_the_weights_follows_its_decay(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("lever", [{"optimizer__homeostasis": 0.1}, {"optimizer__centred": True}])
-def test_rules_on_what_synapses_receive_change_a_run_and_resume(lever, interrupted, tmp_path):
+@pytest.mark.parametrize(
+    "lever", [{"optimizer__homeostasis": 0.1}, {"optimizer__centred": True}, {"model__dropout": 0.2}]
+)
+def test_what_acts_in_training_alone_changes_a_run_and_resumes(lever, interrupted, tmp_path):
     config = tiny(**lever)
     folder = interrupted(config, epoch=2)
     run(config, folder, resume=True)

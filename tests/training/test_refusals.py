@@ -31,6 +31,11 @@ from conductance.training import ModelConfig, train
         ({"model__kernel": 5}, "model.kernel=5: fcn has none, cnn has; leave it out"),
         ({"model": ModelConfig("cnn", "cwa", (8, 8), kernel=4)}, "kernel=4: must be odd"),
         ({"model": ModelConfig("resnet18", "cwa", shortcut="product")}, "'product'.* mean, sum"),
+        (
+            {"model__architecture": "cnn", "model__dropout": 0.1},
+            "model.dropout=0.1: cnn has none, fcn has; leave it out",
+        ),
+        ({"model__dropout": 1.0}, r"dropout=1.0: must lie in \[0, 1\)"),
         ({"model__widths": ()}, r"model.widths=\(\): .*at least 1"),
         ({"model__widths": (8, 0)}, r"model.widths=\(8, 0\): .*at least 1"),
         ({"data__batch_size": 0}, "data.batch_size=0: must be at least 1"),
@@ -172,7 +177,7 @@ def a_bare_tensor(path, _trap):
 
 
 def malicious_torch_file(path, trap):
-    torch.save({"format": "conductance-checkpoint-1", "network": Malice(trap)}, path)
+    torch.save({"format": "conductance-checkpoint-2", "network": Malice(trap)}, path)
 
 
 def malicious_pickle(path, trap):
@@ -185,8 +190,8 @@ def malicious_pickle(path, trap):
         (truncated, "is damaged"),
         (emptied, "is damaged"),
         (replaced_by_text, "is damaged"),
-        (foreign, "is not a conductance-checkpoint-1 file"),
-        (a_bare_tensor, "is not a conductance-checkpoint-1 file"),
+        (foreign, "is not a conductance-checkpoint-2 file"),
+        (a_bare_tensor, "is not a conductance-checkpoint-2 file"),
         (malicious_torch_file, "is damaged"),
         (malicious_pickle, "is damaged"),
     ],

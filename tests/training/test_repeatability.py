@@ -60,6 +60,7 @@ def test_the_seed_decides_order_and_augmentation(interrupted):
         {"conductance__learn_resting": True},
         {"model__family": "absnorm"},
         {"model__widths": (8, 9)},
+        {"model__dropout": 0.2},
     ],
     ids=lambda choice: " ".join(f"{name}={value}" for name, value in choice.items()),
 )

@@ -6,6 +6,7 @@ from math import prod
 
 from torch import Tensor, nn
 
+from conductance.errors import InputError
 from conductance.models.families import Family
 
 MNIST_WIDTHS = (2000, 2000)
@@ -21,6 +22,12 @@ class FCN(nn.Module):
         num_classes: outputs of the readout.
         widths: units of each hidden layer; the paper's by default (2000, 2000 for grey images, 2000, 1000, 500 for
             colour).
+        dropout: share of each hidden layer's units that are silent in a training step, drawn anew for each image, in
+            [0, 1). The others are scaled up by as much, so that the leak keeps its share of a unit's conductance; an
+            average knows ratios only, so nothing else comes of p above 1. All units speak when the network is used.
+
+    Raises:
+        InputError: a dropout out of range.
     """
 
     def __init__(
@@ -30,14 +37,21 @@ class FCN(nn.Module):
         num_classes: int,
         *,
         widths: Sequence[int] | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        if not 0 <= dropout < 1:
+            raise InputError(f"dropout={dropout}: must lie in [0, 1), or no unit is left to learn")
         if widths is None:
             widths = MNIST_WIDTHS if input_shape[0] == 1 else CIFAR_WIDTHS
         sizes = [prod(input_shape), *widths]
         self.hidden = nn.Sequential(*(family.linear(a, b, first=i == 0) for i, (a, b) in enumerate(pairwise(sizes))))
+        self.dropout = nn.Dropout(dropout)
         self.readout = nn.Linear(sizes[-1], num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) to logits (N, num_classes)."""
-        return self.readout(self.hidden(images.flatten(1)))
+        p = images.flatten(1)
+        for layer in self.hidden:
+            p = self.dropout(layer(p))
+        return self.readout(p)

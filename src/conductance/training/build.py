@@ -34,7 +34,7 @@ def layer_options(config: RunConfig) -> dict[str, Any]:
     return membrane if config.model.family == "absnorm" else {}
 
 
-_OF_ONE_ARCHITECTURE = {"shortcut": "resnet18", "branch_scale": "resnet18", "kernel": "cnn"}
+_OF_ONE_ARCHITECTURE = {"shortcut": "resnet18", "branch_scale": "resnet18", "kernel": "cnn", "dropout": "fcn"}
 
 
 def _given(choices: ModelConfig) -> dict[str, Any]:

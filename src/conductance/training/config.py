@@ -29,6 +29,8 @@ class ModelConfig:
     """resnet18: where the learnt weight of each residual branch starts; no such weight where left out"""
     kernel: int | None = None
     """cnn: size of every kernel after the first, which is 5; odd; 3 where left out"""
+    dropout: float | None = None
+    """fcn: share of each hidden layer's units that are silent in a training step; none where left out"""
 
 
 @dataclass(frozen=True)
@@ -277,7 +279,7 @@ _BEFORE: dict[type[Any], dict[str, Any]] = {
         "interneurons": 0.25,
         "slices": 2,
     },
-    ModelConfig: {"branch_scale": None, "kernel": None},
+    ModelConfig: {"branch_scale": None, "kernel": None, "dropout": None},
     RunConfig: {"teacher": {"run": None, "share": 0.9, "temperature": 2.0}},
     DataConfig: {"preprocessing": None, "max_turn": 10.0, "max_stretch": 0.15, "max_mix": 0.0},
 }

@@ -1,11 +1,12 @@
 """Where a run computes, and that it does so the same way each time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from torch import Tensor
 
 from conductance.errors import InputError
 from conductance.training.config import RunConfig
@@ -80,3 +81,18 @@ def flushes_denormals() -> bool:
 def memory_format(device: torch.device) -> torch.memory_format:
     """How images and kernels lie in memory: channels last on a GPU, whose tensor cores read them so."""
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """Where torch's generators of the CPU and of ``device`` stand."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type != "cpu":
+        state["device"] = torch.get_device_module(device).get_rng_state()
+    return state
+
+
+def set_random_state(device: torch.device, state: Mapping[str, Tensor]) -> None:
+    """Go on from `random_state`; one of another kind of device leaves that of this device as it is."""
+    torch.set_rng_state(state["cpu"])
+    if device.type != "cpu" and "device" in state:
+        torch.get_device_module(device).set_rng_state(state["device"])

@@ -19,7 +19,14 @@ from conductance.data import Dataset, DeviceLoader, Images, load_dataset, split_
 from conductance.errors import InputError, RunError
 from conductance.training import build, provenance
 from conductance.training.config import RunConfig
-from conductance.training.device import create_accelerator, flushing_denormals, memory_format, reproducible
+from conductance.training.device import (
+    create_accelerator,
+    flushing_denormals,
+    memory_format,
+    random_state,
+    reproducible,
+    set_random_state,
+)
 from conductance.training.evaluation import EVALUATION_BATCH, evaluate
 from conductance.training.internals import internals
 from conductance.training.progress import TrainingProgress
@@ -267,7 +274,7 @@ class _Run:
             "protocol": self.protocol.state_dict(),
             "loader": self.loader.state_dict(),
             "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
-            "random": torch.get_rng_state(),
+            "random": random_state(self.accelerator.device),
             "metrics": self.metrics,
             "stopped": self.stopped,
         }
@@ -287,7 +294,7 @@ class _Run:
             self.loader.load_state_dict(state["loader"])
             if state["scaler"]:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
-            torch.set_rng_state(state["random"])
+            set_random_state(self.accelerator.device, state["random"])
             self.metrics, self.stopped = list(state["metrics"]), state["stopped"]
         except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise RunError(

@@ -14,7 +14,7 @@ from conductance.fields import differing_fields
 from conductance.files import write_atomically, write_text
 from conductance.training.config import RunConfig, config_from_dict
 
-FORMAT = "conductance-checkpoint-1"
+FORMAT = "conductance-checkpoint-2"
 
 
 class RunFolder:
