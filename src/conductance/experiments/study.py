@@ -59,14 +59,14 @@ class Study:
         """Where a run lies: below ``runs``, by its name and seed."""
         return self.runs / f"{config.name}-seed{config.seed}".replace(" ", "-").replace(",", "")
 
-    def train_missing(self, seeds: int, cases: Sequence[Case] | None = None, console: Console | None = None) -> None:
-        """Train what the table has not got: all cases, or these alone, seed after seed."""
+    def train_missing(self, seeds: int, cases: Sequence[Case], console: Console) -> None:
+        """Train what the table has not got of these cases, seed after seed."""
         for seed in range(seeds):
-            for case in self.cases if cases is None else cases:
+            for case in cases:
                 if (*case, str(seed)) not in map(_key, self.rows()):
                     self._train(case, seed, console)
 
-    def _train(self, case: Case, seed: int, console: Console | None) -> None:
+    def _train(self, case: Case, seed: int, console: Console) -> None:
         config = self.config(case, seed)
         folder = self.folder(config)
         summary = train(config, folder, resume=folder.exists(), console=console, command=self.command)
