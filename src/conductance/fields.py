@@ -4,6 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+# How exactly products are computed: no other training, so runs that differ in it alone are of one recipe.
+OF_THE_HARDWARE = frozenset({"precision"})
+
 
 def flat_fields(settings: Mapping[str, Any]) -> dict[str, Any]:
     """``{"data": {"max_shift": 2}}`` as ``{"data.max_shift": 2}``; values as JSON has them, so tuples are lists."""

@@ -10,7 +10,7 @@ from conductance.experiments.claims import CLAIMS, claims_table, p_value, verdic
 from conductance.report.paper_table import PaperRow
 
 ROW = PaperRow(
-    "table1", "cifar10", "cnn", "cwa", "modern", "30", 3, 80.0, 1.0, 81.0, 78.09, 1.0, "", "", "a command"
+    "table1", "cifar10", "cnn", "cwa", "modern", "30", 3, 80.0, 1.0, 81.0, 78.09, "", 1.0, "", "", "a command"
 )  # a made-up one
 
 

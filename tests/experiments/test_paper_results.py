@@ -81,6 +81,27 @@ def test_mean_deviation_and_difference(tmp_path):
     assert not row.short
 
 
+@pytest.mark.parametrize(
+    ("curves", "reached"),
+    [
+        (([70, 78.09, 77, 79],), "2"),
+        (([70, 78.09, 77, 79], [70, 71, 72, 80], [70, 79, 79, 79]), "2-4"),
+        (([70, 78.09, 77, 79], [70, 71, 72, 78.08]), ""),  # one seed never had it
+    ],
+)
+def test_the_epoch_from_which_the_papers_figure_was_there(curves, reached, tmp_path):
+    config = replace(RECIPES["modern"].config(CELLS["cifar10-cnn-cwa"]), epochs=4)
+    for seed, curve in enumerate(curves):
+        run_of(replace(config, seed=seed), tmp_path / str(seed))
+        metrics = tmp_path / str(seed) / "metrics.jsonl"
+        epochs = [json.loads(line) for line in metrics.read_text().splitlines()]
+        for epoch, accuracy in zip(epochs, curve, strict=True):
+            epoch["test_accuracy"] = accuracy
+        metrics.write_text("".join(json.dumps(epoch) + "\n" for epoch in epochs))
+    (row,) = rows(tmp_path)
+    assert row.reached == reached
+
+
 def test_the_precision_of_the_products_stands_beside_the_hardware(tmp_path):
     config = RECIPES["modern"].config(CELLS["cifar10-cnn-cwa"])
     run_of(config, tmp_path / "0")
@@ -143,8 +164,8 @@ def test_what_is_written(tmp_path):
     assert {path.name for path in written} == names == {path.name for path in tmp_path.iterdir() if path.is_file()}
     heading, *lines = (tmp_path / "table1.csv").read_text().splitlines()
     assert heading == (
-        "table,dataset,architecture,family,recipe,epochs,seeds,mean,std,best_mean,paper,seconds_per_run,hardware,"
-        "commit,command"
+        "table,dataset,architecture,family,recipe,epochs,seeds,mean,std,best_mean,paper,reached,seconds_per_run,"
+        "hardware,commit,command"
     )
     assert len(lines) == 1  # a line for what was measured; in Markdown every cell
     assert len((tmp_path / "table1.md").read_text().splitlines()) == 2 + len(TABLES["table1"])

@@ -11,7 +11,7 @@ from typing import Any
 from conductance.experiments.claims import COLUMNS, NUMERIC, claim_lines, claims_table
 from conductance.experiments.paper_recipes import RECIPES
 from conductance.experiments.paper_tables import TABLES, Cell
-from conductance.fields import differing_fields
+from conductance.fields import OF_THE_HARDWARE, differing_fields
 from conductance.files import write_text
 from conductance.models import FAMILIES
 from conductance.report import load_runs
@@ -24,8 +24,7 @@ from conductance.training.config import config_from_dict
 EARLIER = "modern-v1"
 """The recipe `modern` before a run could choose its optimiser: Adam's steps were not yet shares of a layer's mean."""
 
-# How exactly the products are computed is a matter of the hardware, and stands beside it.
-_NO_PART_OF_A_RECIPE = {"name", "seed", "epochs", "precision"}
+_NO_PART_OF_A_RECIPE = OF_THE_HARDWARE | {"name", "seed", "epochs"}
 
 
 def recipe_of(config: dict[str, Any], cell: Cell) -> tuple[str, int]:

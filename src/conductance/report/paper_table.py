@@ -37,6 +37,7 @@ class PaperRow:
         std: its sample standard deviation; None for fewer than two seeds.
         best_mean: the mean of each run's best epoch, which was picked on the test images.
         paper: what the paper has.
+        reached: after which epoch a run first had as much, ``least-most`` over the seeds; empty where one never had.
         seconds_per_run: mean over the seeds.
         hardware: every kind recorded, with the precision of the products where it is not float32.
         commit: every one recorded.
@@ -54,6 +55,7 @@ class PaperRow:
     std: float | None
     best_mean: float | None
     paper: float
+    reached: str
     seconds_per_run: float | None
     hardware: str
     commit: str
@@ -82,7 +84,6 @@ def measured_row(table: str, paper: float, group: Group, recipe: str, full_epoch
     """The row of the finished runs of one configuration, by a recipe that has ``full_epochs``."""
     summaries = group.summaries
     accuracies = [summary["test_accuracy"] for summary in summaries]
-    done = sorted({len(run.epochs) for run in group.finished})
     short = f"; {SHORT}{group.epochs} of {full_epochs} epochs" if group.epochs < full_epochs else ""
     return PaperRow(
         table,
@@ -90,12 +91,13 @@ def measured_row(table: str, paper: float, group: Group, recipe: str, full_epoch
         group.architecture,
         group.family,
         recipe + short,
-        epochs="-".join(map(str, [done[0], done[-1]][: len(done)])),
+        epochs=_range([len(run.epochs) for run in group.finished]),
         seeds=len(summaries),
         mean=fmean(accuracies),
         std=spread(accuracies),
         best_mean=fmean(summary["best_test_accuracy"] for summary in summaries),
         paper=paper,
+        reached=_range([_first_epoch_at(paper, run) for run in group.finished]),
         seconds_per_run=fmean(summary["seconds"] for summary in summaries),
         hardware=_every(map(_hardware, group.finished)),
         commit=_every(summary.get("git_commit") for summary in summaries),
@@ -105,7 +107,17 @@ def measured_row(table: str, paper: float, group: Group, recipe: str, full_epoch
 
 def open_row(table: str, dataset: str, architecture: str, family: str, paper: float, why: str) -> PaperRow:
     """The row of a cell without a finished run."""
-    return PaperRow(table, dataset, architecture, family, why, "", 0, None, None, None, paper, None, "", "", "")
+    return PaperRow(table, dataset, architecture, family, why, "", 0, None, None, None, paper, "", None, "", "", "")
+
+
+def _first_epoch_at(accuracy: float, run: Run) -> int | None:
+    return next((epoch["epoch"] for epoch in run.epochs if epoch["test_accuracy"] >= accuracy), None)
+
+
+def _range(numbers: Sequence[int | None]) -> str:
+    """``least-most``, or the one number that all are; nothing where one is unknown."""
+    known = [number for number in numbers if number is not None]
+    return "-".join(map(str, sorted({min(known), max(known)}))) if len(known) == len(numbers) else ""
 
 
 def _hardware(run: Run) -> str:
@@ -150,6 +162,7 @@ PAPER_COLUMNS = (
     PaperColumn("Best %", lambda row: NOTHING if row.best_mean is None else f"{row.best_mean:.2f}"),
     PaperColumn("Seeds", lambda row: str(row.seeds)),
     PaperColumn("Epochs", lambda row: row.epochs or NOTHING),
+    PaperColumn("Paper's figure after", lambda row: row.reached or NOTHING),
     PaperColumn("Time", lambda row: duration(row.seconds_per_run)),
     PaperColumn("Recipe", lambda row: row.recipe, numeric=False),
 )

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from conductance.fields import OF_THE_HARDWARE
 from conductance.report.groups import Group, group_runs
 from conductance.report.provenance import varying_settings
 from conductance.report.runs import Run
@@ -60,13 +61,10 @@ def row_of(group: Group) -> Row:
         seconds=mean("seconds"),
         parameters=summaries[0]["parameters"] if summaries else None,
         unfinished=tuple(run.progress for run in group.unfinished),
-        varying=tuple(f"{name} {variants}" for name, variants in _unlike(group).items()),
+        varying=tuple(
+            f"{name} {variants}" for name, variants in varying_settings(group).items() if name not in OF_THE_HARDWARE
+        ),
     )
-
-
-def _unlike(group: Group) -> dict[str, str]:
-    """How exactly products are computed is a matter of the hardware, and no other training."""
-    return {name: variants for name, variants in varying_settings(group).items() if name != "precision"}
 
 
 def spread(values: Sequence[float]) -> float | None:
