@@ -1,4 +1,4 @@
-"""The settings of a run, nested by part, as one flat mapping that can be compared field by field."""
+"""The settings of a run, nested by part, as one flat mapping that can be compared field by field; and its name."""
 
 import json
 from collections.abc import Mapping
@@ -28,3 +28,12 @@ def differing_fields(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)
     }
+
+
+def preset_name(dataset: str, architecture: str, family: str) -> str:
+    """What a preset, its runs and a cell of the paper's tables are called.
+
+    >>> preset_name("fashion_mnist", "cnn", "cwa")
+    'fashion-mnist-cnn-cwa'
+    """
+    return f"{dataset.replace('_', '-')}-{architecture}-{family}"

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from conductance.errors import UnknownNameError
+from conductance.fields import preset_name
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Cell:
     @property
     def name(self) -> str:
         """What the command line and the presets call it, e.g. ``mnist-cnn-cwa``."""
-        return f"{self.dataset.replace('_', '-')}-{self.architecture}-{self.family}"
+        return preset_name(self.dataset, self.architecture, self.family)
 
 
 TABLES: dict[str, tuple[Cell, ...]] = {

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from conductance.errors import UnknownNameError
+from conductance.fields import preset_name
 from conductance.models import FAMILIES, get_family
 from conductance.training.config import (
     ConductanceConfig,
@@ -39,7 +40,7 @@ def _run(
     dataset: str, architecture: str, family: str, *, epochs: int, widths: tuple[int, ...] | None = None
 ) -> RunConfig:
     return RunConfig(
-        name=f"{dataset.replace('_', '-')}-{architecture}-{family}",
+        name=preset_name(dataset, architecture, family),
         epochs=epochs,
         model=ModelConfig(architecture, family, widths),
         data=DataConfig(dataset),

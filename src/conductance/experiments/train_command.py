@@ -5,6 +5,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from conductance.experiments.presets import get_preset
+from conductance.fields import preset_name
 from conductance.training import RunConfig
 
 
@@ -18,7 +19,7 @@ def train_command(config: RunConfig, preset: str | None = None) -> str:
     Raises:
         UnknownNameError: there is no such preset.
     """
-    preset = preset or f"{config.data.dataset.replace('_', '-')}-{config.model.architecture}-{config.model.family}"
+    preset = preset or preset_name(config.data.dataset, config.model.architecture, config.model.family)
     options = [option for option in _options(get_preset(preset), config) if option[0] != "--seed"]
     words = [word for option in options for word in option]
     return shlex.join(["conductance", "train", preset, "--seed", str(config.seed), *words])

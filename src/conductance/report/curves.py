@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from conductance.report.colours import INK
-from conductance.report.groups import Group
+from conductance.report.groups import Group, label
 from conductance.report.svg import figure_style, to_svg
 
 DASHED = (0, (3, 2))
@@ -60,11 +60,10 @@ def _panel(title: str, groups: Sequence[Group], colours: Mapping[str, str]) -> C
 
 
 def _label(group: Group, panel: Sequence[Group]) -> str:
-    """The family, and as much more as tells it from its like in the same panel."""
-    alike = [other for other in panel if other.family == group.family]
-    name = [group.name] if len({other.name for other in alike}) > 1 else []
-    epochs = [f"{group.epochs} epochs"] if len({other.epochs for other in alike}) > 1 else []
-    return " · ".join([group.family, *name, *epochs])
+    """As in the tables, and the length where a family has several in the same panel."""
+    lengths = {other.epochs for other in panel if other.family == group.family}
+    epochs = [f"{group.epochs} epochs"] if len(lengths) > 1 else []
+    return " · ".join([label(group.dataset, group.architecture, group.family, group.name), *epochs])
 
 
 def _widen_towards_100(axes: Axes) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from conductance.errors import RunError
+from conductance.fields import preset_name
 from conductance.report.records import Record
 from conductance.report.runs import Run
 
@@ -24,6 +25,11 @@ class Group:
     def summaries(self) -> list[Record]:
         """The summaries of the finished runs."""
         return [run.summary for run in self.finished if run.summary is not None]
+
+
+def label(dataset: str, architecture: str, family: str, name: str) -> str:
+    """The family, and the name of runs that were given one of their own, not their preset's."""
+    return family if name == preset_name(dataset, architecture, family) else f"{family} · {name}"
 
 
 def group_runs(runs: Iterable[Run]) -> list[Group]:

@@ -11,7 +11,7 @@ from conductance.report.groups import Group, group_runs
 from conductance.report.provenance import provenance_of
 from conductance.report.rows import row_of
 from conductance.report.runs import load_runs
-from conductance.report.table import columns_for
+from conductance.report.table import COLUMNS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -43,7 +43,7 @@ def render_page(groups: list[Group]) -> str:
         .get_template("report.html")
         .render(
             rows=rows,
-            columns=columns_for(rows),
+            columns=COLUMNS,
             colours=colours,
             panels=curve_panels(groups, colours),
             portraits=portraits(groups),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from conductance.extras import import_extra
 from conductance.files import write_table, write_text
+from conductance.report.groups import label
 from conductance.report.rows import Row
 
 if TYPE_CHECKING:
@@ -27,19 +28,17 @@ class Column:
     numeric: bool = False
 
 
-def columns_for(rows: Sequence[Row]) -> list[Column]:
-    """The columns of a table; a family's rows carry their names only where a data set has several of them."""
-    return [
-        Column("Data", lambda row: row.dataset),
-        Column("Network", lambda row: row.architecture),
-        Column("Family", lambda row: _family(row, rows)),
-        Column("Test %", _test_accuracy, numeric=True),
-        Column("Best %", lambda row: _percent(row.best_test_accuracy), numeric=True),
-        Column("Train %", lambda row: _percent(row.train_accuracy), numeric=True),
-        Column("Seeds", lambda row: str(len(row.seeds)), numeric=True),
-        Column("Epochs", lambda row: str(row.epochs), numeric=True),
-        Column("Time", lambda row: duration(row.seconds), numeric=True),
-    ]
+COLUMNS = (
+    Column("Data", lambda row: row.dataset),
+    Column("Network", lambda row: row.architecture),
+    Column("Family", lambda row: label(row.dataset, row.architecture, row.family, row.name)),
+    Column("Test %", lambda row: _test_accuracy(row), numeric=True),
+    Column("Best %", lambda row: _percent(row.best_test_accuracy), numeric=True),
+    Column("Train %", lambda row: _percent(row.train_accuracy), numeric=True),
+    Column("Seeds", lambda row: str(len(row.seeds)), numeric=True),
+    Column("Epochs", lambda row: str(row.epochs), numeric=True),
+    Column("Time", lambda row: duration(row.seconds), numeric=True),
+)
 
 
 def note_below(rows: Sequence[Row]) -> str:
@@ -60,7 +59,6 @@ def terminal_table(rows: Sequence[Row]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    columns = columns_for(rows)
     note = Text(note_below(rows))
     table = Table(
         box=SIMPLE_HEAD,
@@ -70,7 +68,7 @@ def terminal_table(rows: Sequence[Row]) -> Table:
         caption=note or None,
         caption_justify="left",
     )
-    for column in columns:
+    for column in COLUMNS:
         table.add_column(
             column.heading,
             justify="right" if column.numeric else "left",
@@ -79,7 +77,7 @@ def terminal_table(rows: Sequence[Row]) -> Table:
             overflow="fold",
         )
     for row in rows:
-        table.add_row(*(Text(column.text(row)) for column in columns))
+        table.add_row(*(Text(column.text(row)) for column in COLUMNS))
     return table
 
 
@@ -93,9 +91,8 @@ def _least_width(column: Column, rows: Sequence[Row]) -> int:
 
 def markdown_table(rows: Sequence[Row]) -> str:
     """A GitHub-flavoured Markdown table ending in a newline, with `note_below` it."""
-    columns = columns_for(rows)
-    cells = [[column.text(row) for column in columns] for row in rows]
-    table = markdown_lines([c.heading for c in columns], [c.numeric for c in columns], cells)
+    cells = [[column.text(row) for column in COLUMNS] for row in rows]
+    table = markdown_lines([c.heading for c in COLUMNS], [c.numeric for c in COLUMNS], cells)
     note = note_below(rows)
     return f"{table}\n{_markdown(note)}\n" if note else table
 
@@ -146,13 +143,6 @@ def duration(seconds: float | None) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
-
-
-def _family(row: Row, rows: Sequence[Row]) -> str:
-    """The family, with the name where the same family appears beside it under another."""
-    kind = (row.dataset, row.architecture, row.family)
-    names = {other.name for other in rows if (other.dataset, other.architecture, other.family) == kind}
-    return row.family if names == {row.name} else f"{row.family} · {row.name}"
 
 
 def _test_accuracy(row: Row) -> str:
