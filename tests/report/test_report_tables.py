@@ -97,9 +97,10 @@ def test_a_seed_counted_twice_is_refused(tmp_path):
 def test_the_names_that_runs_were_given_stand_beside_their_family(tmp_path):
     write_run(tmp_path / "a", epochs=2)
     write_run(tmp_path / "b", epochs=2, name="wide")
-    write_run(tmp_path / "c", epochs=2, dataset="fashion_mnist", name="fashion-mnist-cnn-cwa")
+    write_run(tmp_path / "c", epochs=2, name="digits-cnn-cwa-slow")
+    write_run(tmp_path / "d", epochs=2, dataset="fashion_mnist", name="fashion-mnist-cnn-cwa")
     table = markdown_table(summarise(load_runs([tmp_path])))
-    assert re.findall(r"cwa[^|]*", table) == ["cwa ", "cwa · wide ", "cwa "]
+    assert re.findall(r"cwa[^|]*", table) == ["cwa ", "cwa · slow ", "cwa · wide ", "cwa "]
 
 
 def test_markdown_cells_cannot_break_the_table(tmp_path):

@@ -28,8 +28,9 @@ class Group:
 
 
 def label(dataset: str, architecture: str, family: str, name: str) -> str:
-    """The family, and the name of runs that were given one of their own, not their preset's."""
-    return family if name == preset_name(dataset, architecture, family) else f"{family} · {name}"
+    """The family, and what the name of runs adds to their preset's; a name of another kind whole."""
+    preset = preset_name(dataset, architecture, family)
+    return family if name == preset else f"{family} · {name.removeprefix(f'{preset}-')}"
 
 
 def group_runs(runs: Iterable[Run]) -> list[Group]:
