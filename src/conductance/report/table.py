@@ -64,7 +64,7 @@ def terminal_table(rows: Sequence[Row]) -> Table:
         box=SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
-        collapse_padding=True,
+        padding=0,
         caption=note or None,
         caption_justify="left",
     )
@@ -83,9 +83,9 @@ def terminal_table(rows: Sequence[Row]) -> Table:
 
 def _least_width(column: Column, rows: Sequence[Row]) -> int:
     """Numbers are never cut; a name longer than a family's is folded."""
-    if column.numeric:
-        return len(column.heading)
     longest = max((len(column.text(row)) for row in rows), default=0)
+    if column.numeric:
+        return max(len(column.heading), longest)
     return min(len("affine_bn") if column.heading == "Family" else 6, longest)
 
 
