@@ -49,6 +49,7 @@ def train(arguments: list[str]) -> None:
     """Train a preset: conductance train PRESET [options]."""
     from conductance.experiments import PRESETS, get_preset
     from conductance.experiments.train_command import train_command
+    from conductance.fields import run_folder_name
     from conductance.training import RunConfig
     from conductance.training import train as run_training
 
@@ -63,7 +64,7 @@ def train(arguments: list[str]) -> None:
         sys.exit(0 if {"-h", "--help"} & set(arguments) else 2)
     defaults = TrainArguments(run=get_preset(preset))
     chosen = tyro.cli(TrainArguments, default=defaults, args=options, prog=f"conductance train {preset}")
-    out = chosen.out or Path("runs") / f"{chosen.run.name}-seed{chosen.run.seed}"
+    out = chosen.out or Path("runs") / run_folder_name(chosen.run.name, chosen.run.seed)
     command = ["conductance", "train", *arguments]
     console.quiet = os.environ.get("RANK", "0") != "0"  # under torchrun the first process speaks for all
     try:

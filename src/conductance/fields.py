@@ -1,4 +1,4 @@
-"""The settings of a run, nested by part, as one flat mapping that can be compared field by field; and its name."""
+"""The settings of a run, nested by part, as one flat mapping that can be compared field by field; and its names."""
 
 import json
 from collections.abc import Mapping
@@ -37,3 +37,12 @@ def preset_name(dataset: str, architecture: str, family: str) -> str:
     'fashion-mnist-cnn-cwa'
     """
     return f"{dataset.replace('_', '-')}-{architecture}-{family}"
+
+
+def run_folder_name(name: str, seed: int) -> str:
+    """What the folder of a run is called where nobody gives it another name.
+
+    >>> run_folder_name("mnist-cnn-cwa", 0)
+    'mnist-cnn-cwa-seed0'
+    """
+    return f"{name}-seed{seed}"

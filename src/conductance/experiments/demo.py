@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from conductance.experiments.presets import get_preset
+from conductance.experiments.train_command import train_command
+from conductance.fields import run_folder_name
 from conductance.training import RunConfig, train
 
 FAMILIES = ("cwa", "affine", "affine_bn")
@@ -40,8 +42,8 @@ def run_demo(out: Path, *, device: str = "auto", console: Console | None = None)
         task = progress.add_task("training", total=len(runs))
         for config in runs:
             progress.update(task, description=f"{config.name:<20} seed {config.seed}")
-            command = f"conductance train {config.name} --seed {config.seed}"
-            folder = out / "runs" / f"{config.name}-seed{config.seed}"
+            folder = out / "runs" / run_folder_name(config.name, config.seed)
+            command = train_command(config)
             summaries.append(train(config, folder, device=device, resume=True, command=command))
             progress.advance(task)
     return summaries

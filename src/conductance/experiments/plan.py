@@ -9,6 +9,7 @@ from typing import Any
 from conductance.errors import InputError
 from conductance.experiments.paper_recipes import Recipe
 from conductance.experiments.paper_tables import Cell
+from conductance.fields import run_folder_name
 from conductance.models import FAMILIES, get_family
 from conductance.report.records import read_epochs
 from conductance.training import RunConfig, RunFolder
@@ -111,11 +112,11 @@ def plan_runs(
 
 def _planned(cell: Cell, recipe: Recipe, seed: int, out: Path, epochs: int | None, precision: Precision) -> PlannedRun:
     if cell.family not in FAMILIES:
-        return PlannedRun(cell, recipe.name, seed, None, out / recipe.name / f"{cell.name}-seed{seed}")
+        return PlannedRun(cell, recipe.name, seed, None, out / recipe.name / run_folder_name(cell.name, seed))
     config = replace(recipe.config(cell), seed=seed)
     if epochs is not None:
         config = replace(config, epochs=epochs)
-    folder = out / recipe.name / f"{config.name}-seed{seed}"
+    folder = out / recipe.name / run_folder_name(config.name, seed)
     begun = RunFolder(folder)
     config = replace(config, precision=begun.read_config().precision if begun.config_file.exists() else precision)
     return PlannedRun(cell, recipe.name, seed, config, folder)

@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
+from conductance.fields import run_folder_name
 from conductance.files import write_table
 from conductance.report.rows import spread
 from conductance.report.table import markdown_lines, with_spread
@@ -57,7 +58,7 @@ class Study:
 
     def folder(self, config: RunConfig) -> Path:
         """Where a run lies: below ``runs``, by its name and seed."""
-        return self.runs / f"{config.name}-seed{config.seed}".replace(" ", "-").replace(",", "")
+        return self.runs / run_folder_name(config.name, config.seed).replace(" ", "-").replace(",", "")
 
     def train_missing(self, seeds: int, cases: Sequence[Case], console: Console) -> None:
         """Train what the table has not got of these cases, seed after seed."""

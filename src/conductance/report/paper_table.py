@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from conductance.extras import import_extra
 from conductance.files import write_table, write_text
 from conductance.report.rows import spread
-from conductance.report.table import NOTHING, duration, markdown_lines, with_spread
+from conductance.report.table import NOTHING, Column, duration, markdown_of, percent, with_spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from rich.table import Table
@@ -143,40 +143,25 @@ def write_paper_csv(rows: Sequence[PaperRow], path: Path) -> Path:
     return path
 
 
-@dataclass(frozen=True)
-class PaperColumn:
-    """A heading and what a row has under it."""
-
-    heading: str
-    text: Callable[[PaperRow], str]
-    numeric: bool = True
-
-
-PAPER_COLUMNS = (
-    PaperColumn("Data", lambda row: row.dataset, numeric=False),
-    PaperColumn("Network", lambda row: row.architecture, numeric=False),
-    PaperColumn("Family", lambda row: row.family, numeric=False),
-    PaperColumn("Paper %", lambda row: f"{row.paper:.2f}"),
-    PaperColumn("Here %", lambda row: _mean(row)),
-    PaperColumn("Difference", lambda row: NOTHING if row.difference is None else f"{row.difference:+.2f}"),
-    PaperColumn("Best %", lambda row: NOTHING if row.best_mean is None else f"{row.best_mean:.2f}"),
-    PaperColumn("Seeds", lambda row: str(row.seeds)),
-    PaperColumn("Epochs", lambda row: row.epochs or NOTHING),
-    PaperColumn("Paper's figure after", lambda row: row.reached or NOTHING),
-    PaperColumn("Time", lambda row: duration(row.seconds_per_run)),
-    PaperColumn("Recipe", lambda row: row.recipe, numeric=False),
+PAPER_COLUMNS: tuple[Column[PaperRow], ...] = (
+    Column("Data", lambda row: row.dataset),
+    Column("Network", lambda row: row.architecture),
+    Column("Family", lambda row: row.family),
+    Column("Paper %", lambda row: f"{row.paper:.2f}", numeric=True),
+    Column("Here %", lambda row: with_spread(row.mean, row.std), numeric=True),
+    Column("Difference", lambda row: NOTHING if row.difference is None else f"{row.difference:+.2f}", numeric=True),
+    Column("Best %", lambda row: percent(row.best_mean), numeric=True),
+    Column("Seeds", lambda row: str(row.seeds), numeric=True),
+    Column("Epochs", lambda row: row.epochs or NOTHING, numeric=True),
+    Column("Paper's figure after", lambda row: row.reached or NOTHING, numeric=True),
+    Column("Time", lambda row: duration(row.seconds_per_run), numeric=True),
+    Column("Recipe", lambda row: row.recipe),
 )
-
-
-def _mean(row: PaperRow) -> str:
-    return NOTHING if row.mean is None else with_spread(row.mean, row.std)
 
 
 def write_paper_markdown(rows: Sequence[PaperRow], path: Path) -> Path:
     """All rows, the open ones too, as a GitHub-flavoured table."""
-    headings, numeric = [column.heading for column in PAPER_COLUMNS], [column.numeric for column in PAPER_COLUMNS]
-    cells = [[column.text(row) for column in PAPER_COLUMNS] for row in rows]
-    write_text(path, markdown_lines(headings, numeric, cells))
+    write_text(path, markdown_of(PAPER_COLUMNS, rows))
     return path
 
 

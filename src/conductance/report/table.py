@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from conductance.extras import import_extra
 from conductance.files import write_table, write_text
@@ -19,22 +19,25 @@ if TYPE_CHECKING:
 NOTHING = "\N{EN DASH}"
 
 
+AnyRow = TypeVar("AnyRow")
+
+
 @dataclass(frozen=True)
-class Column:
-    """A heading and how a row is written under it."""
+class Column(Generic[AnyRow]):
+    """A heading and how a row of one kind is written under it; numbers stand to the right."""
 
     heading: str
-    text: Callable[[Row], str]
+    text: Callable[[AnyRow], str]
     numeric: bool = False
 
 
-COLUMNS = (
+COLUMNS: tuple[Column[Row], ...] = (
     Column("Data", lambda row: row.dataset),
     Column("Network", lambda row: row.architecture),
     Column("Family", lambda row: label(row.dataset, row.architecture, row.family, row.name)),
-    Column("Test %", lambda row: _test_accuracy(row), numeric=True),
-    Column("Best %", lambda row: _percent(row.best_test_accuracy), numeric=True),
-    Column("Train %", lambda row: _percent(row.train_accuracy), numeric=True),
+    Column("Test %", lambda row: with_spread(row.test_accuracy, row.test_accuracy_std), numeric=True),
+    Column("Best %", lambda row: percent(row.best_test_accuracy), numeric=True),
+    Column("Train %", lambda row: percent(row.train_accuracy), numeric=True),
     Column("Seeds", lambda row: str(len(row.seeds)), numeric=True),
     Column("Epochs", lambda row: str(row.epochs), numeric=True),
     Column("Time", lambda row: duration(row.seconds), numeric=True),
@@ -81,7 +84,7 @@ def terminal_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def _least_width(column: Column, rows: Sequence[Row]) -> int:
+def _least_width(column: Column[Row], rows: Sequence[Row]) -> int:
     """Numbers are never cut; a name longer than a family's is folded."""
     longest = max((len(column.text(row)) for row in rows), default=0)
     if column.numeric:
@@ -91,10 +94,15 @@ def _least_width(column: Column, rows: Sequence[Row]) -> int:
 
 def markdown_table(rows: Sequence[Row]) -> str:
     """A GitHub-flavoured Markdown table ending in a newline, with `note_below` it."""
-    cells = [[column.text(row) for column in COLUMNS] for row in rows]
-    table = markdown_lines([c.heading for c in COLUMNS], [c.numeric for c in COLUMNS], cells)
+    table = markdown_of(COLUMNS, rows)
     note = note_below(rows)
     return f"{table}\n{_markdown(note)}\n" if note else table
+
+
+def markdown_of(columns: Sequence[Column[AnyRow]], rows: Sequence[AnyRow]) -> str:
+    """The rows under these columns, as `markdown_lines`."""
+    cells = [[column.text(row) for column in columns] for row in rows]
+    return markdown_lines([column.heading for column in columns], [column.numeric for column in columns], cells)
 
 
 def markdown_lines(headings: Sequence[str], numeric: Sequence[bool], rows: Sequence[Sequence[str]]) -> str:
@@ -123,13 +131,18 @@ def write_csv(rows: Sequence[Row], path: str | Path) -> Path:
     return Path(path)
 
 
-def with_spread(mean: float, spread: float | None) -> str:
-    """A mean and its standard deviation, which one value has not.
+def percent(value: float | None) -> str:
+    """An accuracy to a hundredth of a point."""
+    return NOTHING if value is None else f"{value:.2f}"
 
-    >>> with_spread(98.5, 0.7071), with_spread(98.0, None)
-    ('98.50 ± 0.71', '98.00 ± –')
+
+def with_spread(mean: float | None, spread: float | None) -> str:
+    """A mean and its standard deviation, which one value has not, nor any where nothing was measured.
+
+    >>> with_spread(98.5, 0.7071), with_spread(98.0, None), with_spread(None, None)
+    ('98.50 ± 0.71', '98.00 ± –', '–')
     """
-    return f"{mean:.2f} ± {_percent(spread)}"
+    return NOTHING if mean is None else f"{mean:.2f} ± {percent(spread)}"
 
 
 def duration(seconds: float | None) -> str:
@@ -143,14 +156,6 @@ def duration(seconds: float | None) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
-
-
-def _test_accuracy(row: Row) -> str:
-    return NOTHING if row.test_accuracy is None else with_spread(row.test_accuracy, row.test_accuracy_std)
-
-
-def _percent(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.2f}"
 
 
 def _markdown(text: str) -> str:
