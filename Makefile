@@ -58,6 +58,7 @@ tables: $(STAMP)  ## write the tables in results/ and in the pages anew from the
 	for study in digits mnist cifar10 centring longer deform mixed taught $(REPRODUCED); do for kind in md csv; do \
 	  $(BIN)/conductance report results/$$study --out results/$$study.$$kind; done; done
 	$(BIN)/python -m conductance.experiments.paper_results results/mnist results/centring results/reproduction results/short --out results
+	$(BIN)/python -m conductance.experiments.gap results/reproduction/modern results/short/modern results/longer results/taught --out docs/gap.svg
 	$(BIN)/python tools/embed_tables.py
 
 bench: $(STAMP)  ## measure speed and memory again and write benchmarks/ (about five minutes; nothing else may run)

@@ -1,7 +1,6 @@
 """The difficulties: what is measured is what its name says, and the figures show it."""
 
 import csv
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from conductance.experiments import difficulties
 from conductance.models import create_model
 from conductance.nn import observe
 from conductance.report.difficulties import ablation_figure, difficulties_figure
+from figures import words
 
 
 def test_common_mode_is_1_where_all_units_do_the_same_and_1_over_n_where_each_does_its_own():
@@ -63,10 +63,6 @@ def test_what_the_table_says_holds_on_the_digits(table):
 
 
 def test_the_figures_name_what_they_show(table, tmp_path):
-    def words(svg):
-        root = ElementTree.fromstring(svg)
-        return {"".join(element.itertext()).strip() for element in root.iter("{http://www.w3.org/2000/svg}text")}
-
     assert {*difficulties.STARTS, "common mode", "h rectified: at 0"} <= words(difficulties_figure(table))
     ablation = tmp_path / "ablation.csv"
     ablation.write_text(

@@ -2,7 +2,6 @@
 
 import csv
 from dataclasses import replace
-from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -10,6 +9,7 @@ import torch
 from conductance.data import load_dataset
 from conductance.experiments import drift, shortcuts
 from conductance.report.drift import drift_figure
+from figures import words
 
 
 @pytest.fixture
@@ -47,9 +47,8 @@ def test_both_kinds_of_gradients_start_from_the_same_network_and_part(table):
 
 
 def test_the_figure_has_a_line_for_each_layer_and_kind(table):
-    root = ElementTree.fromstring(drift_figure(table))
-    words = {"".join(element.itertext()).strip() for element in root.iter("{http://www.w3.org/2000/svg}text")}
-    assert {"plain gradients", "centred gradients", "share of z² in the units' means", "layer"} <= words
+    shown = {"plain gradients", "centred gradients", "share of z² in the units' means", "layer"}
+    assert shown <= words(drift_figure(table))
 
 
 def test_the_offset_is_what_does_not_depend_on_the_input():

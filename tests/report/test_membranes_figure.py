@@ -1,16 +1,11 @@
 """The figures of networks as membranes."""
 
 from pathlib import Path
-from xml.etree import ElementTree
 
 from conductance.report.membranes import membranes_figure, potentials_figure
+from figures import words
 
 ROOT = Path(__file__).parents[2]
-
-
-def words(svg):
-    root = ElementTree.fromstring(svg)
-    return {"".join(element.itertext()).strip() for element in root.iter("{http://www.w3.org/2000/svg}text")}
 
 
 def test_the_tables_are_drawn_with_words_for_every_curve_and_layer():

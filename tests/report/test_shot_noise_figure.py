@@ -1,9 +1,9 @@
 """The figure of the shot-noise table."""
 
 from pathlib import Path
-from xml.etree import ElementTree
 
 from conductance.report.shot_noise import shot_noise_figure
+from figures import words
 
 ROOT = Path(__file__).parents[2]
 
@@ -11,9 +11,7 @@ ROOT = Path(__file__).parents[2]
 def test_is_a_light_page_of_svg_with_words_for_all_it_shows():
     table = ROOT / "results" / "shot_noise.csv"
     text = shot_noise_figure(table)
-    root = ElementTree.fromstring(text)
-    words = {"".join(element.itertext()).strip() for element in root.iter("{http://www.w3.org/2000/svg}text")}
-    assert {"second order", "10 spikes/s each", "excitation: below eq. 1", "inhibition: above eq. 1"} <= words
+    assert {"second order", "10 spikes/s each", "excitation: below eq. 1", "inhibition: above eq. 1"} <= words(text)
     assert len(text) < 200_000
 
 
