@@ -102,8 +102,9 @@ class Muon(Rule):
 
 
 def _alike(parameter: Tensor, direction: Tensor, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Both in ``number`` pieces of rows: one batch of pieces where all are alike, else one after the other."""
-    if len(direction) % number == 0:
-        yield parameter.unflatten(0, (number, -1)), direction.unflatten(0, (number, -1))
-    else:
-        yield from zip(parameter.tensor_split(number), direction.tensor_split(number), strict=True)
+    """Both in ``number`` pieces of rows, those of one size as one batch: there are two sizes at most, one row apart."""
+    rows, longer = divmod(len(direction), number)
+    cut = longer * (rows + 1)
+    for part, pieces in ((slice(cut), longer), (slice(cut, None), number - longer)):
+        if pieces:
+            yield parameter[part].unflatten(0, (pieces, -1)), direction[part].unflatten(0, (pieces, -1))
