@@ -28,12 +28,13 @@ def orthogonalize(matrices: Tensor, rounds: int = ROUNDS) -> Tensor:
         rounds: of the iteration.
 
     Returns:
-        The same shape. A matrix of zeros stays so.
+        The same shape. A matrix of zeros stays so, and one whose norm is below 1e-14 or so (float32) comes out smaller,
+        the smaller it is.
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
     X = matrices.mT if tall else matrices
     A = X @ X.mT
-    square_norm = A.diagonal(dim1=-2, dim2=-1).sum(-1).clamp(min=torch.finfo(X.dtype).tiny)[..., None, None]
+    square_norm = A.diagonal(dim1=-2, dim2=-1).sum(-1).clamp(min=_least_square_norm(X))[..., None, None]
     A /= square_norm
     identity = torch.eye(A.shape[-1], dtype=A.dtype, device=A.device)
     product = identity
@@ -44,6 +45,16 @@ def orthogonalize(matrices: Tensor, rounds: int = ROUNDS) -> Tensor:
         A = factor @ A @ factor
     X = (product / square_norm.sqrt()) @ X
     return X.mT if tall else X
+
+
+def _least_square_norm(X: Tensor) -> float:
+    """Below it, products that are rounded to 0 decide what the Gram matrix is.
+
+    It then has eigenvalues below 0, which the quintic takes to infinity. The momentum of units without gradient
+    decays to such numbers.
+    """
+    kind = torch.finfo(X.dtype)
+    return kind.tiny * X.shape[-1] / kind.eps
 
 
 class Muon(Rule):
