@@ -37,5 +37,5 @@ def test_a_line_lies_between_test_and_training_accuracy_and_the_crosses_where_th
     assert at(report.STRICT) == [(60.0, 0), (70.0, 1)]
     assert at(report.TRAINING) == [(80.0, 0), (80.0, 1)]
     assert at(report.PUBLISHED) == [(78.09, 0)]  # the taught one is nothing that the paper has
-    assert at(report.OTHERS) == []
+    assert at(report.REST) == []
     assert at(report.GOAL) == [(88.6, 88.6, 0, 1)]

@@ -1,12 +1,14 @@
 """Orthogonal steps: singular values, sizes, kinds and blocks."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
 from conductance.nn import CWAConv2d, CWALinear
 from conductance.optim import Muon, hidden_synapses, orthogonalize
 from conductance.optim.muon import QUINTIC, ROUNDS
-from conductance.training.device import flushes_denormals
+from conductance.training.device import flushing_denormals
 
 
 @pytest.mark.parametrize("shape", [(8, 30), (30, 8), (16, 16), (3, 8, 20)])
@@ -47,12 +49,8 @@ def test_what_decays_to_nothing_takes_no_larger_steps_on_its_way(flush):
     """Flushed, 1e-20 came out 11,000 times too large, and a dead layer's conductances became NaN."""
     rows = torch.rand(31, 1, generator=torch.Generator().manual_seed(5)) ** 8  # some die before others
     matrix = rows * torch.rand(31, 500, generator=torch.Generator().manual_seed(6))
-    before = flushes_denormals()
-    torch.set_flush_denormal(flush)
-    try:
+    with flushing_denormals() if flush else nullcontext():
         steps = [orthogonalize(10.0**-k * matrix) for k in range(10, 45)]
-    finally:
-        torch.set_flush_denormal(before)
     largest = [float(torch.linalg.matrix_norm(step.double(), 2)) for step in steps]
     assert max(largest) < 1.3
     assert largest[0] > 0.6

@@ -17,14 +17,15 @@ LEAST_EPOCHS = 10  # fewer say that a network learns, and nothing about where it
 
 def draw_gap(runs: list[Path]) -> str:
     """The figure of the runs on CIFAR-10 of at least `LEAST_EPOCHS`, as a page of SVG."""
-    rows = [row for row in summarise(load_runs(runs)) if row.dataset == "cifar10" and row.epochs >= LEAST_EPOCHS]
+    finished = [row for row in summarise(load_runs(runs)) if row.seeds]
+    rows = [row for row in finished if row.dataset == "cifar10" and row.epochs >= LEAST_EPOCHS]
     published = {
         (cell.architecture, cell.family): cell.paper
         for cells in TABLES.values()
         for cell in cells
         if cell.dataset == "cifar10"
     }
-    return gap_figure([row for row in rows if row.seeds], GOALS, published)
+    return gap_figure(rows, GOALS, published)
 
 
 def main() -> None:

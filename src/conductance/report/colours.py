@@ -9,6 +9,9 @@ INHIBITORY = "#2f6fb5"
 # Okabe and Ito's colour-blind-safe palette, less the two hues that excitation and inhibition own; its yellow darker.
 FAMILIES = ("#009e73", "#e69f00", "#cc79a7", "#56b4e9", "#8c8c8c", "#b5a800")
 
+# Where a figure has but two kinds of networks: of conductances, and all others.
+CONDUCTANCES, OTHERS = FAMILIES[0], FAMILIES[4]
+
 # A figure is drawn in these colours; the page's style sheet then gives each its light or dark shade.
 THEMED = {
     INK: "currentColor",

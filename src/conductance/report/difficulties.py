@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from conductance.report.colours import FAMILIES, INK
+from conductance.report.colours import CONDUCTANCES, FAMILIES, INK, OTHERS
 from conductance.report.svg import figure_style, svg_page
 
 Row = dict[str, str]
@@ -100,7 +100,7 @@ def _bars(axes: Axes, accuracies: dict[tuple[str, str], list[float]], room: int)
     """The best on top, each as high as if there were ``room`` of them."""
     ordered = sorted(accuracies.items(), key=lambda bar: mean(bar[1]))
     for place, ((family, change), seeds) in enumerate(ordered):
-        colour, opacity = FAMILIES[0 if family == "cwa" else 4], 1.0 if change == "none" else 0.55
+        colour, opacity = CONDUCTANCES if family == "cwa" else OTHERS, 1.0 if change == "none" else 0.55
         axes.barh(place, mean(seeds), color=colour, alpha=opacity)
         axes.plot(seeds, [place] * len(seeds), "|", color=INK, markersize=4, markeredgewidth=0.8)
     axes.set_yticks(

@@ -5,18 +5,16 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from conductance.report.colours import FAMILIES, INK
-from conductance.report.groups import label
+from conductance.report.colours import CONDUCTANCES, INK, OTHERS
 from conductance.report.rows import Row
 from conductance.report.svg import figure_style, svg_page
 
 STRICT_FAMILIES = ("cwa", "cwa_li")  # Dale's law, and no normalisation layer
-CONDUCTANCES, SIGNED = FAMILIES[0], FAMILIES[4]  # their colour, and that of all others
 
 STRICT = "test, strict E/I, no normalisation"
-OTHERS = "test, others"
+REST = "test, others"
 TRAINING, PUBLISHED, GOAL = "training images", "the paper", "the goal"
-LEGEND = (STRICT, OTHERS, TRAINING, PUBLISHED, GOAL)
+LEGEND = (STRICT, REST, TRAINING, PUBLISHED, GOAL)
 
 INCH_A_LINE = 0.19
 
@@ -50,11 +48,11 @@ def _panel(axes: Axes, rows: Sequence[Row], published: Mapping[tuple[str, str], 
     ordered = sorted(rows, key=_test)
     for place, row in enumerate(ordered):
         strict = row.family in STRICT_FAMILIES
-        _line(axes, place, row, CONDUCTANCES if strict else SIGNED, STRICT if strict else OTHERS)
+        _line(axes, place, row, CONDUCTANCES if strict else OTHERS, STRICT if strict else REST)
         paper = published.get((row.architecture, row.family))
-        if paper is not None and _label(row) == row.family:
+        if paper is not None and row.label == row.family:
             axes.plot(paper, place, "x", markersize=4, color=INK, markeredgewidth=0.8, label=PUBLISHED)
-    axes.set_yticks(range(len(ordered)), [f"{_label(row)}, {row.epochs} epochs" for row in ordered])
+    axes.set_yticks(range(len(ordered)), [f"{row.label}, {row.epochs} epochs" for row in ordered])
     axes.set_ylim(-0.6, len(ordered) - 0.4)
 
 
@@ -65,10 +63,6 @@ def _line(axes: Axes, place: int, row: Row, colour: str, kind: str) -> None:
     axes.errorbar(test, place, xerr=row.test_accuracy_std, color=colour, linewidth=1.4)
     axes.plot(test, place, "o", markersize=4, color=colour, label=kind)
     axes.plot(training, place, "o", markersize=4, color=colour, markerfacecolor="white", label=TRAINING)
-
-
-def _label(row: Row) -> str:
-    return label(row.dataset, row.architecture, row.family, row.name)
 
 
 def _test(row: Row) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from conductance.fields import OF_THE_HARDWARE
-from conductance.report.groups import Group, group_runs
+from conductance.report.groups import Group, group_runs, label
 from conductance.report.provenance import varying_settings
 from conductance.report.runs import Run
 
@@ -33,6 +33,11 @@ class Row:
     parameters: int | None
     unfinished: tuple[str, ...]
     varying: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """What tells it apart among the rows of its data set and architecture, but for the epochs."""
+        return label(self.dataset, self.architecture, self.family, self.name)
 
 
 def summarise(runs: Iterable[Run]) -> list[Row]:

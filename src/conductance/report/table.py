@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from conductance.extras import import_extra
 from conductance.files import write_table, write_text
-from conductance.report.groups import label
 from conductance.report.rows import Row
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ class Column(Generic[AnyRow]):
 COLUMNS: tuple[Column[Row], ...] = (
     Column("Data", lambda row: row.dataset),
     Column("Network", lambda row: row.architecture),
-    Column("Family", lambda row: label(row.dataset, row.architecture, row.family, row.name)),
+    Column("Family", lambda row: row.label),
     Column("Test %", lambda row: with_spread(row.test_accuracy, row.test_accuracy_std), numeric=True),
     Column("Best %", lambda row: percent(row.best_test_accuracy), numeric=True),
     Column("Train %", lambda row: percent(row.train_accuracy), numeric=True),
