@@ -187,7 +187,7 @@ class ReproduceArguments:
     epochs: int | None = None
     """instead of the recipe's; fewer are marked as short wherever they appear"""
     precision: Literal["no", "bf16", "fp16"] = "no"
-    """mixed precision of runs that have not begun; bf16 takes 0.55 to 0.95 of the time where the processor has it"""
+    """mixed precision of runs that have not begun; bf16 takes 0.5 to 1 of the time where the processor has it"""
     data_dir: Path | None = None
     """where to look for the data sets first"""
     out: Path = Path("reproduction")
