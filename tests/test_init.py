@@ -138,6 +138,12 @@ def test_the_recipe_serves_networks_of_any_build_and_those_without_conductances(
     assert torch.equal(init.initialize(affine, torch.rand(3, 4), leak=0.1).weight, before)
 
 
+def test_a_unit_that_receives_nothing_keeps_its_leak():
+    layer = CWALinear(4, 2, resting_potential=-0.2)
+    init.scale_leak_(layer, torch.zeros(3, 4), 0.1)
+    torch.testing.assert_close(layer(torch.zeros(1, 4)), torch.full((1, 2), -0.2))
+
+
 def test_a_leak_needs_a_positive_share():
     with pytest.raises(InputError, match="share=0: the leak's share"):
         init.initialize(CWALinear(4, 2), torch.rand(3, 4), leak=0)

@@ -89,8 +89,8 @@ def exponential_(module: M, mean: float = 1.0) -> M:
 def twin_(module: M) -> M:
     """Start the second (inhibitory) half of each layer's units as a copy of the first (excitatory) half.
 
-    The next layer then receives the same activity from both kinds, so that its E and I start from the same input.
-    A middle unit of an odd number keeps its own conductances.
+    Where half of them excite, the next layer then receives the same activity from both kinds, so that its E and I start
+    from the same input. A middle unit of an odd number keeps its own conductances.
     """
     for layer in conductance_layers(module):
         G = layer.conductance.clone()
@@ -104,7 +104,7 @@ def scale_leak_(model: M, batch: Tensor, share: float) -> M:
     """Make each unit's resting conductance ``share`` of the mean synaptic conductance that it sees on one batch.
 
     The same G_r weighs much in a layer of few synapses, and nothing in one of thousands; a share weighs the same in
-    all. Resting potentials stay.
+    all. Resting potentials stay, and so does the leak of a unit that receives nothing.
 
     Args:
         model: a layer or a model.
@@ -124,7 +124,7 @@ def _scale_leak(layer: ConductanceLayer, p: Tensor, share: float) -> None:
     no_leak = torch.zeros_like(layer.leak())
     E, I = functional.excitation_inhibition(p, layer.conductance, layer.presynaptic, no_leak, layer.synaptic_sum)
     synaptic = _mean_of_units(E + I, layer.g.ndim)
-    layer.leak.set_conductance(share * synaptic)
+    layer.leak.set_conductance(torch.where(synaptic > 0, share * synaptic, layer.leak.conductance))
 
 
 def balance_(model: M, batch: Tensor) -> M:
@@ -132,7 +132,8 @@ def balance_(model: M, batch: Tensor) -> M:
 
     One pass: each layer is balanced on the activity that the balanced layers before it produce. The leak stays out of
     it. With graded valences, synapses of negative valence are scaled until the mean of sum_j G_ij e_j p_j is 0. A
-    unit that receives no inhibition, or no excitation, is left as it is.
+    unit that receives no inhibition, or no excitation, is left as it is. A layer that is used in several places is
+    balanced for the last of them.
 
     Args:
         model: a layer or a model.

@@ -7,6 +7,7 @@ import pytest
 
 from conductance.experiments import study
 from conductance.experiments.presets import get_preset
+from conductance.training import NonFiniteLossError, train
 
 CASES = [("fcn", "cwa", "none"), ("fcn", "affine", "adam, step 0.3")]
 
@@ -79,3 +80,15 @@ def test_means_are_over_the_seeds_of_one_case():
         "| fcn | cwa | none | 98.50 ± 0.71 | 2 |",
         "| fcn | cwa | adam, step 0.3 | 50.00 ± \N{EN DASH} | 1 |",
     ]
+
+
+def test_a_run_that_diverges_is_named_and_the_others_are_measured(digits, monkeypatch):
+    def diverging(config, *arguments, **options):
+        if config.name.endswith("none"):
+            raise NonFiniteLossError("the loss is nan")
+        return train(config, *arguments, **options)
+
+    monkeypatch.setattr(study, "train", diverging)
+    said = study.command_line(digits, None, ["--seeds", "1"])
+    assert said == "no row of: fcn, cwa, none, seed 0: the loss is nan"
+    assert measured(digits) == [("affine", "adam, step 0.3", "0")]

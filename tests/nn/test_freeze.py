@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from conductance import init
+from conductance import init, optim
 from conductance.models import ARCHITECTURES, FAMILIES, create_model
 from conductance.nn import (
     AbsNormConv2d,
@@ -140,6 +140,15 @@ def test_what_stands_in_several_places_or_is_watched_stays():
     p = torch.rand(3, 4)
     torch.testing.assert_close(frozen(p), model(p))
     assert len(seen) == 2
+
+
+def test_what_acts_in_training_alone_does_not_count_as_watching():
+    model = nn.Sequential(CWALinear(4, 4), nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    optim.create_optimizer(model, centred=True)
+    frozen = freeze(model)
+    assert [type(part) for part in frozen] == [FrozenAverage, nn.Linear, nn.Identity, nn.Linear]
+    p = torch.rand(3, 4)
+    torch.testing.assert_close(frozen(p), model.eval()(p))
 
 
 def test_batchnorm_without_running_statistics_is_not_folded():

@@ -1,5 +1,6 @@
 """Looking inside a network."""
 
+import pytest
 import torch
 
 from conductance.models import create_model
@@ -28,3 +29,22 @@ def test_what_is_seen_is_what_the_network_computed():
         second.z, (second.excitation - second.inhibition) / (second.excitation + second.inhibition)
     )
     torch.testing.assert_close(model.readout(second.p), model(batch))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_compiled_model_is_seen_too():
+    model = create_model("fcn", "cwa", (1, 4, 4), 3, widths=(6, 4))
+    batch = torch.rand(5, 1, 4, 4)
+    compiled = torch.compile(model, backend="eager")
+    compiled(batch)
+    torch.testing.assert_close([one.z for one in observe(compiled, batch)], [one.z for one in observe(model, batch)])
+
+
+def test_each_module_goes_back_to_its_own_mode_whatever_happens():
+    model = create_model("fcn", "cwa_bn", (1, 4, 4), 3, widths=(6, 4))
+    norm = next(module for module in model.modules() if isinstance(module, torch.nn.BatchNorm1d)).eval()
+    observe(model, torch.rand(5, 1, 4, 4))
+    with pytest.raises(RuntimeError):
+        observe(model, torch.rand(5, 1, 3, 3))
+    assert not norm.training
+    assert all(module.training for module in model.modules() if module is not norm)

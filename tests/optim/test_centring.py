@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from conductance import optim
+from conductance.errors import InputError
 from conductance.nn import AbsNormConv2d, AbsNormLinear, CWAConv2d, CWALinear, LateralLinear
 
 LAYERS = [
@@ -13,6 +14,10 @@ LAYERS = [
     (lambda **o: CWALinear(8, 5, **o), (8,)),
     (lambda **o: CWALinear(8, 5, valence=0.75, **o), (16, 8)),
     (lambda **o: CWALinear(8, 5, doubled_input=True, **o), (16, 8)),
+    (lambda **o: CWALinear(8, 5, valence=[1, -1] * 4, **o), (16, 8)),
+    (lambda **o: CWALinear(8, 5, valence=[1, 1, 0.5, 0.5, 0, -0.5, -1, -1], **o), (16, 8)),
+    (lambda **o: CWALinear(8, 5, valence=torch.linspace(-1, 1, 8), **o), (16, 8)),
+    (lambda **o: CWALinear(8, 5, valence=[0.3] * 8, **o), (16, 8)),
     (lambda **o: CWAConv2d(8, 6, 3, **o), (4, 8, 3, 3)),
     (lambda **o: CWAConv2d(8, 6, 1, groups=2, **o), (4, 8, 3, 3)),
 ]
@@ -27,16 +32,26 @@ def drives(layer, p):
     return (both.mean(axes) if axes else both) - layer.leak().flatten()
 
 
-def descend(layer, p, centred, *, steps=3):
+def descend(layer, p, centred, *, steps=3, by_closure=False):
     optimizer = torch.optim.SGD([layer.g], lr=1e-3)
     if centred:
         optim.Centring(optimizer, layer)
-    for _ in range(steps):
+
+    def loss():
         optimizer.zero_grad()
-        layer(p).square().sum().backward()
-        optimizer.step()
+        loss = layer(p).square().sum()
+        loss.backward()
+        return loss
+
+    for _ in range(steps):
+        if by_closure:
+            assert optimizer.step(closure=loss) > 0
+        else:
+            loss()
+            optimizer.step()
 
 
+@pytest.mark.filterwarnings("ignore:all 8 presynaptic channels")
 @pytest.mark.parametrize(("build", "shape"), LAYERS)
 def test_mean_excitation_and_inhibition_stay_while_the_synapses_move(build, shape):
     p = torch.rand(shape, dtype=torch.float64)
@@ -120,3 +135,82 @@ def test_silent_inputs_evaluation_and_removal_leave_the_gradient_alone():
     centring.remove()
     layer.train()(torch.rand(3, 4))
     torch.testing.assert_close(*gradient_after_a_step())
+
+
+def test_a_closure_makes_the_gradients_that_are_centred():
+    p = torch.rand(16, 8, dtype=torch.float64)
+    layer = CWALinear(8, 5, nonnegative="projected", dtype=torch.float64)
+    before, synapses = drives(layer, p), layer.g.detach().clone()
+    descend(layer, p, centred=True, by_closure=True)
+    assert not torch.equal(layer.g, synapses)
+    torch.testing.assert_close(drives(layer, p), before, rtol=1e-10, atol=1e-12)
+
+
+def test_batches_of_different_sizes_count_by_their_samples():
+    layer = CWALinear(6, 3, nonnegative="projected", dtype=torch.float64)
+    optimizer = torch.optim.SGD([layer.g], lr=0.0)
+    optim.Centring(optimizer, layer)
+    p = torch.rand(32, 6, dtype=torch.float64)
+    layer(p[:30]).square().sum().backward()
+    layer(p=p[30:]).square().sum().backward()
+    optimizer.step()
+    torch.testing.assert_close(layer.g.grad[:, :3] @ p.mean(0)[:3], torch.zeros(3, dtype=torch.float64))
+
+
+def test_layers_that_are_not_to_learn_and_those_without_input_are_left_alone():
+    layers = nn.ModuleList([CWALinear(4, 2, nonnegative="projected") for _ in range(3)])
+    optimizer = optim.create_optimizer(layers, "sgd", centred=True)
+    layers[1].requires_grad_(False)
+    for layer in layers:
+        layer.g.grad = torch.rand(2, 4)
+    gradients = [layer.g.grad.clone() for layer in layers]
+    p = torch.rand(3, 4)
+    layers[0](p), layers[1](p)
+    optimizer.step()
+    assert [torch.equal(layer.g.grad, was) for layer, was in zip(layers, gradients, strict=True)] == [False, True, True]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_model_that_was_compiled_and_run_before_is_refused_not_ignored():
+    model = nn.Sequential(CWALinear(4, 6, nonnegative="projected"), nn.Linear(6, 2))
+    compiled = torch.compile(model, backend="eager")
+    compiled(torch.rand(3, 4)).sum().backward()
+    model.zero_grad()
+    late = optim.create_optimizer(model, centred=True)
+    compiled(torch.rand(3, 4)).sum().backward()
+    with pytest.raises(InputError, match="Make the optimiser first"):
+        late.step()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_model_that_is_compiled_afterwards_is_watched():
+    p = torch.rand(16, 8)
+    model = nn.Sequential(CWALinear(8, 6, nonnegative="projected"), nn.Linear(6, 2))
+    optimizer = optim.create_optimizer(model, "sgd", centred=True)
+    compiled = torch.compile(model, backend="eager")
+    for _ in range(3):
+        optimizer.zero_grad()
+        compiled(p).square().sum().backward()
+        optimizer.step()
+        half = model[0].g.grad[:, :4] @ p.mean(0)[:4]
+        torch.testing.assert_close(half, torch.zeros(6), atol=1e-6, rtol=0)
+
+
+def test_processes_add_up_all_layers_in_the_same_order_whatever_each_has_received(monkeypatch):
+    here, there = torch.rand(2, 30, 4), torch.rand(2, 10, 4)
+    network = nn.ModuleList([CWALinear(4, 2, nonnegative="projected", dtype=torch.float64) for _ in range(2)])
+    optimizer = optim.create_optimizer(network, "sgd", centred=True)
+    network[1](here[1].double()).square().sum().backward()  # the other process has run the first layer too
+    reduced = []
+
+    def all_reduce(total):
+        other = there[len(reduced)].double()
+        total += torch.cat([other.sum(0), torch.full((1,), 10.0)])
+        reduced.append(total.clone())
+
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
+    optimizer.step()
+    assert [total[-1] for total in reduced] == [10, 40]
+    mean = torch.cat([here[1], there[1]]).double().mean(0)
+    torch.testing.assert_close(network[1].g.grad[:, :2] @ mean[:2], torch.zeros(2, dtype=torch.float64))

@@ -1,6 +1,7 @@
 """One call gives a network its optimiser: which parameter moves by which rule, and how far."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -129,6 +130,8 @@ def test_a_schedule_reaches_every_part_after_a_state_was_loaded():
     ({"learning_rate": -1.0}, InputError, "learning_rate=-1.0: a step size must be positive"),
     ({"leak_learning_rate": float("inf")}, InputError, "leak_learning_rate=inf"),
     ({"name": "adam", "momentum": 0.9}, InputError, "Adam has betas instead"),
+    ({"momentum": 1.0}, InputError, "momentum=1.0: must lie in"),
+    ({"block": 0}, InputError, "block=0: at least one unit"),
 ])  # fmt: skip
 def test_choices_that_make_no_sense(choices, error, message):
     with pytest.raises(error, match=message):
@@ -145,6 +148,76 @@ def test_optimisers_that_share_no_state_refuse_each_others():
     other = optim.Together(one.parts[:1])
     with pytest.raises(ValueError, match="the state has 2 optimisers, here are 1"):
         other.load_state_dict(one.state_dict())
+
+
+def test_a_state_of_another_network_changes_nothing():
+    one, other = projected(), network(nonnegative="projected")  # the other's leaks are not learnt
+    optimizer = optim.create_optimizer(one, "muon", 0.1)
+    with pytest.raises(ValueError, match=r"optimiser 2 has groups of \[4\] parameters, in the state of \[2\]"):
+        optimizer.load_state_dict(optim.create_optimizer(other, "muon", 9.0).state_dict())
+    assert {group["lr"] for group in optimizer.parts[0].param_groups} == {0.1}
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))])
+def test_a_copy_steps_its_own_network(copied):
+    model = projected()
+    twin, optimizer = copied((model, optim.create_optimizer(model, "muon")))
+    before = twin.hidden[0].g.detach().clone()
+    twin(IMAGES).square().sum().backward()
+    optimizer.step()
+    assert not torch.equal(twin.hidden[0].g, before)
+    assert torch.equal(model.hidden[0].g, before)
+
+
+def test_parameters_that_come_later_move_as_the_readout():
+    later = nn.Parameter(torch.ones(3))
+    optimizer = optim.create_optimizer(projected(), "muon")
+    optimizer.add_param_group({"params": [later], "lr": 0.5})
+    later.sum().backward()
+    optimizer.step()
+    torch.testing.assert_close(later.detach(), torch.full((3,), 0.5))  # Adam's first step
+
+
+@pytest.mark.parametrize("name", ["muon", "adam", "sgd"])
+def test_a_layer_that_begins_at_zero_learns(name):
+    model = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 2))
+    nn.init.zeros_(model[0].weight)
+    optimizer = optim.create_optimizer(model, name)
+    model(torch.rand(8, 4)).sum().backward()
+    optimizer.step()
+    assert model[0].weight.abs().max() > 1e-3
+
+
+def test_a_learnt_leak_has_its_own_step_beside_synapses_that_do_not_learn():
+    model = projected()
+    learning = steps_of(optim.create_optimizer(model, leak_learning_rate=0.01))[id(model.hidden[0].leak.pair)]
+    model.hidden[0].g.requires_grad_(False)
+    assert steps_of(optim.create_optimizer(model, leak_learning_rate=0.01))[id(model.hidden[0].leak.pair)] == learning
+
+
+class Headed(nn.Module):
+    """A network whose readout is defined before what feeds it."""
+
+    def __init__(self, readout):
+        super().__init__()
+        self.readout, self.hidden = readout, nn.Linear(4, 6)
+
+
+@pytest.mark.parametrize(("model", "hidden"), [
+    (Headed(nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2))), [(6, 4)]),
+    (nn.DataParallel(Headed(nn.Linear(6, 2))), [(6, 4)]),
+    (Headed(None), []),
+    (nn.Sequential(nn.Sequential(CWALinear(4, 6)), nn.Linear(6, 2)), [(6, 4)]),
+])  # fmt: skip
+def test_the_readout_is_found_wherever_it_is(model, hidden):
+    assert [layer.parameter.shape for layer in optim.hidden_synapses(model)] == hidden
+
+
+def test_synapses_that_two_layers_share_are_moved_once():
+    model = nn.Sequential(CWALinear(4, 4), CWALinear(4, 4), nn.Linear(4, 2))
+    model[1].g = model[0].g
+    assert len(optim.hidden_synapses(model)) == 1
+    optim.create_optimizer(model, centred=True)
 
 
 def test_muon_takes_as_many_units_together_as_it_is_told():

@@ -1,12 +1,14 @@
 """Orthogonal steps: singular values, sizes, kinds and blocks."""
 
+import copy
 from contextlib import nullcontext
 
 import pytest
 import torch
 
+from conductance import init, optim
 from conductance.nn import CWAConv2d, CWALinear
-from conductance.optim import Muon, hidden_synapses, orthogonalize
+from conductance.optim import Muon, hidden_synapses, muon, orthogonalize
 from conductance.optim.muon import QUINTIC, ROUNDS
 from conductance.training.device import flushing_denormals
 
@@ -38,6 +40,37 @@ def test_float32_keeps_the_directions_that_a_gram_matrix_in_bfloat16_loses():
     assert bool((torch.linalg.svdvals(orthogonalize(matrix)) > 0.5).all())
     rounded = (matrix.bfloat16() @ matrix.bfloat16().mT).double()
     assert torch.linalg.eigvalsh(rounded).min() < 0  # of a Gram matrix, which has none below 0
+
+
+def test_a_step_within_autocast_is_the_same_step():
+    torch.manual_seed(0)
+    p, steps = torch.rand(32, 60), []
+    start = init.lognormal_(CWALinear(60, 32, nonnegative="projected"))
+    for enabled in (False, True):
+        layer = copy.deepcopy(start)
+        optimizer = optim.create_optimizer(torch.nn.Sequential(layer), "muon", 0.1)
+        layer(p).square().sum().backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            optimizer.step()
+        steps.append(layer.g.detach())
+    assert not torch.equal(steps[0], start.g)
+    assert torch.equal(*steps)
+
+
+def test_products_are_not_rounded_where_torch_may_round_them(monkeypatch):
+    matrix = torch.rand(16, 200, generator=torch.Generator().manual_seed(7))
+    whole, seen = orthogonalize(matrix), []
+    before = torch.get_float32_matmul_precision()
+    monkeypatch.setattr(muon, "_newton_schulz", lambda *_: seen.append(torch.get_float32_matmul_precision()))
+    try:
+        torch.set_float32_matmul_precision("medium")
+        orthogonalize(matrix)
+        assert torch.get_float32_matmul_precision() == "medium"
+        monkeypatch.undo()
+        torch.testing.assert_close(orthogonalize(matrix), whole, rtol=0, atol=0)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert seen == ["highest"]
 
 
 def test_zeros_stay():

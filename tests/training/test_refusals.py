@@ -71,6 +71,12 @@ def test_a_choice_that_means_nothing(choice, complaint, out):
     assert not out.exists()
 
 
+def test_half_precision_that_needs_a_gpu_is_refused_on_a_processor(out):
+    with pytest.raises(InputError, match=r"precision=fp16: .* choose bf16 or no"):
+        run(tiny(precision="fp16"), out)
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     ("device", "complaint"),
     [("cuda", "torch finds none .* choose cpu"), ("mps", "torch finds none"), ("tpu", "choose auto, cpu, cuda or mps")],

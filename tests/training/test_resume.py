@@ -5,7 +5,10 @@ import torch
 from tiny_runs import lines, run, tiny, weights
 
 from conductance.errors import RunError
-from conductance.training import RunFolder
+from conductance.optim import create_optimizer
+from conductance.training import ProtocolConfig, RunFolder
+from conductance.training.device import lay_out_like_parameters
+from conductance.training.protocols import create_protocol
 
 COMMON = {"epochs": 4, "accumulate": 2, "data__augmentation": "shift", "data__max_shift": 1}
 PAPER = {"protocol__name": "paper", "protocol__patience": 1, "optimizer__learning_rate": 0.5}
@@ -104,3 +107,45 @@ def test_another_seed_is_another_run(interrupted):
     folder = interrupted(tiny(), epoch=2)
     with pytest.raises(RunError, match="seed is 0 there, 1 here"):
         run(tiny(seed=1), folder, resume=True)
+
+
+def test_moments_from_a_device_with_another_layout_are_those_of_the_same_weights():
+    def network():
+        torch.manual_seed(0)
+        return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(36, 2))
+
+    def step(model, optimizer):
+        optimizer.zero_grad()
+        model(images).square().sum().backward()
+        optimizer.step()
+
+    images = torch.rand(5, 3, 5, 5)
+    here, there = network(), network().to(memory_format=torch.channels_last)
+    one, other = (create_optimizer(model, "adam") for model in (here, there))
+    for _ in range(3):
+        step(here, one)
+        step(there, other)
+    resumed = network()
+    resumed.load_state_dict(there.state_dict())
+    again = create_optimizer(resumed, "adam")
+    again.load_state_dict(other.state_dict())
+    lay_out_like_parameters(again)
+    step(resumed, again)
+    step(here, one)
+    torch.testing.assert_close(dict(resumed.named_parameters()), dict(here.named_parameters()), rtol=1e-4, atol=1e-5)
+
+
+def test_the_schedule_goes_on_from_the_steps_of_the_checkpoint():
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    first = create_protocol(torch.optim.SGD([parameter], lr=0.5), ProtocolConfig(), 10)
+    for _ in range(4):
+        first.schedule.optimizer.step()
+        first.after_step()
+    other_draw = torch.optim.SGD([parameter], lr=0.9)
+    resumed = create_protocol(other_draw, ProtocolConfig(), 10)
+    other_draw.load_state_dict(first.schedule.optimizer.state_dict())
+    resumed.load_state_dict(first.state_dict())
+    for protocol in (first, resumed):
+        protocol.schedule.optimizer.step()
+        protocol.after_step()
+    assert other_draw.param_groups[0]["lr"] == first.schedule.optimizer.param_groups[0]["lr"]

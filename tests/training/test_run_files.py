@@ -86,6 +86,16 @@ def test_outside_a_checkout_there_is_no_commit(monkeypatch):
     assert provenance.git_commit() is None
 
 
+def test_another_projects_checkout_is_not_the_sources(tmp_path, monkeypatch):
+    for command in (("init", "--quiet"), ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet",
+                                          "--allow-empty", "--message", "theirs")):  # fmt: skip
+        subprocess.run(["git", "-C", str(tmp_path), *command], check=True)
+    installed = tmp_path / "__init__.py"
+    installed.touch()
+    monkeypatch.setattr(provenance.conductance, "__file__", str(installed))
+    assert provenance.git_commit() is None
+
+
 def test_a_loaded_run_is_as_good_as_its_summary_says(family, finished):
     trained = load_run(finished / family)
     assert not trained.network.training

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from tiny_runs import run, tiny
 
-from conductance.data import DeviceLoader, load_dataset
+from conductance.data import DeviceLoader, Images, load_dataset
 from conductance.training import loop
 
 
@@ -53,6 +53,18 @@ def test_they_are_the_same_for_every_seed_and_no_others_are_trained_on(spied):
         assert seen(validation) + seen(trained) == seen(dataset.train)
         held_out.append(seen(validation))
     assert held_out[0] == held_out[1]
+
+
+def test_all_images_go_to_the_device_of_the_run(out, monkeypatch):
+    moved, to = [], Images.to
+
+    def spy(images, device):
+        moved.append(len(images))
+        return to(images, device)
+
+    monkeypatch.setattr(Images, "to", spy)
+    run(tiny(epochs=1, data__validation_images=97), out)
+    assert sorted(moved) == [97, 500, 1200]
 
 
 def test_without_any_there_is_no_validation_accuracy(out):

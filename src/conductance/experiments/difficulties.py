@@ -77,11 +77,8 @@ def measure_difficulties(
 
 
 def _at_the_start(config: RunConfig, dataset: Dataset) -> Iterator[Row]:
-    torch.manual_seed(config.seed)
-    preprocessing = build.build_preprocessing(config, dataset.train)
+    network, preprocessing = build.start(config, dataset)
     images, labels = preprocessing(dataset.train.pixels[:IMAGES]), dataset.train.labels[:IMAGES]
-    network = build.build_network(config, dataset)
-    build.initialize(network, config.conductance, images)
     for layer, z in enumerate(before_rectification(network, images), start=1):
         by_unit = z.movedim(1, -1).flatten(0, -2)
         yield {"quantity": "active", "layer": layer, "value": float((z > 0).float().mean())}
@@ -135,10 +132,7 @@ def _silent_synapses(form: str, seed: int) -> Iterator[Row]:
     change = changes.conductance(nonnegative=form)
     config = replace(change(get_preset("digits-cnn-cwa")), seed=seed, epochs=SILENT_EPOCHS)
     dataset = load_dataset("digits")
-    torch.manual_seed(seed)
-    preprocessing = build.build_preprocessing(config, dataset.train)
-    network = build.build_network(config, dataset)
-    build.initialize(network, config.conductance, preprocessing(dataset.train.pixels[:IMAGES]))
+    network, preprocessing = build.start(config, dataset)
     optimizer = build.build_optimizer(config, network)
     loader = DeviceLoader(dataset.train, config.data.batch_size, preprocessing=preprocessing, shuffle=True, seed=seed)
     before: Tensor | None = None

@@ -6,7 +6,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
@@ -51,10 +50,7 @@ def measure_drift(file: Path, *, data_dir: Path | None = None, console: Console 
 
 
 def _first_steps(config: RunConfig, dataset: Dataset) -> Iterator[Row]:
-    torch.manual_seed(config.seed)
-    preprocessing = build.build_preprocessing(config, dataset.train)
-    network = build.build_network(config, dataset)
-    build.initialize(network, config.conductance, preprocessing(dataset.train.pixels[: build.BALANCE_IMAGES]))
+    network, preprocessing = build.start(config, dataset)
     optimizer = build.build_optimizer(config, network)
     protocol = create_protocol(optimizer, config.protocol, SCHEDULE)
     loader = DeviceLoader(

@@ -1,5 +1,6 @@
 """Why the presets are as they are: each of their choices changed alone, judged by validation accuracy on the digits."""
 
+import sys
 from pathlib import Path
 
 from conductance.experiments import changes, study
@@ -47,5 +48,6 @@ RECIPE = study.Study(cases(), config_of, Path("runs/recipe"), Path("results/reci
 
 
 if __name__ == "__main__":
-    study.command_line(RECIPE, __doc__, seeds=SEEDS)
+    missing = study.command_line(RECIPE, __doc__, seeds=SEEDS)
     write_text(RECIPE.table.with_suffix(".md"), study.markdown_means(RECIPE.rows()))
+    sys.exit(missing)

@@ -4,6 +4,7 @@ CIFAR-10, a quarter of ResNet-18's width and a fifth of the training images, so 
 images are what is judged by.
 """
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,4 +44,4 @@ SHORTCUT_STUDY = study.Study(
 
 
 if __name__ == "__main__":
-    study.command_line(SHORTCUT_STUDY, __doc__)
+    sys.exit(study.command_line(SHORTCUT_STUDY, __doc__))

@@ -18,7 +18,7 @@ from conductance.fields import run_folder_name
 from conductance.files import write_table
 from conductance.report.rows import spread
 from conductance.report.table import markdown_lines, with_spread
-from conductance.training import RunConfig, train
+from conductance.training import NonFiniteLossError, RunConfig, train
 from conductance.training.provenance import git_commit
 
 Case = tuple[str, str, str]
@@ -60,12 +60,22 @@ class Study:
         """Where a run lies: below ``runs``, by its name and seed."""
         return self.runs / run_folder_name(config.name, config.seed).replace(" ", "-").replace(",", "")
 
-    def train_missing(self, seeds: int, cases: Sequence[Case], console: Console) -> None:
-        """Train what the table has not got of these cases, seed after seed."""
+    def train_missing(self, seeds: int, cases: Sequence[Case], console: Console) -> list[str]:
+        """Train what the table has not got of these cases, seed after seed.
+
+        Returns:
+            Which of them diverged, and what was said.
+        """
+        failures: list[str] = []
         for seed in range(seeds):
             for case in cases:
                 if (*case, str(seed)) not in map(_key, self.rows()):
-                    self._train(case, seed, console)
+                    try:
+                        self._train(case, seed, console)
+                    except NonFiniteLossError as error:  # a lever may do that, and the others wait
+                        failures.append(f"{', '.join(case)}, seed {seed}: {error}")
+                        console.print(failures[-1], markup=False)
+        return failures
 
     def _train(self, case: Case, seed: int, console: Console) -> None:
         config = self.config(case, seed)
@@ -122,9 +132,15 @@ def markdown_means(rows: Sequence[Mapping[str, Any]]) -> str:
     return markdown_lines(headings, (False, False, False, True, True), cells)
 
 
-def command_line(study: Study, description: str | None, arguments: Sequence[str] | None = None, seeds: int = 2) -> None:
+def command_line(
+    study: Study, description: str | None, arguments: Sequence[str] | None = None, seeds: int = 2
+) -> str | None:
     """``--seeds N``, ``--networks NAME ...`` and ``--only CHANGE ...``: train what is missing; each run's row is in the
-    table when it ends."""
+    table when it ends.
+
+    Returns:
+        For ``sys.exit``: None, or which runs ended without a row.
+    """
     networks, _, changes = (list(dict.fromkeys(names)) for names in zip(*study.cases, strict=True))
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--seeds", type=int, default=seeds, help=f"0, 1, ...; 0 seeds train nothing (default: {seeds})")
@@ -134,4 +150,5 @@ def command_line(study: Study, description: str | None, arguments: Sequence[str]
     )
     choices = parser.parse_args(arguments)
     cases = [case for case in study.cases if case[0] in choices.networks and case[2] in choices.only]
-    study.train_missing(choices.seeds, cases, Console())
+    failures = study.train_missing(choices.seeds, cases, Console())
+    return "no row of: " + "; ".join(failures) if failures else None

@@ -24,7 +24,8 @@ def freeze(model: nn.Module) -> nn.Module:
       the places, so that names and indices stay.
     * Nothing asks for gradients. Those with respect to the input can still be had.
 
-    A BatchNorm that uses the statistics of its batch, a layer with hooks or a learnt gate, one of a class with a
+    A BatchNorm that uses the statistics of its batch, a layer with hooks (other than those of `optim.create_optimizer`,
+    which act while it is trained) or a learnt gate, one of a class with a
     ``forward`` of its own and one that is used in several places stay as they are. To freeze a frozen model changes
     nothing. Its state dict fits any other model frozen from the same architecture.
 
@@ -163,7 +164,8 @@ def _is_as_the_package_made_it(layer: _AveragingLayer) -> bool:
 
 
 def _has_hooks(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks)
+    hooks = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
+    return not all(getattr(hook, "while_training", False) for hook in hooks)
 
 
 def _joined(layer: nn.Module, follower: nn.Module) -> nn.Module | None:

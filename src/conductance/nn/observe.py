@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from conductance import functional
 from conductance.nn._conductance import ConductanceLayer
+from conductance.nn.modes import evaluating
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Observation:
 def visit(model: nn.Module, batch: Tensor, look: Callable[[str, ConductanceLayer, Tensor], None]) -> None:
     """Run ``model`` on a batch and call ``look(name, layer, p)`` just before each conductance layer receives its p.
 
-    The model is run in evaluation mode and left as it was, but for what ``look`` does to a layer.
+    The model is run in evaluation mode and left as it was, but for what ``look`` does to a layer. A compiled one is run
+    as if it were not, for what is compiled does not see that it is looked at.
     """
 
     def hook(name: str, layer: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -52,12 +54,10 @@ def visit(model: nn.Module, batch: Tensor, look: Callable[[str, ConductanceLayer
         for name, module in model.named_modules()
         if isinstance(module, ConductanceLayer)
     ]
-    training = model.training
-    model.eval()
     try:
-        model(batch)
+        with evaluating(model), torch.compiler.set_stance("force_eager"):
+            model(batch)
     finally:
-        model.train(training)
         for handle in handles:
             handle.remove()
 

@@ -1,9 +1,14 @@
 """Gradients without their common mode: a step changes what units tell apart, not how much they receive on average."""
 
+from collections.abc import Iterator
+from math import sqrt
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from conductance.nn import ConductanceLayer
 from conductance.optim.groups import Synapses, hidden_synapses
 from conductance.optim.presynaptic import PresynapticRule
 
@@ -22,24 +27,55 @@ class Centring(PresynapticRule):
     What is left of the gradient keeps both means where they are; thresholds are learnt by the leaks
     (``learn_resting``) or biases. (BatchNorm, which subtracts each unit's mean, gives such gradients by itself.)
 
-    Synapses that the step would make negative are clamped, which moves the means a little after all. The rule holds
-    for plain gradients; momentum (`Muon`, SGD) is a mean of such gradients, Adam's steps follow it in sign only.
-    Layers with signed weights have one mean, that of all their inputs.
+    A graded valence adds to both means, and the gradient is made orthogonal to both. Synapses that the step would make
+    negative are clamped, which moves the means a little after all. The rule holds for plain gradients; momentum
+    (`Muon`, SGD) is a mean of such gradients, Adam's steps follow it in sign only. Layers with signed weights have one
+    mean, that of all their inputs. What interneurons send back (`nn.LateralLinear`) is left as it is.
 
     Args:
-        optimizer: before whose steps it acts.
-        model: any module; the layers of `hidden_synapses` are watched while they are in training mode.
+        optimizer: before whose steps it acts; where a step is given a closure, after each of its calls.
+        model: any module; the layers of `hidden_synapses` are watched while they are in training mode. A model that is
+            to be compiled is compiled, or at least run, after this.
     """
 
     def __init__(self, optimizer: Optimizer, model: nn.Module) -> None:
         super().__init__(hidden_synapses(model), optimizer.register_step_pre_hook)
 
+    def _at_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        closure = args[1] if len(args) > 1 else kwargs.get("closure")
+        if closure is None:
+            self.step()
+            return None
+
+        def centred() -> Any:
+            loss = closure()
+            self.step()
+            return loss
+
+        return (optimizer, centred), {name: value for name, value in kwargs.items() if name != "closure"}
+
     def _act(self, synapses: Synapses, p: Tensor) -> None:
         gradient = synapses.parameter.grad
         if gradient is not None:
-            kinds = synapses.kinds or gradient.shape[1]
-            for along, mean in zip(gradient.split(kinds, 1), p.split(kinds, 1), strict=True):
-                _take_out_(along, mean)
+            for part, mean in _means(synapses, gradient, p):
+                _take_out_(part, mean)
+
+
+def _means(synapses: Synapses, gradient: Tensor, p: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Parts of a gradient, each with the direction along which it moves a mean; none moves the mean of another."""
+    layer = synapses.layer
+    if not isinstance(layer, ConductanceLayer):
+        yield gradient, p
+    elif synapses.kinds and set(layer.presynaptic.class_values) <= {1.0, -1.0}:
+        yield from zip(gradient.split(synapses.kinds, 1), p.split(synapses.kinds, 1), strict=True)
+    else:
+        e = layer.presynaptic.per_synapse(gradient)
+        excitation, inhibition = (1 + e) / 2 * p, (1 - e) / 2 * p
+        yield gradient, excitation
+        whole = inhibition.norm(dim=1, keepdim=True)
+        _take_out_(inhibition, excitation)
+        rounding = inhibition.norm(dim=1, keepdim=True) <= sqrt(torch.finfo(p.dtype).eps) * whole  # all of one valence
+        yield gradient, inhibition.masked_fill(rounding, 0)
 
 
 def _take_out_(gradient: Tensor, mean: Tensor) -> None:

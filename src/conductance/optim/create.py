@@ -41,7 +41,8 @@ def create_optimizer(
     * ``sgd``: Nesterov momentum; step times fan-in times squared mean, as the gradient of an average falls with both;
     * ``eg``: multiplied, step times fan-in times mean (`ExponentiatedGradient`).
 
-    Leaks, readout, biases and BatchNorm move by Adam. Projected conductances are clamped at 0 after each step.
+    Leaks, readout, biases and BatchNorm move by Adam. Projected conductances are clamped at 0 after each step. (A copy
+    of any torch optimiser has lost what acts around its steps: make a new one for a copied model, and load its state.)
 
     Args:
         model: any module.
@@ -57,7 +58,7 @@ def create_optimizer(
 
     Raises:
         UnknownNameError: no such optimiser.
-        InputError: ``eg`` for a network whose conductances are not ``projected``; a step size that is not positive.
+        InputError: ``eg`` for a network whose conductances are not ``projected``; a number out of range.
     """
     if name not in OPTIMIZERS:
         raise UnknownNameError("optimiser", name, OPTIMIZERS)
@@ -66,8 +67,13 @@ def create_optimizer(
     _check_positive(
         learning_rate=learning_rate, readout_learning_rate=readout_learning_rate, leak_learning_rate=leak_learning_rate
     )
-    synapses = [layer for layer in hidden_synapses(model) if layer.parameter.requires_grad]
-    leaks = list(_leak_groups(synapses, leak_learning_rate))
+    if momentum is not None and not 0 <= momentum < 1:
+        raise InputError(f"momentum={momentum}: must lie in [0, 1)")
+    if block < 1:
+        raise InputError(f"block={block}: at least one unit is made orthogonal at a time")
+    hidden = hidden_synapses(model)
+    synapses = [layer for layer in hidden if layer.parameter.requires_grad]
+    leaks = list(_leak_groups(hidden, leak_learning_rate))
     taken = {id(p) for p in [layer.parameter for layer in synapses] + [p for group in leaks for p in group["params"]]}
     rest = [p for p in model.parameters() if p.requires_grad and id(p) not in taken]
     others = leaks + ([{"params": rest, "lr": readout_learning_rate}] if rest else [])

@@ -1,11 +1,11 @@
 """Which parameters of a network are the synapses of hidden layers, and the leaks beside them."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 from torch import Tensor, nn
 
-from conductance.init import conductance_layers
 from conductance.nn import ConductanceLayer
 from conductance.nn._conductance import Leak, SignedLayer
 
@@ -17,7 +17,8 @@ class Synapses:
     Attributes:
         layer: the layer itself.
         parameter: what the optimiser moves.
-        size: mean conductance (mean absolute weight, in layers that have signed ones).
+        size: mean conductance (mean absolute weight, in layers that have signed ones); where all are 0, as in residual
+            branches that begin closed, 1/sqrt(fan_in), so that a step leaves 0.
         fan_in: synapses of each unit.
         projected: whether the parameter is the conductance itself.
         kinds: presynaptic channels of each valence, one kind after the other; None where they do not lie so.
@@ -40,21 +41,29 @@ class Synapses:
 def hidden_synapses(model: nn.Module) -> list[Synapses]:
     """The synapses of each hidden layer: conductances, or the weights of affine and AbsNorm layers.
 
-    The readout is none of them: ``model.readout`` where there is one, else the last layer, if it is affine.
+    The readout is none of them: the affine layers of ``model.readout`` where there is one (what wraps a model, as
+    ``DataParallel`` does, is looked through), else the last layer, if it is affine. Layers that share a parameter count
+    once.
     """
-    layers = list(_layers_with_synapses(model))
-    readout = getattr(model, "readout", layers[-1] if layers else None)
-    return [_synapses(layer) for layer in layers if layer is not readout or not isinstance(layer, _AFFINE)]
+    layers = [module for module in model.modules() if isinstance(module, (*_AFFINE, ConductanceLayer, SignedLayer))]
+    readout = _readout_layers(model, layers)
+    hidden: dict[nn.Parameter, Synapses] = {}
+    for layer in layers:
+        if layer not in readout:
+            synapses = _synapses(layer)
+            hidden.setdefault(synapses.parameter, synapses)
+    return list(hidden.values())
 
 
 _AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
-def _layers_with_synapses(model: nn.Module) -> Iterator[nn.Module]:
-    conductances = set(map(id, conductance_layers(model)))
-    for module in model.modules():
-        if id(module) in conductances or isinstance(module, (*_AFFINE, SignedLayer)):
-            yield module
+def _readout_layers(model: nn.Module, layers: Sequence[nn.Module]) -> set[nn.Module]:
+    while not hasattr(model, "readout") and isinstance(getattr(model, "module", None), nn.Module):
+        model = model.get_submodule("module")
+    readout = getattr(model, "readout", None)
+    candidates = readout.modules() if isinstance(readout, nn.Module) else layers[-1:]
+    return {layer for layer in candidates if isinstance(layer, _AFFINE)}
 
 
 def _synapses(layer: nn.Module) -> Synapses:
@@ -75,4 +84,4 @@ def _kinds(layer: ConductanceLayer) -> tuple[int, ...] | None:
 
 
 def _mean_size(synapses: Tensor) -> float:
-    return float(synapses.detach().abs().mean())
+    return float(synapses.detach().abs().mean()) or 1 / sqrt(synapses[0].numel())

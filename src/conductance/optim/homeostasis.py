@@ -22,7 +22,7 @@ class Homeostasis(PresynapticRule):
     The rule is local (a unit needs its own synapses and what they receive), needs no labels, and nothing of it is left
     when training ends: there are no batch statistics at test time. It is the balance of `init.balance_` kept up
     (inhibitory plasticity: Vogels et al. 2011, Science 334, 1569). A unit without excitation or without inhibition is
-    left as it is.
+    left as it is, and so are layers whose conductances are not to learn.
 
     Args:
         optimizer: after whose steps it acts.
@@ -50,6 +50,6 @@ def _scale_inhibition(layer: ConductanceLayer, p: Tensor, rate: float) -> None:
     drive = G * layer.presynaptic.per_synapse(G) * p
     excitation, inhibition = drive.clamp(min=0).flatten(1).sum(1), -drive.clamp(max=0).flatten(1).sum(1)
     factor = torch.where((excitation > 0) & (inhibition > 0), (excitation / inhibition) ** rate, 1.0)
-    inhibitory = layer.presynaptic.per_synapse(G) < 0
-    scaled = torch.where(inhibitory, G * factor.view(-1, *(1,) * (G.ndim - 1)), G)
-    layer.g.copy_(NONNEGATIVE[layer.nonnegative].parameter(scaled))
+    factor = factor.view(-1, *(1,) * (G.ndim - 1))
+    changed = (layer.presynaptic.per_synapse(G) < 0) & (factor != 1)
+    layer.g.copy_(torch.where(changed, NONNEGATIVE[layer.nonnegative].parameter(G * factor), layer.g))

@@ -1,6 +1,7 @@
 """Muon: momentum whose matrix is made orthogonal, so that no direction that all units share rules the step."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from math import sqrt
 from typing import Any
 
@@ -24,13 +25,36 @@ def orthogonalize(matrices: Tensor, rounds: int = ROUNDS) -> Tensor:
     operations instead of (4 n^2 m + 2 n^3) ``rounds``.
 
     Args:
-        matrices: (..., rows, columns), float32 or float64.
+        matrices: (..., rows, columns), float32 or float64; products are not rounded further, under autocast or where
+            torch is allowed TF32 either.
         rounds: of the iteration.
 
     Returns:
         The same shape. A matrix of zeros stays so, and one whose norm is below 1e-14 or so (float32) comes out smaller,
         the smaller it is.
     """
+    with _whole_precision(matrices.device.type):
+        return _newton_schulz(matrices, rounds)
+
+
+@contextmanager
+def _whole_precision(device_type: str) -> Iterator[None]:
+    """No product with factors rounded to bfloat16 (autocast) or TF32.
+
+    Rounded, a Gram matrix that one direction fills has eigenvalues below 0, and each round makes them 12 times larger.
+    """
+    before = torch.get_float32_matmul_precision()
+    if before != "highest":
+        torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast(device_type, enabled=False):
+            yield
+    finally:
+        if before != "highest":
+            torch.set_float32_matmul_precision(before)
+
+
+def _newton_schulz(matrices: Tensor, rounds: int) -> Tensor:
     tall = matrices.shape[-2] > matrices.shape[-1]
     X = matrices.mT if tall else matrices
     A = X @ X.mT

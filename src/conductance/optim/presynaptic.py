@@ -6,8 +6,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from conductance.errors import InputError
 from conductance.optim.groups import Synapses
 
 
@@ -21,25 +23,34 @@ class PresynapticRule:
 
     def __init__(self, layers: Iterable[Synapses], register: Callable[..., RemovableHandle]) -> None:
         self._means = PresynapticMeans(layers)
-        self._handle = register(lambda *_: self.step())
+        self._handle = register(self._at_step)
 
     def remove(self) -> None:
         """Let go of optimiser and model."""
         self._means.remove()
         self._handle.remove()
 
+    def _at_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        del optimizer, args, kwargs
+        self.step()
+
     @torch.no_grad()
     def step(self) -> None:
-        """Act on every layer that received something."""
+        """Act on every layer that can learn; what has received nothing has the mean 0.
+
+        Raises:
+            InputError: no layer was seen to receive anything (once, at the first step).
+        """
         for synapses, p in self._means.take():
-            self._act(synapses, p)
+            if synapses.parameter.requires_grad:
+                self._act(synapses, p)
 
     def _act(self, synapses: Synapses, p: Tensor) -> None:
         raise NotImplementedError
 
 
 class PresynapticMeans:
-    """The mean input of each channel, over all batches (and positions, and processes) since it was last taken.
+    """The mean input of each channel, over all samples (and positions, and processes) since it was last taken.
 
     In convolutions the zeros of the padding are not counted.
 
@@ -49,32 +60,58 @@ class PresynapticMeans:
 
     def __init__(self, layers: Iterable[Synapses]) -> None:
         self._layers = {synapses.layer: synapses for synapses in layers}
-        self._received: dict[nn.Module, list[Tensor]] = {}
-        self._handles = [layer.register_forward_pre_hook(self._watch) for layer in self._layers]
+        # for each layer the sum over samples of each channel, and last their number; kept where it is, so that a
+        # compiled network can add to it
+        self._totals = {layer: _no_input(synapses) for layer, synapses in self._layers.items()}
+        self._handles = [layer.register_forward_pre_hook(self._watch, with_kwargs=True) for layer in self._layers]
+        self._seen = False
 
     def remove(self) -> None:
         """Watch no longer."""
         for handle in self._handles:
             handle.remove()
 
-    def _watch(self, layer: nn.Module, inputs: tuple[Any, ...]) -> None:
+    def _watch(self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if layer.training:
-            parameter, p = self._layers[layer].parameter, inputs[0].detach()
-            channels = p.ndim + 1 - parameter.ndim
+            p = (args[0] if args else next(iter(kwargs.values()))).detach()
+            total = self._totals[layer]
+            if total.device != p.device:
+                total = self._totals[layer] = total.to(p.device)
+            channels = p.ndim + 1 - self._layers[layer].parameter.ndim
             axes = [axis for axis in range(p.ndim) if axis != channels]
-            mean = p.mean(axes, dtype=parameter.dtype) if axes else p.to(parameter.dtype)
-            self._received.setdefault(layer, []).append(mean)
+            total[:-1] += p.sum(axes, dtype=total.dtype) if axes else p
+            total[-1] += p.numel() // p.shape[channels]
+
+    _watch.while_training = True  # type: ignore[attr-defined]  # a frozen copy need not keep it
 
     def take(self) -> Iterator[tuple[Synapses, Tensor]]:
-        """Each layer that received something, with the means (out or 1, fan-in channels, 1, ...) as its units' synapses
-        see them; then forget them."""
-        received, self._received = self._received, {}
-        for layer, batches in received.items():
-            mean = torch.stack(batches).mean(0)
+        """Each layer with the means (out or 1, fan-in channels, 1, ...) as its units' synapses see them; then forget
+        them. All processes take all layers in the same order, whichever of them have received something."""
+        self._check_that_something_came()
+        for layer, synapses in self._layers.items():
+            total = self._totals[layer]
             if dist.is_available() and dist.is_initialized():  # or the processes' weights would part
-                dist.all_reduce(mean)
-                mean /= dist.get_world_size()
-            yield self._layers[layer], _at_synapses(mean, self._layers[layer])
+                dist.all_reduce(total)
+            mean = total[:-1] / total[-1].clamp(min=1)
+            total.zero_()
+            yield synapses, _at_synapses(mean.to(synapses.parameter.dtype), synapses)
+
+    def _check_that_something_came(self) -> None:
+        learning = (layer.training and synapses.parameter.grad is not None for layer, synapses in self._layers.items())
+        if not self._seen and any(learning):
+            self._seen = any(bool(total[-1] > 0) for total in self._totals.values())
+            if not self._seen:
+                raise InputError(
+                    "no layer was seen to receive anything before this step. Was the model compiled and run before its "
+                    "optimiser was made? Make the optimiser first: what is compiled keeps the hooks of that time"
+                )
+
+
+def _no_input(synapses: Synapses) -> Tensor:
+    parameter, layer = synapses.parameter, synapses.layer
+    copies = 2 if getattr(layer, "doubled_input", False) else 1
+    channels = parameter.shape[1] * getattr(layer, "groups", 1) // copies
+    return torch.zeros(channels + 1, dtype=torch.promote_types(parameter.dtype, torch.float32), device=parameter.device)
 
 
 def _at_synapses(p: Tensor, synapses: Synapses) -> Tensor:

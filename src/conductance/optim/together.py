@@ -22,6 +22,15 @@ class Together(Rule):
         self.parts = list(parts)
         super().__init__(self._groups(), {})
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "parts": self.parts}
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Further parameters, which move as those of the last part do."""
+        if not any(param_group is group for group in self._groups()):
+            self.parts[-1].add_param_group(param_group)
+        super().add_param_group(param_group)
+
     def _groups(self) -> list[dict[str, Any]]:
         return [group for part in self.parts for group in part.param_groups]
 
@@ -37,10 +46,19 @@ class Together(Rule):
         """Go on from there.
 
         Raises:
-            ValueError: another number of parts.
+            ValueError: another number of parts, or of parameters in one of them; nothing is loaded then.
         """
-        if len(state_dict["parts"]) != len(self.parts):
-            raise ValueError(f"the state has {len(state_dict['parts'])} optimisers, here are {len(self.parts)}")
-        for part, state in zip(self.parts, state_dict["parts"], strict=True):
+        states = state_dict.get("parts", [])
+        if len(states) != len(self.parts):
+            raise ValueError(f"the state has {len(states)} optimisers, here are {len(self.parts)}")
+        for number, (part, state) in enumerate(zip(self.parts, states, strict=True), start=1):
+            sizes, wanted = _group_sizes(state["param_groups"]), _group_sizes(part.param_groups)
+            if sizes != wanted:
+                raise ValueError(f"optimiser {number} has groups of {wanted} parameters, in the state of {sizes}")
+        for part, state in zip(self.parts, states, strict=True):
             part.load_state_dict(state)
         self.param_groups = self._groups()  # each part has made its groups anew
+
+
+def _group_sizes(groups: Sequence[dict[str, Any]]) -> list[int]:
+    return [len(group["params"]) for group in groups]

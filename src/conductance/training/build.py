@@ -81,6 +81,15 @@ def initialize(network: nn.Module, choices: ConductanceConfig, batch: Tensor) ->
         init.balance_(network, batch)
 
 
+def start(config: RunConfig, dataset: Dataset) -> tuple[nn.Module, Preprocessing]:
+    """The network as a run that trains on all training images starts it, on the CPU, and what prepares its images."""
+    torch.manual_seed(config.seed)
+    preprocessing = build_preprocessing(config, dataset.train)
+    network = build_network(config, dataset)
+    initialize(network, config.conductance, preprocessing(dataset.train.pixels[:BALANCE_IMAGES]))
+    return network, preprocessing
+
+
 def kind_of_preprocessing(config: RunConfig) -> str:
     """The one that the config names, or that of the family."""
     return config.data.preprocessing or get_family(config.model.family).preprocessing

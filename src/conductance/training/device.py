@@ -7,6 +7,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor
+from torch.optim import Optimizer
 
 from conductance.errors import InputError
 from conductance.training.config import RunConfig
@@ -20,17 +21,20 @@ def create_accelerator(config: RunConfig, device: str) -> Accelerator:
         device: "auto", "cpu", "cuda" or "mps".
 
     Raises:
-        InputError: another name, or a device that this machine lacks.
+        InputError: another name, a device that this machine lacks, or a precision that it lacks.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device not in ("auto", "cpu", *available):
         raise InputError(f"device={device!r}: choose auto, cpu, cuda or mps")
     if not available.get(device, True):
         raise InputError(f"device={device!r}: torch finds none on this machine; leave it out, or choose cpu")
+    on_cpu = device == "cpu" or not torch.accelerator.is_available()
+    if on_cpu and config.precision == "fp16":
+        raise InputError("precision=fp16: the loss is scaled for it on GPUs alone; choose bf16 or no on a CPU")
     # accelerate keeps one state per process; a second run in it may want another device or precision
     AcceleratorState._reset_state(reset_partial_state=True)
     return Accelerator(
-        cpu=device == "cpu" or not torch.accelerator.is_available(),  # else accelerate overlooks its fellow processes
+        cpu=on_cpu,  # else accelerate overlooks its fellow processes
         mixed_precision=config.precision,
         gradient_accumulation_steps=config.accumulate,
     )
@@ -81,6 +85,19 @@ def flushes_denormals() -> bool:
 def memory_format(device: torch.device) -> torch.memory_format:
     """How images and kernels lie in memory: channels last on a GPU, whose tensor cores read them so."""
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format
+
+
+def lay_out_like_parameters(optimizer: Optimizer) -> None:
+    """Have loaded moments lie in memory as their parameters do.
+
+    They come as they lay where they were saved, on a GPU with channels last, and torch's fused Adam on a CPU takes the
+    numbers in the order in which they lie.
+    """
+    for part in getattr(optimizer, "parts", [optimizer]):
+        for parameter, state in part.state.items():
+            for name, value in state.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:

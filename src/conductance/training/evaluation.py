@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from conductance.data import Dataset, DeviceLoader, Images, Preprocessing, load_dataset
 from conductance.errors import RunError
+from conductance.nn.modes import evaluating
 from conductance.training import build
 from conductance.training.config import RunConfig
 from conductance.training.run_folder import RunFolder
@@ -19,15 +20,13 @@ EVALUATION_BATCH = 500
 @torch.no_grad()
 def evaluate(network: nn.Module, preprocessing: nn.Module, images: Images) -> tuple[float, float]:
     """Mean cross-entropy and accuracy in %, in evaluation mode; the network is left as it was."""
-    training = network.training
-    network.eval()
     loss = torch.zeros((), device=images.device)
     correct = torch.zeros((), dtype=torch.int64, device=images.device)
-    for inputs, labels in DeviceLoader(images, EVALUATION_BATCH, preprocessing=preprocessing, shuffle=False):
-        logits = network(inputs).float()
-        loss += F.cross_entropy(logits, labels, reduction="sum")
-        correct += (logits.argmax(1) == labels).sum()
-    network.train(training)
+    with evaluating(network):
+        for inputs, labels in DeviceLoader(images, EVALUATION_BATCH, preprocessing=preprocessing, shuffle=False):
+            logits = network(inputs).float()
+            loss += F.cross_entropy(logits, labels, reduction="sum")
+            correct += (logits.argmax(1) == labels).sum()
     return float(loss) / len(images), 100 * float(correct) / len(images)
 
 

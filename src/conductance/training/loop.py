@@ -22,6 +22,7 @@ from conductance.training.config import RunConfig
 from conductance.training.device import (
     create_accelerator,
     flushing_denormals,
+    lay_out_like_parameters,
     memory_format,
     random_state,
     reproducible,
@@ -103,8 +104,9 @@ class _Run:
     def __init__(self, config: RunConfig, folder: RunFolder, dataset: Dataset, accelerator: Accelerator) -> None:
         self.config, self.folder, self.accelerator = config, folder, accelerator
         device = accelerator.device
-        train, self.validation = split_validation(dataset.train, config.data.validation_images, VALIDATION_SEED)
+        train, validation = split_validation(dataset.train, config.data.validation_images, VALIDATION_SEED)
         train, self.test = train.to(device), dataset.test.to(device)
+        self.validation = validation.to(device) if validation is not None else None
         self.preprocessing = build.build_preprocessing(config, train).to(device)
         self.teacher = build_teacher(config, dataset, self.preprocessing)
 
@@ -290,6 +292,7 @@ class _Run:
             if self.averaged is not None:
                 self.averaged.load_state_dict(state["averaged"])
             self.optimizer.load_state_dict(state["optimizer"])
+            lay_out_like_parameters(self.optimizer.optimizer)
             self.protocol.load_state_dict(state["protocol"])
             self.loader.load_state_dict(state["loader"])
             if state["scaler"]:

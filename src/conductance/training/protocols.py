@@ -36,8 +36,9 @@ class OneCycle:
         return {"last_epoch": self.schedule.last_epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Go on from there, by the steps of the optimiser that was loaded."""
         self.schedule.last_epoch = state["last_epoch"]
+        self.schedule.base_lrs = [group["initial_lr"] for group in self.schedule.optimizer.param_groups]
 
 
 class Plateau:

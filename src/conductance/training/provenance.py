@@ -46,7 +46,7 @@ def _processor() -> str:
 
 
 def git_commit() -> str | None:
-    """The commit of the source that runs, ``-dirty`` where files differ from it; None outside a checkout."""
+    """The commit of the source that runs, ``-dirty`` where files differ from it; None outside a checkout of it."""
     source = Path(conductance.__file__).parent
 
     def git(*arguments: str) -> str:
@@ -54,6 +54,7 @@ def git_commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", "__init__.py")  # not another project's, in which the package is installed
         return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if git("status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.SubprocessError):
         return None

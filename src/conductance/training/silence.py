@@ -4,7 +4,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from accelerate.utils import set_seed
 from torch import nn
 
 from conductance.data import Dataset
@@ -21,12 +20,8 @@ def silent_layers(config: RunConfig, dataset: Dataset) -> list[str]:
     No gradient passes such a layer, so that whatever lies before it never learns. The network is drawn as training
     draws it, and sees the first training images, in training mode.
     """
-    preprocessing = build.build_preprocessing(config, dataset.train)
     with torch.random.fork_rng(devices=[]):
-        set_seed(config.seed)
-        network = build.build_network(config, dataset)
-        first = preprocessing(dataset.train.pixels[: build.BALANCE_IMAGES])
-        build.initialize(network, config.conductance, first)
+        network, preprocessing = build.start(config, dataset)
         silent: list[str] = []
 
         def look(name: str, _: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -36,5 +31,5 @@ def silent_layers(config: RunConfig, dataset: Dataset) -> list[str]:
         for name, module in network.named_modules():
             if any(parameter.ndim > 1 for parameter in module.parameters(recurse=False)):
                 module.register_forward_pre_hook(partial(look, name))
-        network.train()(first[:IMAGES])
+        network.train()(preprocessing(dataset.train.pixels[:IMAGES]))
     return silent
