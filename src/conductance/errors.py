@@ -22,9 +22,9 @@ class UnknownNameError(ConductanceError, LookupError):
     "unknown data set 'mnits'; did you mean 'mnist'? Known: digits, mnist"
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         known = sorted(known)
-        nearest = get_close_matches(name, known, n=3, cutoff=0.5)
+        nearest = get_close_matches(str(name), known, n=3, cutoff=0.5)
         guess = f"; did you mean {' or '.join(map(repr, nearest))}?" if nearest else "."
         listed = "" if nearest and len(known) > FEW else f" Known: {', '.join(known)}"
         super().__init__(f"unknown {kind} {name!r}{guess}{listed}")

@@ -29,6 +29,7 @@ from conductance.errors import InputError
 from conductance.valence import Valence
 
 # With no leak and no open synapse z would be 0/0. This floor makes it e_r, and is lost beside any real conductance.
+# (In float16 it is the smallest normal number, 6e-5.)
 SMALLEST_LEAK = 1e-30
 
 ACTIVATIONS = (None, "relu")
@@ -46,9 +47,12 @@ def membrane_potential(
         dtype: type of the result, that of ``excitation`` by default. The division is done in the inputs' own type.
 
     Raises:
-        InputError: an activation other than these.
+        InputError: an activation other than these, or two shapes.
     """
     require_activation(activation)
+    if excitation.shape != inhibition.shape:
+        shapes = f"{tuple(excitation.shape)} and {tuple(inhibition.shape)}"
+        raise InputError(f"excitation and inhibition have the shapes {shapes}; give both of every unit")
     if excitation.ndim == 0:
         return membrane_potential(excitation[None], inhibition[None], activation, dtype)[0]
     return kernels.average(torch.cat([excitation, inhibition], -1), -1, activation == "relu", dtype)
@@ -83,7 +87,7 @@ def require_activation(activation: str | None) -> None:
     if activation not in ACTIVATIONS:
         raise InputError(
             f"activation={activation!r}: choose None (membrane potential z in [-1, 1]) or 'relu' (open probability p "
-            "in [0, 1])"
+            "in [0, 1]); layers have 'uncut' and 'open' too"
         )
 
 
@@ -96,9 +100,15 @@ def leak_pair(
 ) -> Tensor:
     """The leak as two always-open synapses: (2, units), G_r (1 + e_r)/2 excitatory and G_r (1 - e_r)/2 inhibitory."""
     dtype, device = (None, None) if like is None else (like.dtype, like.device)
-    G_r = torch.as_tensor(resting_conductance, dtype=dtype, device=device).clamp(min=SMALLEST_LEAK)
+    G_r = torch.as_tensor(resting_conductance, dtype=dtype, device=device)
+    G_r = G_r.clamp(min=smallest_leak(G_r.dtype))
     e_r = torch.as_tensor(resting_potential, dtype=dtype, device=device)
     return torch.stack([(G_r * (1 + e_r) / 2).expand(units), (G_r * (1 - e_r) / 2).expand(units)])
+
+
+def smallest_leak(dtype: torch.dtype) -> float:
+    """`SMALLEST_LEAK`, or what is nearest to it in a type that ends before."""
+    return max(SMALLEST_LEAK, torch.finfo(dtype).tiny) if dtype.is_floating_point else SMALLEST_LEAK
 
 
 def excitation_inhibition(
@@ -156,11 +166,20 @@ def lay_out(conductance: Tensor, valence: Valence, synaptic_sum: "SynapticSum") 
 def laid_out_synaptic_sums(
     p: Tensor, laid_out: Tensor, valence: Valence, leak: Tensor, synaptic_sum: "SynapticSum"
 ) -> Tensor | kernels.SplitSums:
-    """`synaptic_sums` from what `lay_out` gives."""
+    """`synaptic_sums` from what `lay_out` gives.
+
+    Raises:
+        InputError: p has more or fewer channels than there are valences.
+    """
+    axis = channel_axis(laid_out)
+    if p.ndim < -axis or p.shape[axis] != valence.channels:
+        raise InputError(
+            f"p has the shape {tuple(p.shape)}; its axis {axis} must hold the {valence.channels} presynaptic channels"
+        )
     if valence.doubled_input or not valence.class_values:
         return synaptic_sum.shared(p, laid_out, leak)
     if valence.order is not None:
-        p = p.index_select(channel_axis(laid_out), valence.order)
+        p = p.index_select(axis, valence.order)
     if valence.class_values == (1.0, -1.0):
         return synaptic_sum.split(p, laid_out, leak, valence.class_sizes[0])
     return _by_class(p, laid_out, valence, leak, synaptic_sum)
@@ -281,6 +300,8 @@ def _is_stacked(laid_out: Tensor, leak: Tensor) -> bool:
 
 def low_precision(p: Tensor, conductance: Tensor) -> torch.dtype | None:
     """The half-precision type that a product of the two would be rounded to, None where it would not."""
+    if torch.float64 in (p.dtype, conductance.dtype):  # which autocast leaves alone
+        return None
     if torch.amp.is_autocast_available(p.device.type) and torch.is_autocast_enabled(p.device.type):
         dtype = torch.get_autocast_dtype(p.device.type)
     else:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +49,7 @@ class Valence(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        self.channels = channels
         self.groups = groups
         self.doubled_input = doubled_input
         self.class_values: tuple[float, ...] = ()
@@ -62,9 +64,24 @@ class Valence(nn.Module):
             if not doubled_input:
                 order, fan_in_order = self._sort_into_classes(values)
         device = device or torch.get_default_device()
-        self.register_buffer("values", values.to(device, dtype or torch.get_default_dtype()), persistent=False)
-        for name, indices in (("order", order), ("fan_in_order", fan_in_order)):
-            self.register_buffer(name, None if indices is None else indices.to(device), persistent=False)
+        values = values.to(dtype or torch.get_default_dtype())
+        self._plain = {"values": values, "order": order, "fan_in_order": fan_in_order}
+        for name, plain in self._plain.items():
+            self.register_buffer(name, None if plain is None else plain.to(device), persistent=False)
+
+    def refill(self) -> None:
+        """Make the buffers what they were made as: memory that ``to_empty`` gave them holds anything."""
+        for name, plain in self._plain.items():
+            buffer = getattr(self, name)
+            if buffer is not None and plain is not None:
+                if buffer.is_meta:
+                    setattr(self, name, plain.to(torch.get_default_device(), buffer.dtype))
+                else:
+                    buffer.copy_(plain)
+
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        self.refill()  # no state dict holds them
+        super()._load_from_state_dict(*arguments)
 
     def _sort_into_classes(self, values: Tensor) -> tuple[Tensor | None, Tensor | None]:
         per_group = values.view(self.groups, -1)
@@ -89,7 +106,9 @@ class Valence(nn.Module):
 
     def extra_repr(self) -> str:
         """How many channels there are of each valence."""
-        return ", ".join(f"{int((self.values == v).sum())} at {v:+g}" for v in self.values.unique().flip(0).tolist())
+        values = self._plain["values"]
+        assert values is not None
+        return ", ".join(f"{int((values == v).sum())} at {v:+g}" for v in values.unique().flip(0).tolist())
 
 
 def _resolve(
@@ -99,6 +118,8 @@ def _resolve(
         return torch.tensor([1.0, -1.0], dtype=torch.float64).repeat_interleave(channels)
     if valence is None:
         valence = 0.5
+    if not isinstance(valence, (int, float, Sequence)) and valence.ndim == 0:
+        valence = float(valence)
     if isinstance(valence, (int, float)):
         if doubled_input:
             raise InputError(

@@ -80,6 +80,7 @@ def test_without_turn_stretch_and_shift_it_mirrors_alone(flip):
 
 
 @pytest.mark.parametrize(("name", "least"), [("max_turn", "0 or more degrees"), ("max_stretch", "0 or more")])
-def test_a_negative_amount_is_refused(name, least):
-    with pytest.raises(InputError, match=f"{name} must be {least}, not -1"):
-        deform(noise(2, 1, 4, 4), **{name: -1})
+@pytest.mark.parametrize("amount", [-1, math.inf, math.nan])
+def test_an_amount_below_zero_or_beyond_all_numbers_is_refused(name, least, amount):
+    with pytest.raises(InputError, match=f"{name} must be {least}, not {amount}"):
+        deform(noise(2, 1, 4, 4), **{name: amount})

@@ -138,6 +138,13 @@ def test_a_named_folder_must_exist(places, mnist, tmp_path, monkeypatch):
         load_dataset("mnist")
 
 
+@pytest.mark.usefixtures("places")
+def test_a_home_folder_may_be_named_by_a_tilde(mnist, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    write(tmp_path / "home" / "data" / "MNIST/raw", mnist)
+    assert len(load_dataset("mnist", "~/data").train) > 0
+
+
 def test_an_unknown_name_is_an_error_that_knows_better():
     with pytest.raises(UnknownNameError, match="unknown data set 'cifar'; did you mean 'cifar10'"):
         load_dataset("cifar")

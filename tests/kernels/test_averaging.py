@@ -91,6 +91,14 @@ def test_what_cannot_be_compiled_goes_on_without_and_says_so_once():
         assert backward(1) == 3
 
 
+def test_what_is_wrong_with_the_arguments_does_not_end_compiling():
+    compiled = module.Compiled(module.formula)
+    compiled.compiled = code = lambda *arguments: module.formula(*arguments)
+    with pytest.raises(IndexError):
+        compiled(torch.rand(3, 4), 7, False, torch.float32)
+    assert compiled.compiled is code
+
+
 def test_an_unknown_average_is_refused():
     with pytest.raises(UnknownNameError, match="blokked"):
         kernels.use_average("blokked")

@@ -149,6 +149,7 @@ def test_layer_options_reach_every_hidden_layer():
     [
         (("cn", "cwa"), "unknown architecture 'cn'; did you mean"),
         (("cnn", "cwaa"), "unknown layer family 'cwaa'; did you mean 'cwa'"),
+        (("cnn", None), "unknown layer family None"),
     ],
 )
 def test_unknown_names_name_the_nearest(arguments, complaint):
@@ -159,5 +160,10 @@ def test_unknown_names_name_the_nearest(arguments, complaint):
 def test_options_that_do_not_exist_are_refused_by_name():
     with pytest.raises(InputError, match="depth"):
         create_model("fcn", "cwa", (1, 4, 4), 3, depth=3)
+    with pytest.raises(InputError, match=r"multiple values for .*'stride'"):
+        create_model("cnn", "cwa", layer_options={"stride": 1})
+    for option in ({"activation": "uncut"}, {"learn_gate": True}):
+        with pytest.raises(InputError, match="cwa_bn: what BatchNorm gives is rectified"):
+            create_model("cnn", "cwa_bn", layer_options=option)
     with pytest.raises(InputError, match="affine layers have no nonnegative"):
         create_model("fcn", "affine", (1, 4, 4), 3, layer_options={"nonnegative": "exp"})

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import reference
 from conductance import functional
+from conductance.errors import InputError
 from conductance.nn import AbsNormConv2d, AbsNormLinear, CWAConv1d, CWAConv2d, CWAConv3d, CWALinear
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-5}
@@ -166,3 +167,8 @@ def test_a_doubled_input_equals_a_single_one_written_twice():
     plain.set_conductance(doubled.conductance)
     images = torch.rand(2, 3, 11, 11)
     torch.testing.assert_close(doubled(images), plain(torch.cat([images, images], 1)))
+
+
+def test_both_conductances_of_every_unit_are_needed():
+    with pytest.raises(InputError, match=r"shapes \(2, 4\) and \(2, 2\)"):
+        functional.membrane_potential(torch.ones(2, 4), torch.ones(2, 2))

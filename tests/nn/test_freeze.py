@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from conductance import init, optim
+from conductance.errors import InputError
 from conductance.models import ARCHITECTURES, FAMILIES, create_model
 from conductance.nn import (
     AbsNormConv2d,
@@ -146,7 +147,8 @@ def test_what_acts_in_training_alone_does_not_count_as_watching():
     model = nn.Sequential(CWALinear(4, 4), nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
     optim.create_optimizer(model, centred=True)
     frozen = freeze(model)
-    assert [type(part) for part in frozen] == [FrozenAverage, nn.Linear, nn.Identity, nn.Linear]
+    assert isinstance(frozen[0], FrozenAverage)
+    assert isinstance(frozen[2], nn.Identity)
     p = torch.rand(3, 4)
     torch.testing.assert_close(frozen(p), model.eval()(p))
 
@@ -162,7 +164,9 @@ def test_batchnorm_without_scale_and_shift_is_folded():
     p = torch.rand(9, 4)
     model(p)
     frozen = freeze(model)
-    assert [type(m) for m in frozen] == [FrozenAverage, nn.Identity, nn.Linear, nn.Identity]
+    assert isinstance(frozen[0], FrozenAverage)
+    assert isinstance(frozen[1], nn.Identity)
+    assert isinstance(frozen[3], nn.Identity)
     torch.testing.assert_close(frozen(p), model.eval()(p))
 
 
@@ -192,3 +196,27 @@ def test_frozen_convolutions_keep_channels_last():
     frozen(torch.rand(2, 3, 9, 9).to(memory_format=torch.channels_last))
     assert frozen.hidden[1].conductance.is_contiguous(memory_format=torch.channels_last)
     assert seen[0].is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("build", [CWALinear, nn.Linear])
+def test_a_batchnorm_that_would_normalise_another_axis_is_not_silently_misplaced(build):
+    model = nn.Sequential(build(6, 4), nn.BatchNorm1d(4)).eval()
+    nn.init.uniform_(model[1].running_mean)
+    frozen = freeze(model)
+    torch.testing.assert_close(frozen(p := torch.rand(5, 6)), model(p))
+    with pytest.raises(InputError, match=r"takes \(N, features\) and was given \(5, 4, 6\)"):
+        frozen(torch.rand(5, 4, 6))
+    over_length = nn.Sequential(build(6, 4), nn.BatchNorm1d(3)).eval()
+    nn.init.uniform_(over_length[1].running_mean)
+    torch.testing.assert_close(freeze(over_length)(p := torch.rand(5, 3, 6)), over_length(p))
+
+
+def test_a_batchnorm_after_sums_that_are_not_averaged_stays():
+    model = nn.Sequential(CWALinear(6, 4, activation="open"), nn.BatchNorm1d(8)).eval()
+    torch.testing.assert_close(freeze(model)(p := torch.rand(5, 6)), model(p))
+
+
+def test_a_forward_of_the_instance_itself_is_kept():
+    layer = CWALinear(4, 4)
+    layer.forward = lambda p: p + 1
+    assert torch.equal(freeze(layer)(torch.zeros(2, 4)), torch.ones(2, 4))

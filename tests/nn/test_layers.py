@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from conductance.errors import InputError, UnknownNameError
-from conductance.nn import AbsNormConv2d, AbsNormLinear, CWAConv1d, CWAConv2d, CWAConv3d, CWALinear
+from conductance.nn import AbsNormConv2d, AbsNormLinear, CWAConv1d, CWAConv2d, CWAConv3d, CWALinear, freeze
 
 FORMS = ["rectified", "exp", "softplus", "projected"]
 
@@ -143,3 +143,37 @@ def test_sizes_that_do_not_divide_are_refused():
         CWAConv2d(5, 4, 3, groups=2)
     with pytest.raises(InputError, match="kernel_size"):
         CWAConv2d(4, 4, (3, 3, 3))
+
+
+@pytest.mark.parametrize(("layer", "shape"), [
+    (CWALinear(8, 4), (5, 4)),
+    (CWALinear(4, 3, doubled_input=True), (5, 8)),
+    (CWALinear(6, 4, valence=[1, -1, 1, -1, 0.5, 1]), (5, 9)),
+    (CWALinear(6, 4, valence=torch.linspace(-1, 1, 6)), (5, 9)),
+    (CWAConv2d(4, 6, 3, groups=2), (2, 7, 8, 8)),
+    (CWAConv2d(4, 6, 3), (2, 3, 8, 8)),
+])  # fmt: skip
+def test_inputs_of_another_width_are_refused(layer, shape):
+    frozen = freeze(layer)
+    for module in (layer, frozen):
+        with pytest.raises(InputError, match=rf"p has the shape .* must hold the {layer.in_channels} presynaptic"):
+            module(torch.rand(shape))
+
+
+def test_conductances_computed_from_another_parameter_are_not_set_in_vain():
+    layer = CWALinear(4, 3)
+    torch.nn.utils.parametrize.register_parametrization(layer, "g", torch.nn.Softplus())
+    with pytest.raises(InputError, match="set them first, then parametrise"):
+        layer.set_conductance(torch.ones(3, 4))
+
+
+def test_a_leak_given_as_a_parameter_is_taken_as_a_number():
+    layer = CWALinear(6, 4, resting_potential=torch.nn.Parameter(torch.full((4,), 0.3)))
+    copy.deepcopy(layer)
+    for _ in range(2):
+        layer(torch.rand(3, 6)).sum().backward()
+    torch.testing.assert_close(layer.resting_potential, torch.full((4,), 0.3))
+
+
+def test_a_ratio_may_be_a_tensor_of_one_number():
+    assert torch.equal(CWALinear(10, 2, valence=torch.tensor(0.8)).valence, CWALinear(10, 2, valence=0.8).valence)

@@ -5,7 +5,8 @@ import shutil
 import pytest
 import torch
 from torch import nn
-from torch.func import functional_call, grad, vmap
+from torch.autograd import forward_ad
+from torch.func import functional_call, grad, jvp, vmap
 
 from conductance.models import create_model
 from conductance.nn import AbsNormConv2d, AbsNormLinear, CWAConv1d, CWAConv2d, CWALinear
@@ -13,7 +14,7 @@ from conductance.nn import AbsNormConv2d, AbsNormLinear, CWAConv1d, CWAConv2d, C
 LAYERS = {
     "linear": (lambda: CWALinear(6, 4, activation="relu"), (5, 6)),
     "linear, mixed order": (lambda: CWALinear(6, 4, valence=[1, -1, 1, -1, 0.5, 1]), (5, 6)),
-    "linear, many valences": (lambda: CWALinear(12, 4, valence=torch.linspace(-1, 1, 12)), (5, 12)),
+    "linear, many valences": (lambda: CWALinear(12, 4, valence=[i / 5.5 - 1 for i in range(12)]), (5, 12)),
     "linear, doubled": (lambda: CWALinear(6, 4, doubled_input=True, learn_resting=True, activation="relu"), (5, 6)),
     "conv1d": (lambda: CWAConv1d(4, 6, 3, activation="relu"), (2, 4, 9)),
     "conv": (lambda: CWAConv2d(4, 6, 3, 2, 1, activation="relu"), (2, 4, 8, 8)),
@@ -149,3 +150,79 @@ def test_layers_move_between_devices_and_types_with_all_they_hold():
     meta = layer.to("meta")
     assert meta(torch.rand(2, 6, device="meta")).shape == (2, 4)
     assert CWAConv2d(4, 6, 3, device="meta").g.is_meta
+
+
+@ignore_torch_internals
+@pytest.mark.parametrize("name", LAYERS)
+def test_derivatives_taken_forward_are_those_taken_backward(name):
+    build, shape = LAYERS[name]
+    layer, p, tangent = build().double(), torch.rand(shape).double(), torch.rand(shape).double()
+    result, forward = jvp(layer, (p,), (tangent,))
+    torch.testing.assert_close(result, layer(p))
+    p.requires_grad_()
+    slope = torch.rand_like(result)
+    (backward,) = torch.autograd.grad(layer(p), p, slope)
+    torch.testing.assert_close((forward * slope).sum(), (backward * tangent).sum())
+    with forward_ad.dual_level():
+        dual = layer(forward_ad.make_dual(p.detach(), tangent))
+        torch.testing.assert_close(forward_ad.unpack_dual(dual).tangent, forward)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_traced_layer_takes_any_batch(dtype):
+    layer, p = CWAConv2d(4, 6, 3, activation="relu").to(dtype), torch.rand(300, 4, 8, 8).to(dtype)
+    with torch.no_grad():
+        traced = torch.jit.trace(layer, p[:2])
+        torch.testing.assert_close(traced(p), layer(p))
+
+
+def test_float64_stays_so_within_autocast():
+    layer, p = CWALinear(6, 4).double(), torch.rand(5, 6).double()
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(layer(p), layer(p).double())
+        inside = layer(p)
+    torch.testing.assert_close(inside, layer(p))
+
+
+@pytest.mark.parametrize("name", ["linear", "linear, doubled"])
+def test_backward_of_linear_layers_within_autocast_is_that_outside(name):
+    build, shape = LAYERS[name]
+    layer, p = build(), torch.rand(shape)
+    outside = gradients(layer, layer(p))
+    result = layer(p)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(gradients(layer, result), outside)
+
+
+def test_float16_has_gradients_where_its_own_numbers_end():
+    layer, p = CWALinear(3072, 8, doubled_input=True), torch.rand(4, 3072)
+    layer.set_conductance(80 * torch.rand_like(layer.g))
+    exact = torch.autograd.grad(layer(p).sum(), layer.g)[0]
+    with torch.autocast("cpu", torch.float16):
+        result = layer(p)
+    (half,) = torch.autograd.grad(2.0**14 * result.float().sum(), layer.g)  # scaled, as a GradScaler does
+    torch.testing.assert_close(half / 2.0**14, exact, rtol=0.02, atol=0.02 * exact.abs().mean().item())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_without_leak_and_input_a_unit_rests_in_any_precision(dtype):
+    layer = CWALinear(8, 4, resting_conductance=0.0, resting_potential=0.5, dtype=dtype)
+    torch.testing.assert_close(layer(torch.zeros(3, 8, dtype=dtype)), torch.full((3, 4), 0.5, dtype=dtype))
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_made_on_no_device_is_filled_from_a_state_dict(name):
+    build, shape = LAYERS[name]
+    layer, p = build(), torch.rand(shape)
+    with torch.device("meta"):
+        empty = build()
+    assert repr(empty) == repr(layer)
+    filled = empty.to_empty(device="cpu")
+    filled.load_state_dict(layer.state_dict())
+    torch.testing.assert_close(filled(p), layer(p))
+    with torch.device("meta"):
+        drawn = build().to_empty(device="cpu")
+    drawn.reset_parameters()
+    assert bool(drawn(p).abs().max() <= 1)
+    torch.testing.assert_close(drawn.resting_potential, layer.resting_potential)

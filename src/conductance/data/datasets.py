@@ -40,7 +40,9 @@ def load_dataset(name: str, data_dir: Path | str | None = None, download: bool =
     specification = DATASETS[name]
     contents = {}
     if specification.files is not None:
-        folder = _find_or_fetch(specification.files, None if data_dir is None else Path(data_dir), download)
+        folder = _find_or_fetch(
+            specification.files, None if data_dir is None else Path(data_dir).expanduser(), download
+        )
         contents = read_verified(specification.files, folder)
     train, test = specification.read(contents)
     return Dataset(name, train, test, specification.classes)

@@ -1,6 +1,6 @@
 """Random turns and stretches, beside shifts and mirror images."""
 
-from math import log, radians
+from math import inf, log, radians
 
 import torch
 from torch import Tensor
@@ -44,7 +44,7 @@ def deform(
         ("max_turn", max_turn, " degrees"),
         ("max_stretch", max_stretch, ""),
     ):
-        if amount < 0:
+        if not 0 <= amount < inf:
             raise InputError(f"{name} must be 0 or more{unit}, not {amount}")
     source = images.device if generator is None else generator.device
     turn, wide, high, right, down = 2 * torch.rand(5, len(images), device=source, generator=generator) - 1

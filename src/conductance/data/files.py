@@ -98,7 +98,7 @@ def _existing(folder: Path, meaning: str) -> Path:
 
 def _stored(folder: Path, name: str) -> Path | None:
     candidates = (folder / name, folder / f"{name}.gz")
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if os.path.isfile(path)), None)  # also where one may not look
 
 
 def _read(files: FileSet, folder: Path, name: str) -> bytes:

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from conductance.errors import UnknownNameError
-from conductance.kernels._eager import eager
+from conductance.kernels._eager import eager, transformed
 
 # The plain formula ----------------------------------------------------------------------------------------------------
 
@@ -32,7 +32,13 @@ def formula(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) 
     E, I = conductances.chunk(2, axis)
     total = E + I
     z = (E - I) / total
-    return (z.relu() if rectify else z).to(dtype), total.to(dtype)
+    return (z.relu() if rectify else z).to(dtype), total.to(type_of_total(dtype, total.dtype))
+
+
+def type_of_total(dtype: torch.dtype, divided_in: torch.dtype) -> torch.dtype:
+    """What D is kept in for backward, where the result is of type ``dtype``: float16 ends at 65504, and would hold
+    infinity, of which the gradient is 0."""
+    return divided_in if dtype == torch.float16 else dtype
 
 
 def _formula_alone(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
@@ -130,12 +136,15 @@ class Compiled:
             self.compiled = torch.compile(self.formula, dynamic=True)
         try:
             return self.compiled(*args)
+        except torch.OutOfMemoryError:
+            raise
         except Exception as error:  # whatever is missing: a compiler, its headers, room for its cache
             if self.compiled is self.formula:
                 raise
+            result = self.formula(*args)  # what is wrong with the arguments is wrong here too
             _say_that_compiling_failed(type(error).__name__, str(error).strip().partition("\n")[0])
             self.compiled = self.formula
-            return self.formula(*args)
+            return result
 
 
 @cache  # once, for both passes of all layers
@@ -247,6 +256,8 @@ def average(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype |
         dtype: type of the result, that of ``conductances`` by default, in which the division is done in any case.
     """
     dtype = dtype or conductances.dtype
+    if transformed():
+        return _formula_alone(conductances, axis, rectify, dtype)
     if eager() and not (conductances.requires_grad and torch.is_grad_enabled()):
         return average_kernel(conductances, axis, dtype).alone(conductances, axis, rectify, dtype)
     return _Average.apply(conductances, axis, rectify, dtype)[0]

@@ -36,6 +36,11 @@ class _PairedLinear(Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        with torch.autocast(grad.device.type, enabled=False):  # as autograd's own products: in the types of forward
+            return _PairedLinear._gradients(ctx, grad)
+
+    @staticmethod
+    def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         p, conductance, leak = ctx.saved_tensors
         if torch.is_grad_enabled():  # to be differentiated again: autograd has to see each operation
             with torch.enable_grad():

@@ -73,7 +73,7 @@ def _along(values: Tensor, axis: int) -> Tensor:
 def _formula(
     rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool
 ) -> tuple[Tensor, Tensor]:
-    """(z or p, D), rounded as ``rest`` is."""
+    """(z or p, D), z rounded as ``rest`` is and D as far as its type holds it."""
     return averaging.formula(restored(SplitSums(rest, shared, mean, leak), axis), axis, rectify, rest.dtype)
 
 
@@ -115,7 +115,7 @@ def _blocks(like: Tensor) -> Iterator[slice]:
 def _blocked(
     rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool
 ) -> tuple[Tensor, Tensor]:
-    total = torch.empty_like(rest.chunk(2, axis)[0])
+    total = torch.empty_like(rest.chunk(2, axis)[0], dtype=averaging.type_of_total(rest.dtype, torch.float32))
     return _blocked_alone(rest, shared, mean, leak, axis, rectify, total), total
 
 

@@ -90,6 +90,8 @@ def _cwa_bn(layer: Builder, norm: Builder) -> Builder:
     averaging = _cwa(layer)
 
     def build(*sizes: int, first: bool = False, activate: bool = True, **options: Any) -> nn.Module:
+        if options.get("activation", "relu") != "relu" or options.get("learn_gate"):
+            raise InputError("cwa_bn: what BatchNorm gives is rectified; leave out activation and learn_gate")
         return _stack(averaging(*sizes, first=first, activate=False, **options), norm(sizes[1]), activate)
 
     return build

@@ -45,6 +45,6 @@ def create_model(
     try:
         return ARCHITECTURES[architecture](chosen, input_shape, num_classes, **options)
     except TypeError as error:
-        if "unexpected keyword" not in str(error):
+        if not any(complaint in str(error) for complaint in ("unexpected keyword", "multiple values")):
             raise
         raise InputError(f"{architecture} of family {family}: {error}") from None

@@ -65,17 +65,23 @@ class Leak(nn.Module):
         super().__init__()
         self.form = nonnegative if learn else "projected"
         self.least = LEAST_LEARNT_LEAK if learn else 0.0
+        dtype = dtype or torch.get_default_dtype()
         with torch.device("cpu"):  # the values are checked, wherever the layer is to live
-            G_r = torch.as_tensor(resting_conductance, dtype=torch.float64).cpu()
-            e_r = torch.as_tensor(resting_potential, dtype=torch.float64).cpu()
+            G_r = torch.as_tensor(resting_conductance, dtype=torch.float64).detach().cpu()
+            e_r = torch.as_tensor(resting_potential, dtype=torch.float64).detach().cpu()
             _check_leak(G_r, e_r, units)
-            pair = functional.leak_pair(G_r, e_r, units)
-            pair = NONNEGATIVE[self.form].parameter((pair - self.least).clamp(min=0))
-        pair = pair.to(device or torch.get_default_device(), dtype or torch.get_default_dtype())
+            pair = functional.leak_pair(G_r.clamp(min=functional.smallest_leak(dtype)), e_r, units)
+            self._start = NONNEGATIVE[self.form].parameter((pair - self.least).clamp(min=0)).to(dtype)
+        pair = self._start.to(device or torch.get_default_device(), copy=True)
         if learn:
             self.pair = nn.Parameter(pair)
         else:
             self.register_buffer("pair", pair)
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """As it was made."""
+        self.pair.copy_(self._start)
 
     def forward(self) -> Tensor:
         """The leak's excitatory and inhibitory conductance, (2, units)."""
@@ -177,6 +183,10 @@ class _AveragingLayer(nn.Module):
         """What `open_conductances` gives, in half precision in parts, see `functional.synaptic_sums`."""
         raise NotImplementedError
 
+    def averaged(self, p: Tensor, further: Tensor | None = None) -> Tensor | kernels.SplitSums:
+        """What the units average in the end: E' of all units, then I', with what is ``further`` open."""
+        return self.synaptic_sums(p) if further is None else self.open_conductances(p) + further
+
     def open_conductances(self, p: Tensor) -> Tensor:
         """E' of all units, then I', along the channels, leak included: (..., 2 * out, *positions)."""
         return kernels.restored(self.synaptic_sums(p), self.channel_axis)
@@ -193,10 +203,7 @@ class _AveragingLayer(nn.Module):
             p: of the presynaptic channels.
             further: conductances from elsewhere that join the average: E' of all units, then I', along the channels.
         """
-        if further is not None:
-            sums: Tensor | kernels.SplitSums = self.open_conductances(p) + further
-        else:
-            sums = self.synaptic_sums(p)
+        sums = self.averaged(p, further)
         return kernels.restored(sums, self.channel_axis) if self.activation == OPEN else self.respond(sums, p)
 
     def respond(self, sums: Tensor | kernels.SplitSums, p: Tensor) -> Tensor:
@@ -248,8 +255,13 @@ class ConductanceLayer(_AveragingLayer):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """The paper's initialisation: Glorot-uniform around 1 (section 4.3)."""
+        """The paper's initialisation: Glorot-uniform around 1 (section 4.3), and leak and valences as they were given.
+
+        So a layer made on the meta device can be filled: ``to_empty``, then this, or a state dict.
+        """
         if not self.g.is_meta:
+            self.presynaptic.refill()
+            self.leak.reset_parameters()
             self.set_conductance(1 + nn.init.xavier_uniform_(torch.empty_like(self.g)).clamp(min=-1))
 
     @property
@@ -275,8 +287,14 @@ class ConductanceLayer(_AveragingLayer):
             conductance: G >= 0 of the shape of ``conductance``, or one that broadcasts to it.
 
         Raises:
-            InputError: a shape that does not fit, or a value that is negative, infinite or NaN.
+            InputError: a shape that does not fit, or a value that is negative, infinite or NaN; or the parameter is
+                computed from another (`torch.nn.utils.parametrize`, pruning).
         """
+        if "g" not in self._parameters:
+            raise InputError(
+                "this layer's g is computed from another parameter, so its conductances cannot be set; set them first, "
+                "then parametrise or prune"
+            )
         G = torch.as_tensor(conductance, dtype=self.g.dtype, device=self.g.device)
         try:
             G = G.expand_as(self.g)
@@ -324,7 +342,8 @@ class SignedLayer(_AveragingLayer):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Glorot-uniform, as the paper's affine networks."""
+        """Glorot-uniform, as the paper's affine networks, and the leak as it was given."""
+        self.leak.reset_parameters()
         nn.init.xavier_uniform_(self.weight)
 
     def laid_out(self) -> Tensor:

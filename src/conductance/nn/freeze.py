@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from conductance import functional, kernels
+from conductance.errors import InputError
 from conductance.nn._conductance import OPEN, ConductanceLayer, SignedLayer, _AveragingLayer
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -27,7 +28,8 @@ def freeze(model: nn.Module) -> nn.Module:
     A BatchNorm that uses the statistics of its batch, a layer with hooks (other than those of `optim.create_optimizer`,
     which act while it is trained) or a learnt gate, one of a class with a
     ``forward`` of its own and one that is used in several places stay as they are. To freeze a frozen model changes
-    nothing. Its state dict fits any other model frozen from the same architecture.
+    nothing. Its state dict fits any other model frozen from the same architecture. Folded behind a linear layer, a
+    BatchNorm takes (N, features) alone: of (N, L, features) it would have normalised L.
 
     Args:
         model: any module; it is left as it was.
@@ -69,6 +71,8 @@ class FrozenAverage(nn.Module):
 
     def forward(self, p: Tensor, further: Tensor | None = None) -> Tensor:
         """Open probabilities in [0, 1] to membrane potentials z in [-1, 1], or to open probabilities p."""
+        if self.scale is not None and self.channel_axis == -1:
+            _require_vectors(p)
         if self.presynaptic is None:
             sums = self.synaptic_sum.shared(p, self.conductance, self.leak)
         else:
@@ -85,6 +89,11 @@ class FrozenAverage(nn.Module):
         z = kernels.average(sums, self.channel_axis, False, dtype)
         normed = torch.addcmul(self.shift.to(z.dtype), z, self.scale.to(z.dtype))
         return normed.relu_() if self.rectify else normed
+
+    def may_be_followed_by(self, norm: nn.modules.batchnorm._BatchNorm) -> bool:
+        """Whether it gives one z for each of the features that ``norm`` normalises, and nothing comes between."""
+        alone = self.averages and self.scale is None and not self.rectify
+        return alone and norm.num_features == self.leak.shape[1]
 
     def follow_by(self, norm: nn.modules.batchnorm._BatchNorm) -> None:
         """Take in a BatchNorm that comes after z."""
@@ -103,6 +112,28 @@ class FrozenAverage(nn.Module):
         """That of the layer it was made from, and what has been folded into it."""
         folded = ", BatchNorm folded" if self.scale is not None else ""
         return f"{self.description}{folded}{', rectified' if self.rectify else ''}"
+
+
+class _NormalisedLinear(nn.Linear):
+    """A linear layer with a BatchNorm folded into it."""
+
+    def __init__(self, linear: nn.Linear, norm: nn.modules.batchnorm._BatchNorm) -> None:
+        super().__init__(linear.in_features, linear.out_features, device="meta")  # nothing is drawn
+        folded = fuse_linear_bn_eval(linear, norm)
+        self.weight, self.bias = folded.weight, folded.bias
+        self.eval()
+
+    def forward(self, input: Tensor) -> Tensor:
+        _require_vectors(input)
+        return super().forward(input)
+
+
+def _require_vectors(p: Tensor) -> None:
+    if p.ndim != 2:
+        raise InputError(
+            f"a BatchNorm is folded into this layer, which takes (N, features) and was given {tuple(p.shape)}; flatten "
+            "the leading axes, as the BatchNorm itself would normalise the axis 1"
+        )
 
 
 # Which module becomes which -------------------------------------------------------------------------------------------
@@ -160,6 +191,7 @@ def _is_as_the_package_made_it(layer: _AveragingLayer) -> bool:
     kind = type(layer)
     known = (ConductanceLayer.synaptic_sums, SignedLayer.synaptic_sums)
     plain = kind.forward is _AveragingLayer.forward and kind.synaptic_sums in known
+    plain = plain and kind.averaged is _AveragingLayer.averaged and "forward" not in layer.__dict__
     return plain and layer.gate is None and not _has_hooks(layer)
 
 
@@ -174,12 +206,15 @@ def _joined(layer: nn.Module, follower: nn.Module) -> nn.Module | None:
         if isinstance(layer, FrozenAverage):
             layer.rectify = True
             return layer
-        follower.inplace |= type(layer) in (*_CONVOLUTIONS, nn.Linear)  # nobody else reads an affine sum
+        affine = (*_CONVOLUTIONS, nn.Linear, _NormalisedLinear)
+        follower.inplace |= type(layer) in affine  # nobody else reads an affine sum
     if not isinstance(follower, _BATCH_NORMS) or type(follower) not in _BATCH_NORMS or follower.running_mean is None:
         return None
-    if isinstance(layer, FrozenAverage) and layer.scale is None and not layer.rectify:
+    if isinstance(layer, FrozenAverage) and layer.may_be_followed_by(follower):
         layer.follow_by(follower)
         return layer
     if isinstance(layer, _CONVOLUTIONS) and type(layer) in _CONVOLUTIONS:
         return fuse_conv_bn_eval(layer, follower)
-    return fuse_linear_bn_eval(layer, follower) if type(layer) is nn.Linear else None
+    if type(layer) is nn.Linear and follower.num_features == layer.out_features:
+        return _NormalisedLinear(layer, follower)
+    return None

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from conductance.errors import InputError
-from conductance.nn._conductance import ConductanceLayer, ConductanceOptions
+from conductance.nn._conductance import OPEN, ConductanceLayer, ConductanceOptions
 from conductance.nn.conv import CWAConv2d
 from conductance.nn.linear import CWALinear
 
@@ -35,6 +35,8 @@ class _Lateral(ConductanceLayer):
             raise InputError(f"interneurons={share}: give how many there are for each unit, more than 0")
         if slices < 0 or slices != int(slices):
             raise InputError(f"slices={slices}: must be a whole number, 0 or more")
+        if self.activation == OPEN:
+            raise InputError('activation="open": what interneurons inhibit is the average, so it is taken here')
         if not 0 < strength < float("inf"):
             raise InputError(f"strength={strength}: must be positive and finite")
         number = max(1, round(share * self.out_channels))
@@ -58,18 +60,18 @@ class _Lateral(ConductanceLayer):
         """A layer from units to units at the same position."""
         raise NotImplementedError
 
-    def forward(self, p: Tensor, further: Tensor | None = None) -> Tensor:
-        """Open probabilities in [0, 1] to the units' state after the last slice: z in [-1, 1], or p."""
+    def averaged(self, p: Tensor, further: Tensor | None = None) -> Tensor:
+        """E' and I' in the last slice, with what the interneurons have sent back."""
         fed_forward = self.open_conductances(p)
         if further is not None:
             fed_forward = fed_forward + further
-        state = self.respond(fed_forward, p)
         E, I = fed_forward.chunk(2, self.channel_axis)
+        sums = fed_forward
         for _ in range(self.slices):
-            q = self.interneurons(state.clamp(min=0))
+            q = self.interneurons(self.respond(sums, p).clamp(min=0))
             lateral = self.feedback.synaptic_sum(q, self.feedback.conductance, None)
-            state = self.respond(torch.cat([E, torch.add(I, lateral, alpha=self.strength)], self.channel_axis), p)
-        return state
+            sums = torch.cat([E, torch.add(I, lateral, alpha=self.strength)], self.channel_axis)
+        return sums
 
     def extra_repr(self) -> str:
         """Sizes and options, as torch's layers show theirs."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from conductance import functional
+from conductance import functional, kernels
 from conductance.nn._conductance import ConductanceLayer
 from conductance.nn.modes import evaluating
 
@@ -20,7 +20,8 @@ class Observation:
     Attributes:
         name: the layer's name in the model.
         layer: the layer itself, with its ``conductance`` and ``valence``.
-        excitation: E', the excitatory conductance open at each unit, leak included, (N, units, *positions).
+        excitation: E', the excitatory conductance open at each unit, leak included, and what joins it from elsewhere
+            (a shortcut's, the interneurons' after the last slice), (N, units, *positions).
         inhibition: I', likewise.
         z: membrane potentials in [-1, 1], same shape.
     """
@@ -44,13 +45,21 @@ def visit(model: nn.Module, batch: Tensor, look: Callable[[str, ConductanceLayer
     The model is run in evaluation mode and left as it was, but for what ``look`` does to a layer. A compiled one is run
     as if it were not, for what is compiled does not see that it is looked at.
     """
+    _visit(model, batch, lambda name, layer, p, _: look(name, layer, p))
 
-    def hook(name: str, layer: nn.Module, inputs: tuple[Any, ...]) -> None:
+
+def _visit(
+    model: nn.Module, batch: Tensor, look: Callable[[str, ConductanceLayer, Tensor, Tensor | None], None]
+) -> None:
+    """`visit`, with what is ``further`` open."""
+
+    def hook(name: str, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         assert isinstance(layer, ConductanceLayer)
-        look(name, layer, inputs[0])
+        given = {**dict(zip(("p", "further"), args, strict=False)), **kwargs}
+        look(name, layer, given["p"], given.get("further"))
 
     handles = [
-        module.register_forward_pre_hook(partial(hook, name))
+        module.register_forward_pre_hook(partial(hook, name), with_kwargs=True)
         for name, module in model.named_modules()
         if isinstance(module, ConductanceLayer)
     ]
@@ -62,6 +71,7 @@ def visit(model: nn.Module, batch: Tensor, look: Callable[[str, ConductanceLayer
             handle.remove()
 
 
+@torch.no_grad()
 def observe(model: nn.Module, batch: Tensor) -> list[Observation]:
     """Run ``model`` on a batch and report every conductance layer, in the order in which they ran.
 
@@ -70,10 +80,14 @@ def observe(model: nn.Module, batch: Tensor) -> list[Observation]:
         batch: input of the model.
     """
     observations: list[Observation] = []
+    within: list[ConductanceLayer] = []  # its interneurons run once more when a layer is asked what it averages
 
-    def look(name: str, layer: ConductanceLayer, p: Tensor) -> None:
-        E, I = layer.excitation_inhibition(p)
-        observations.append(Observation(name, layer, E, I, functional.membrane_potential(E, I)))
+    def look(name: str, layer: ConductanceLayer, p: Tensor, further: Tensor | None) -> None:
+        if not within:
+            within.append(layer)
+            E, I = kernels.restored(layer.averaged(p, further), layer.channel_axis).chunk(2, layer.channel_axis)
+            within.pop()
+            observations.append(Observation(name, layer, E, I, functional.membrane_potential(E, I)))
 
-    visit(model, batch, look)
+    _visit(model, batch, look)
     return observations

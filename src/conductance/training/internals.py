@@ -41,7 +41,7 @@ def _layer(seen: Observation) -> dict[str, Any]:
         "p": _histogram(seen.p, 0.0, 1.0),
         "excitation": _per_unit(seen.excitation),
         "inhibition": _per_unit(seen.inhibition),
-        "active_fraction": float((seen.z > 0).float().mean()),
+        "active_fraction": float((seen.p > 0).float().mean()),
     }
 
 
