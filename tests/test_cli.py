@@ -202,6 +202,9 @@ def test_simulate_draws_potentials_and_compares_with_the_network(trained, call, 
         (["evaluate", "nowhere [/]"], r"nowhere \[/\] holds no config.json"),
         (["report", "nowhere"], "nowhere"),
         (["simulate", "nowhere"], "nowhere holds no config.json"),
+        (["simulate", "nowhere", "--seed", "-1"], "seed=-1: must lie in"),
+        (["reproduce", "table1", "--cells", ","], "cells=',' names none"),
+        (["report", "nowhere", "--out", "r.pdf"], "out=r.pdf: a report is written as"),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
 )
@@ -341,3 +344,22 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
     assert process.stderr.read() == ""
     assert process.wait(timeout=60) == 1
     process.stderr.close()
+
+
+def test_names_are_shown_as_they_are(call, tmp_path):
+    status, out, err = call("train", "digits-fcn-cwa", *SMALL, "--name", "x[/] [red]y", "--out", tmp_path / "run")
+    assert (status, err) == (0, "")
+    assert "x[/] [red]y seed 0: test accuracy" in out
+    assert call("evaluate", tmp_path / "run")[1].startswith("x[/] [red]y: test accuracy")
+
+
+def test_a_terminal_of_few_letters_shows_the_others_as_question_marks(trained, tmp_path):
+    run = subprocess.run(
+        [str(PROGRAM), "report", str(trained), "--out", str(tmp_path / "report.html")],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "?" in run.stdout
+    assert (tmp_path / "report.html").exists()

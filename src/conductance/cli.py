@@ -1,9 +1,8 @@
 """What a person types: ``conductance train``, ``evaluate``, ``report``, ``simulate`` and the others in `COMMANDS`."""
 
+import io
 import json as _json
 import os
-import shlex
-import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -11,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from conductance.errors import ConductanceError, UnknownNameError
+from conductance.errors import ConductanceError, InputError, UnknownNameError
 
 try:
     import tyro
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from conductance.interruption import resumable
 except ModuleNotFoundError as missing:  # the core needs torch and numpy alone
     sys.exit(f"the command line needs the package {missing.name}: pip install 'conductance[train,report]'")
 
@@ -38,7 +39,7 @@ class TrainArguments:
     data_dir: Path | None = None
     """where to look for the data set first; then $CONDUCTANCE_DATA, the user's cache, /usr/share/datasets, the web"""
     out: Path | None = None
-    """the run's folder; runs/PRESET-seedN where left out"""
+    """the run's folder; runs/NAME-seedN where left out"""
     device: str = "auto"
     """auto (a GPU where there is one), cpu, cuda or mps"""
     resume: bool = False
@@ -67,7 +68,7 @@ def train(arguments: list[str]) -> None:
     out = chosen.out or Path("runs") / run_folder_name(chosen.run.name, chosen.run.seed)
     command = ["conductance", "train", *arguments]
     console.quiet = os.environ.get("RANK", "0") != "0"  # under torchrun the first process speaks for all
-    try:
+    with resumable(console, command if chosen.resume else [*command, "--resume"], out):
         summary = run_training(
             chosen.run,
             out,
@@ -77,13 +78,8 @@ def train(arguments: list[str]) -> None:
             console=console,
             command=train_command(chosen.run, preset),
         )
-    except KeyboardInterrupt:
-        again = command if chosen.resume else [*command, "--resume"]
-        message = f"\nstopped; every finished epoch is kept in {out}. To go on:\n  {shlex.join(again)}"
-        console.print(message, markup=False, highlight=False, soft_wrap=True)
-        sys.exit(130)
     console.print(
-        f"[bold]{summary['name']}[/] seed {summary['seed']}: test accuracy "
+        f"[bold]{escape(summary['name'])}[/] seed {summary['seed']}: test accuracy "
         f"[bold]{summary['test_accuracy']:.2f} %[/] after {summary['epochs']} epochs "
         f"(best {summary['best_test_accuracy']:.2f} %), {summary['seconds']:.0f} s; in {escape(str(out))}",
         soft_wrap=True,
@@ -109,7 +105,7 @@ def evaluate(run: tyro.conf.Positional[Path], data_dir: Path | None = None) -> N
     trained = load_run(run, data_dir)
     loss, accuracy = evaluate_network(trained.network, trained.preprocessing, trained.dataset.test)
     images = len(trained.dataset.test)
-    console.print(f"{trained.config.name}: test accuracy {accuracy:.2f} %, loss {loss:.4f} on {images} images")
+    console.print(f"{escape(trained.config.name)}: test accuracy {accuracy:.2f} %, loss {loss:.4f} on {images} images")
 
 
 def presets() -> None:
@@ -141,8 +137,11 @@ def report(runs: tyro.conf.Positional[tuple[Path, ...]], out: Path = Path("repor
 
     Args:
         runs: folders of runs, or folders that contain them
-        out: what to write: .html for the page, .csv or .md for the table alone
+        out: what to write: .html for the page, .csv or .md for the table alone. A folder that `conductance reproduce`
+            has filled gets the paper's tables as well
     """
+    if out.suffix not in ("", ".html", ".csv", ".md") and not out.is_dir():
+        raise InputError(f"out={out}: a report is written as .html, .csv or .md")
     from conductance.report import load_runs, summarise, terminal_table, write_csv, write_markdown, write_report
 
     rows = summarise(load_runs(runs))
@@ -204,25 +203,21 @@ def reproduce(arguments: list[str]) -> None:
     from conductance.experiments.paper_results import paper_rows
     from conductance.experiments.paper_tables import select_cells
     from conductance.experiments.plan import plan_runs
-    from conductance.experiments.reproduce import plan_table, stop_on_sigterm, train_all
+    from conductance.experiments.reproduce import plan_table, train_all
     from conductance.report import load_runs
     from conductance.report.paper_table import terminal_paper_table
 
     chosen = tyro.cli(ReproduceArguments, args=arguments, prog="conductance reproduce")
     names = list(filter(None, (name.strip() for name in chosen.cells.split(","))))
+    if chosen.cells and not names:
+        raise InputError(f"cells={chosen.cells!r} names none; leave --cells out for all of the table's")
     cells = select_cells(chosen.table, names)
     runs = plan_runs(cells, get_recipe(chosen.recipe), chosen.seeds, chosen.out, chosen.epochs, chosen.precision)
     if chosen.plan:
         console.print(plan_table(runs))
         return
-    try:
-        with stop_on_sigterm():
-            train_all(runs, chosen.out, data_dir=chosen.data_dir, device=chosen.device, console=console)
-    except KeyboardInterrupt as stop:
-        again = shlex.join(["conductance", "reproduce", *arguments])
-        message = f"\nstopped; every finished epoch is kept in {chosen.out}. To go on:\n  {again}"
-        console.print(message, markup=False, highlight=False, soft_wrap=True)
-        sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
+    with resumable(console, ["conductance", "reproduce", *arguments], chosen.out):
+        train_all(runs, data_dir=chosen.data_dir, device=chosen.device, console=console)
     if any(run.started for run in runs):
         console.print(terminal_paper_table(paper_rows(chosen.table, load_runs([chosen.out]))))
         _paper_tables((chosen.out,))
@@ -274,10 +269,10 @@ def simulate(
         table.add_row(layer["layer"], str(layer["units"]), f"{layer['rms']:g} mV", f"{layer['greatest']:g} mV")
     console.print(table)
     when = "in the mean over the second half" if mode == "spiking" else "at the end"
+    shares = {name: f"{share:.2f} %" for name, share in result.accuracies.items()}
     console.print(
-        f"{result.name} as membranes, {when} of {duration:g} ms: accuracy {result.accuracies['accuracy']:.2f} %, the "
-        f"network itself {result.accuracies['network_accuracy']:.2f} %, the same class for "
-        f"{result.accuracies['same_class']:.2f} % of the images"
+        f"{escape(result.name)} as membranes, {when} of {duration:g} ms: accuracy {shares['accuracy']}, the network "
+        f"itself {shares['network_accuracy']}, the same class for {shares['same_class']} of the images"
     )
     console.print(f"potentials: {' '.join(escape(str(file)) for file in result.files)}", soft_wrap=True)
 
@@ -303,7 +298,6 @@ def bench(
 
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler, which measures memory, would talk meanwhile
     from conductance.bench import BENCHMARKS, TIMING_COLUMNS, bench_device, precision, timing_rows
-    from conductance.errors import InputError
     from conductance.files import write_text
     from conductance.training.provenance import git_commit, hardware, versions
 
@@ -339,7 +333,8 @@ def demo(out: Path = Path("demo"), device: str = "auto") -> None:
     """
     from conductance.experiments import run_demo
 
-    run_demo(out, device=device, console=console)
+    with resumable(console, ["conductance", "demo", "--out", str(out), "--device", device], out):
+        run_demo(out, device=device, console=console)
     report((out / "runs",), out / "report.html")
 
 
@@ -387,6 +382,9 @@ def _complain(kind: str, message: object) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; what a person can mend ends in one line and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal of few letters shows ? for the others
+            stream.reconfigure(errors="replace")
     warnings.showwarning = lambda message, *_: _complain("[yellow]warning:[/]", message)
     try:
         _dispatch(sys.argv[1:] if arguments is None else arguments)

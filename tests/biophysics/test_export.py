@@ -183,3 +183,11 @@ def test_refuses_what_is_not_there(network, tmp_path):
     with pytest.raises(InputError, match=r"the input of layer 0: open_probability\[.* is -"):
         export_neuron(network, "0", 0, -one, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_image_stays_as_it_was():
+    model = nn.Sequential(CWALinear(4, 3, activation="relu"), nn.Linear(3, 2))
+    image = torch.rand(1, 4)
+    (neuron,) = point_neurons(to_biophysical(model), "0", image, torch.tensor([1]).numpy())
+    assert not image.requires_grad
+    assert type(neuron.unit) is int

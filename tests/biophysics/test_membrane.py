@@ -217,3 +217,11 @@ def test_refuses_what_cannot_be_integrated(change, message):
 def test_refuses_what_is_not_a_conductance_pathway(conductance, reversal_potential, message):
     with pytest.raises(InputError, match=message):
         in_parallel(torch.tensor(conductance), reversal_potential)
+
+
+@pytest.mark.parametrize("steps", [3, 4, 5])
+def test_a_change_in_the_last_step_is_judged_too_whatever_their_number(steps):
+    G = torch.full((steps,), 10.0, dtype=torch.float64)
+    G[-1] = 1000.0
+    with pytest.raises(InputError, match="time_step 10 ms is too large"):
+        integrate(-65.0, G, 0.0 * G, capacitance=200.0, time_step=10.0, accuracy=0.001)

@@ -145,3 +145,17 @@ def test_refuses_a_size_that_no_membrane_has(name, value):
 def test_refuses_volts():
     with pytest.raises(InputError, match="looks like volts"):
         to_biophysical(fcn(), PotentialRange(-0.07, 0.0))
+
+
+@pytest.mark.parametrize(("x", "complaint"), [
+    (images() - 0.5, r"images\[.*\] is -0\..*; a probability lies in \[0, 1\]"),
+    (2 * images(), r"images\[.*\] is 1\..*; a probability lies in \[0, 1\]"),
+    (images(0), "images is empty"),
+])  # fmt: skip
+def test_refuses_images_that_are_no_open_probabilities(x, complaint):
+    model = fcn().double()
+    with pytest.raises(InputError, match=complaint):
+        to_biophysical(model, images=x)
+    if len(x):
+        with pytest.raises(InputError, match=complaint):
+            to_biophysical(model).steady_state(x)

@@ -230,6 +230,7 @@ def test_each_step_is_told_of():
         ({"average_from": 11.0}, "average_from=11 ms: give a time within the 10 ms"),
         ({"mode": "spiking", "rate_max": 0.0}, "rate_max is 0 spikes/s; give a finite number above 0"),
         ({"mode": "spiking", "tau_I": -1.0}, "tau_I is -1 ms"),
+        ({"mode": "spiking", "rate_max": 1e300}, r"rate_max=1e\+300 spikes/s with steps of 1 ms"),
         ({"units": {"hidden.0": [288]}}, r"units of layer hidden\.0: it has 72 of them, numbered from 0"),
     ],
     ids=str,

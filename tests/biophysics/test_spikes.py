@@ -120,6 +120,7 @@ def test_gradients_reach_the_conductances():
         ((torch.tensor([0.5]), math.nan, 10, 0.1), r"^rate_max is nan; "),
         ((torch.tensor([0.5]), 100.0, 0, 0.1), r"^0 steps of 0.1 ms; "),
         ((torch.tensor([0.5]), 100.0, 10, -0.1), r"^10 steps of -0.1 ms; "),
+        ((torch.tensor([0.5]), 1e22, 10, 0.1), r"^rate_max=1e\+22 spikes/s with steps of 0.1 ms: more than 1e\+15 "),
     ],
 )
 def test_refuses_what_is_not_a_spike_train(arguments, message):

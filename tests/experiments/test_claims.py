@@ -62,8 +62,9 @@ def test_no_p_value_is_zero():
     assert "| < 0.001 | 3, 3 |" in line
 
 
-def test_short_runs_and_open_cells_bear_nothing_out():
-    short = "modern; short: 1 of 30 epochs"
-    assert lines(row("affine_bn", 82, recipe=short), row("cwa", 80, recipe=short)) == []
+@pytest.mark.parametrize("length", ["short: 1 of 30 epochs", "long: 60 of 30 epochs"])
+def test_runs_of_another_length_and_open_cells_bear_nothing_out(length):
+    other = f"modern; {length}"
+    assert lines(row("affine_bn", 82, recipe=other), row("cwa", 80, recipe=other)) == []
     assert lines(row("affine_bn", None, seeds=0), row("cwa", 80)) == []
     assert claims_table([]).count("| open |") == len(CLAIMS)

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from conductance.errors import RunError
+from conductance.errors import InputError, RunError
+from conductance.experiments.claims import claim_lines
 from conductance.experiments.paper_recipes import RECIPES
 from conductance.experiments.paper_results import is_reproduction, paper_rows, recipe_of, write_tables
 from conductance.experiments.paper_tables import TABLES
@@ -78,7 +79,7 @@ def test_mean_deviation_and_difference(tmp_path):
     assert row.best_mean == pytest.approx(91)
     assert row.difference == pytest.approx(83 - 78.09)
     assert row.hardware == "Example 3000, 2 threads"
-    assert not row.short
+    assert row.whole
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_a_run_that_its_protocol_ended_is_not_short(tmp_path):
         metrics = tmp_path / str(seed) / "metrics.jsonl"
         metrics.write_text("".join(metrics.read_text().splitlines(keepends=True)[:done]))
     (row,) = rows(tmp_path)
-    assert (row.recipe, row.epochs, row.short) == ("paper", "12-15", False)
+    assert (row.recipe, row.epochs, row.whole) == ("paper", "12-15", True)
 
 
 def test_every_cell_has_a_row_and_unfinished_runs_none(tmp_path):
@@ -169,3 +170,30 @@ def test_what_is_written(tmp_path):
     )
     assert len(lines) == 1  # a line for what was measured; in Markdown every cell
     assert len((tmp_path / "table1.md").read_text().splitlines()) == 2 + len(TABLES["table1"])
+
+
+def test_runs_that_differ_in_name_alone_are_told_apart_and_not_compared(tmp_path):
+    for seed in range(3):
+        for family, accuracy in (("cwa", 80.0), ("affine_bn", 84.0)):
+            config = replace(RECIPES["modern"].config(CELLS[f"cifar10-cnn-{family}"]), seed=seed)
+            run_of(config, tmp_path / f"{family}{seed}", test_accuracy=accuracy + seed)
+    config = replace(RECIPES["modern"].config(CELLS["cifar10-cnn-cwa"]), name="cifar10-cnn-cwa-zz")
+    run_of(config, tmp_path / "zz", test_accuracy=70.0)
+    run_of(replace(config, epochs=60), tmp_path / "long", test_accuracy=90.0)
+    table = rows(tmp_path)
+    assert {(row.recipe, row.seeds) for row in table if row.family == "cwa"} == {
+        ("modern", 3),
+        ("modern; name=cifar10-cnn-cwa-zz", 1),
+        ("modern; long: 60 of 30 epochs", 1),
+    }
+    (claim,) = [line for line in claim_lines(table) if line[-1] != "open"]
+    assert claim[2:] == ["+4.00 ± 0.82", "0.008", "3, 3", "modern", "yes"]
+
+
+def test_a_run_of_another_version_is_named(tmp_path):
+    config = RECIPES["modern"].config(CELLS["cifar10-cnn-cwa"])
+    run_of(config, tmp_path / "run")
+    newer = config.to_dict() | {"invented": 1}
+    (tmp_path / "run" / "config.json").write_text(json.dumps(newer))
+    with pytest.raises(InputError, match=r"run: RunConfig has no field invented.*; leave it out"):
+        rows(tmp_path)

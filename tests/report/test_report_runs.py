@@ -118,3 +118,22 @@ def test_a_path_that_is_no_folder(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="is not a folder; give a run folder"):
         load_runs([tmp_path / "file"])
+
+
+def test_links_are_followed_and_circles_end(tmp_path):
+    folder = write_run(tmp_path / "elsewhere" / "a", epochs=2)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "linked").symlink_to(folder)
+    (tmp_path / "runs" / "circle").symlink_to(tmp_path / "runs")
+    assert [run.path for run in load_runs([tmp_path / "runs"])] == [folder.resolve()]
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    write_run(tmp_path / "a", epochs=2)
+
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.scandir", refused)
+    with pytest.raises(RunError, match=f"{tmp_path} cannot be read .Permission denied.; make it readable"):
+        load_runs([tmp_path])

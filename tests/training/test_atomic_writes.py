@@ -1,6 +1,8 @@
 """A file is written whole, or it is left as it was."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -8,7 +10,7 @@ from tiny_runs import contents
 
 from conductance.errors import ConductanceError
 from conductance.files import write_atomically, write_text
-from conductance.training.run_folder import RunFolder
+from conductance.training import RunFolder
 
 
 @pytest.fixture
@@ -66,3 +68,29 @@ def test_others_may_read_what_was_written(old):
 def test_a_folder_that_cannot_be_made_is_named(old):
     with pytest.raises(ConductanceError, match=f"cannot write {old / 'run' / 'config.json'} .*choose a place"):
         write_text(old / "run" / "config.json", "{}")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
+def test_a_disk_that_is_full_is_one_error_and_leaves_the_checkpoint_before(tmp_path):
+    """A process of its own, whose files may not grow: torch's writer would end in an error of its own kind."""
+    program = """
+import resource, signal, sys
+from pathlib import Path
+import torch
+from conductance.errors import ConductanceError
+from conductance.training import RunFolder
+folder = RunFolder(Path(sys.argv[1]))
+folder.write_epoch({"weights": torch.ones(10)}, [])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    folder.write_epoch({"weights": torch.ones(10_000)}, [])
+except ConductanceError as error:
+    print(error)
+print(len(folder.read_checkpoint()["weights"]), [path.name for path in folder.path.iterdir() if path.name[0] == "."])
+"""
+    run = subprocess.run([sys.executable, "-c", program, str(tmp_path / "run")], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    said, left = run.stdout.splitlines()
+    assert said.startswith(f"cannot write {tmp_path / 'run' / 'checkpoint.pt'} (File too large)")
+    assert left == "10 []"

@@ -54,7 +54,7 @@ def point_neurons(
     if len(image) != 1:
         raise InputError(f"image has shape {tuple(image.shape)}; give one, (1, ...)")
     membranes = network.by_name[layer]
-    p = membranes.per_presynaptic_neuron(_input_of(network, layer, image)).requires_grad_()
+    p = membranes.per_presynaptic_neuron(_input_of(network, layer, image)).detach().clone().requires_grad_()
     refuse_bad_probability(p.detach(), f"the input of layer {layer}: open_probability")
     along = (-1, *(1,) * (-1 - membranes.layer.channel_axis))
     E = membranes.potentials.to_millivolts(membranes.presynaptic.values).view(along).expand_as(p)
@@ -63,7 +63,7 @@ def point_neurons(
     units = range(total.numel()) if units is None else units
     channel = torch.arange(len(membranes.resting_potential)).view(along).expand_as(total).flatten()
     neurons = []
-    for unit in units:
+    for unit in map(int, units):
         if not 0 <= unit < total.numel():
             raise InputError(f"unit {unit} of layer {layer}: it has {total.numel()} of them, numbered from 0")
         # a sum of G p has the derivative G, however the layer's synapses are laid out

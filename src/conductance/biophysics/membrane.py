@@ -124,9 +124,9 @@ def integrate(
 
     Over each step the conductances count as constant, and `relax` gives the potential at its end. So only the
     conductances' change within a step is lost, never the membrane's: V stays between the reversal potentials at any
-    step. How much is lost is judged by solving once more with every second value, each held for two steps; where
-    that moves V by more than `accuracy`, the step is refused. (The error is of first order, so the difference
-    between the two is about the error of the finer.)
+    step. How much is lost is judged by solving once more with every second value, each held for two steps (where their
+    number is odd, the last two steps by themselves as well); where that moves V by more than `accuracy`, the step is
+    refused. (The error is of first order, so the difference between the two is about the error of the finer.)
 
     Args:
         potential: V at the start in mV, a number or a shape that broadcasts with (...).
@@ -163,8 +163,12 @@ def integrate(
     potentials = _exponential_euler(V, G, I, C, time_step)
     if isfinite(accuracy):
         with torch.no_grad():
-            coarse = _exponential_euler(V, G[:-1:2], I[:-1:2], C, 2 * time_step)
-        _refuse_large_step(potentials.detach(), coarse, time_step, accuracy)
+            fine, coarse = potentials.detach(), _exponential_euler(V, G[:-1:2], I[:-1:2], C, 2 * time_step)
+            exact = fine[1::2]
+            if len(G) > 2 and len(G) % 2:
+                last = exponential_step(fine[-3], G[-2], I[-2], C, 2 * time_step)
+                exact, coarse = torch.cat([exact, fine[-1:]]), torch.cat([coarse, last[None]])
+        _refuse_large_step(exact, coarse, time_step, accuracy)
     return potentials
 
 
@@ -179,7 +183,7 @@ def _exponential_euler(V: Tensor, G: Tensor, I: Tensor, C: Tensor, time_step: fl
 def _refuse_large_step(fine: Tensor, coarse: Tensor, time_step: float, accuracy: float) -> None:
     if not len(coarse):
         return
-    difference = (fine[1::2] - coarse).abs()
+    difference = (fine - coarse).abs()
     worst = difference.max().item()
     if worst > accuracy:
         step, *cell = (difference == worst).nonzero()[0].tolist()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from conductance import functional
-from conductance.biophysics._checks import refuse_bad_conductance, refuse_where
+from conductance.biophysics._checks import refuse_bad_conductance, refuse_bad_probability, refuse_where
 from conductance.biophysics.gate import rectified_gate
 from conductance.biophysics.rescaling import DEFAULT_RANGE, PotentialRange
 from conductance.errors import InputError
@@ -119,7 +119,11 @@ class BiophysicalNetwork:
 
         Args:
             images: the network's input, (N, ...), in [0, 1].
+
+        Raises:
+            InputError: an image lies outside [0, 1].
         """
+        refuse_bad_probability(images, "images")
         return {
             seen.name: self.by_name[seen.name].potentials.to_millivolts(seen.z) for seen in observe(self.model, images)
         }
@@ -146,13 +150,12 @@ def to_biophysical(
         total_conductance: in nS, > 0: what is open at a unit, leak included, in the mean over a layer's units and
             over `images`; without images, what a layer's units have in the mean with all their synapses open.
         capacitance: C of each unit in pF, > 0.
-        images: some of the network's inputs, (N, ...), in [0, 1].
-
+        images: some of the network's inputs, (N, ...), in [0, 1]; at least one.
     Raises:
         InputError: a hidden layer is affine, normalises, has signed synapses, a gate or interneurons, or is used
             twice; the network has no conductance layer; a conductance is negative or not finite; a unit has none at
-            all; a total conductance or capacitance is not above 0. Potentials in volts are refused by
-            `PotentialRange`.
+            all; a total conductance or capacitance is not above 0; an image lies outside [0, 1]. Potentials in volts
+            are refused by `PotentialRange`.
     """
     for name, value, unit in (("total_conductance", total_conductance, "nS"), ("capacitance", capacitance, "pF")):
         if not 0 < value < float("inf"):
@@ -163,6 +166,9 @@ def to_biophysical(
     if images is None:
         mean = {name: _all_open(layer).mean().item() for name, layer in layers.items()}
     else:
+        refuse_bad_probability(images, "images")
+        if not len(images):
+            raise InputError("images is empty; give at least one, or none at all (None)")
         mean = {seen.name: (seen.excitation + seen.inhibition).mean().item() for seen in observe(model, images)}
     return BiophysicalNetwork(
         model,

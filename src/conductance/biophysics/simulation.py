@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from conductance.biophysics._checks import refuse_bad_probability
 from conductance.biophysics.membrane import exponential_step
 from conductance.biophysics.network import BiophysicalNetwork, MembraneLayer
-from conductance.biophysics.spikes import MS_PER_SECOND, TAU_E, TAU_I, decay_over_step
+from conductance.biophysics.spikes import MS_PER_SECOND, TAU_E, TAU_I, decay_over_step, refuse_uncountable_spikes
 from conductance.errors import InputError, UnknownNameError
 
 MODES = ("constant", "spiking")
@@ -22,7 +22,7 @@ class Simulation:
     """What the membranes of a network did.
 
     Attributes:
-        time: of each record in ms, (T,), from 0 on.
+        time: of each record in ms, (T,), from 0 on, in float64.
         potential: V in mV by layer, (T, N, units, *positions), or (T, N, chosen units).
         logits: what the readout makes of the last layer's open probabilities, (T, N, classes).
         mean_potential: V in mV by layer in the mean over all steps from `average_from` on, (N, units, *positions).
@@ -74,7 +74,8 @@ def simulate(
         duration: in ms, at least one step; rounded to whole ones.
         mode: ``"constant"`` or ``"spiking"``.
         step: dt in ms, > 0.
-        rate_max: R, the spikes per second of a unit with p = 1, > 0; for ``spiking``, as are the next three.
+        rate_max: R, the spikes per second of a unit with p = 1, > 0 and at most `MOST_SPIKES` a step; for ``spiking``,
+            as are the next three.
         tau_E: decay in ms of synapses from presynaptic channels of valence above 0, > 0.
         tau_I: of the other ones.
         generator: the source of chance, on the images' device; torch's own by default.
@@ -138,7 +139,7 @@ class _Record:
     def simulation(self) -> Simulation:
         """All that was kept."""
         return Simulation(
-            torch.tensor(self.time),
+            torch.tensor(self.time, dtype=torch.float64),
             {name: torch.stack(values) for name, values in self.potential.items()},
             torch.stack(self.logits),
             {name: total / self.averaged for name, total in self.sums.items()},
@@ -259,7 +260,10 @@ def _synapses(
     for name, value, unit in (("rate_max", rate_max, "spikes/s"), ("tau_E", tau_E, "ms"), ("tau_I", tau_I, "ms")):
         if not 0 < value < math.inf:
             raise InputError(f"{name} is {value:g} {unit}; give a finite number above 0")
-    return _Synapses(step, rate_max, (tau_E, tau_I), generator) if mode == "spiking" else None
+    if mode == "constant":
+        return None
+    refuse_uncountable_spikes(rate_max, step)
+    return _Synapses(step, rate_max, (tau_E, tau_I), generator)
 
 
 def _chosen(

@@ -27,6 +27,10 @@ TAU_E = 5.0
 TAU_I = 10.0
 
 
+# In one step, of one neuron: above it torch's Poisson counts are no longer whole numbers that it can hold.
+MOST_SPIKES = 1e15
+
+
 def poisson_spikes(
     open_probability: Tensor, rate_max: PerUnit, steps: int, time_step: float, *, generator: torch.Generator
 ) -> Tensor:
@@ -43,14 +47,25 @@ def poisson_spikes(
         Counts, shape (steps, *p.shape), in p's dtype.
 
     Raises:
-        InputError: p lies outside [0, 1]; a rate, the number of steps or the time step is not above 0.
+        InputError: p lies outside [0, 1]; a rate, the number of steps or the time step is not above 0; more than
+            `MOST_SPIKES` are to be expected in a step.
     """
     p, rate = in_one_dtype(open_probability, rate_max)
     refuse_bad_probability(p)
     _refuse_bad_rate(rate)
     _refuse_bad_steps(steps, time_step)
+    refuse_uncountable_spikes(float(rate.max()), time_step)
     mean = p * rate * (time_step / MS_PER_SECOND)
     return torch.poisson(mean.expand(steps, *mean.shape), generator=generator)
+
+
+def refuse_uncountable_spikes(rate_max: float, time_step: float) -> None:
+    """Raise `InputError` where a neuron would fire more than `MOST_SPIKES` in a step."""
+    if rate_max * time_step > MOST_SPIKES * MS_PER_SECOND:
+        raise InputError(
+            f"rate_max={rate_max:g} spikes/s with steps of {time_step:g} ms: more than {MOST_SPIKES:g} spikes a step "
+            "cannot be counted; give a lower rate"
+        )
 
 
 def conductance_quantum(conductance: PerUnit, rate_max: PerUnit, time_constant: PerUnit) -> Tensor:

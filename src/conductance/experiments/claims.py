@@ -81,9 +81,9 @@ def claim_lines(rows: Iterable[PaperRow]) -> list[list[str]]:
 
     *Here* is the difference of the means and its standard error, *p* what Welch's t-test makes of it. *Holds* says
     ``yes`` or ``no`` where p is below `SIGNIFICANCE`, ``undecided`` where it is not, ``by one seed`` where there is no
-    error to judge by, and ``open`` where nothing was measured. Short runs do not count.
+    error to judge by, and ``open`` where nothing was measured. Runs of another length than their recipe's do not count.
     """
-    measured = [row for row in rows if row.seeds and not row.short]
+    measured = [row for row in rows if row.seeds and row.whole]
     return [line for claim in CLAIMS if claim.known for line in _lines(claim, measured)]
 
 
@@ -109,12 +109,10 @@ def _lines(claim: Claim, rows: Sequence[PaperRow]) -> list[list[str]]:
 
 
 def _pairs(claim: Claim, rows: Sequence[PaperRow]) -> Iterator[tuple[PaperRow, PaperRow]]:
-    own = {(row.kind, row.recipe, row.epochs): row for row in rows if row.table == claim.table}
-    for (kind, recipe, _), row in own.items():
-        if kind == claim.above:
-            for (other, same, _), below in own.items():
-                if other == claim.below and same == recipe:
-                    yield row, below
+    own = {(row.kind, row.recipe): row for row in rows if row.table == claim.table}
+    for (kind, recipe), row in own.items():
+        if kind == claim.above and (claim.below, recipe) in own:
+            yield row, own[claim.below, recipe]
 
 
 def verdict(above: PaperRow, below: PaperRow) -> str:

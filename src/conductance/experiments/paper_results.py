@@ -8,14 +8,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from conductance.errors import ConductanceError, InputError
 from conductance.experiments.claims import COLUMNS, NUMERIC, claim_lines, claims_table
 from conductance.experiments.paper_recipes import RECIPES
 from conductance.experiments.paper_tables import TABLES, Cell
-from conductance.fields import OF_THE_HARDWARE, differing_fields
+from conductance.fields import OF_THE_HARDWARE, differing_fields, preset_name
 from conductance.files import write_text
 from conductance.models import FAMILIES
 from conductance.report import load_runs
-from conductance.report.groups import group_runs
+from conductance.report.groups import Group, group_runs
 from conductance.report.paper_page import write_paper_page
 from conductance.report.paper_table import PaperRow, measured_row, open_row, write_paper_csv, write_paper_markdown
 from conductance.report.runs import Run
@@ -64,14 +65,27 @@ def _rows_of(table: str, cell: Cell, runs: list[Run]) -> list[PaperRow]:
     made: dict[tuple[str, int], list[Run]] = {}
     for run in runs:
         if kind_of(run) == kind:
-            made.setdefault(recipe_of(run.config, cell), []).append(run)
+            try:
+                made.setdefault(recipe_of(run.config, cell), []).append(run)
+            except ConductanceError as error:
+                raise InputError(f"{run.path}: {error}; leave it out of the folder") from None
     rows = [
-        measured_row(table, cell.paper, group, recipe, epochs)
+        measured_row(table, cell.paper, group, recipe + _name_if_needed(group, groups), epochs)
         for (recipe, epochs), members in made.items()
-        for group in group_runs(members)
+        for groups in [group_runs(members)]
+        for group in groups
     ]
-    rows.sort(key=lambda row: (row.short, list(RECIPES).index(row.recipe) if row.recipe in RECIPES else len(RECIPES)))
+    rows.sort(
+        key=lambda row: (not row.whole, list(RECIPES).index(row.recipe) if row.recipe in RECIPES else len(RECIPES))
+    )
     return rows or [open_row(table, *kind, cell.paper, "open" if cell.family in FAMILIES else "family not available")]
+
+
+def _name_if_needed(group: Group, groups: Sequence[Group]) -> str:
+    """What tells a group from another that nothing but its name makes another."""
+    alike = [other for other in groups if other.epochs == group.epochs]
+    preset = preset_name(group.dataset, group.architecture, group.family)
+    return f"; name={group.name}" if len(alike) > 1 and group.name != preset else ""
 
 
 def kind_of(run: Run) -> tuple[str, str, str]:
@@ -100,7 +114,7 @@ def write_tables(runs: Sequence[Run], out: Path, *, page: bool = True) -> list[P
 
 def is_reproduction(path: Path) -> bool:
     """Whether a folder has runs sorted by recipe, as ``conductance reproduce`` leaves them."""
-    return any((path / recipe).is_dir() for recipe in RECIPES)
+    return any(any((path / recipe).glob("*/config.json")) for recipe in RECIPES)
 
 
 def main() -> None:

@@ -65,7 +65,7 @@ class PlannedRun:
             return "family not available"
         done = self.epochs_done()
         if self.finished:
-            return f"finished, {done[-1]['test_accuracy']:.2f} %"
+            return f"finished, {RunFolder(self.folder).read_summary()['test_accuracy']:.2f} %"
         return f"{len(done)} of {self.config.epochs} epochs" if done else "to do"
 
 
@@ -130,5 +130,6 @@ def seconds_left(run: PlannedRun, runs: Sequence[PlannedRun]) -> float | None:
     if run.config is None or run.finished:
         return 0.0
     epochs = [epoch for other in runs if other.cell == run.cell for epoch in other.epochs_done()]
+    timed = [epoch["seconds"] for epoch in epochs if "seconds" in epoch]
     left = run.config.epochs - len(run.epochs_done())
-    return left * fmean(epoch["seconds"] for epoch in epochs) if epochs else None
+    return left * fmean(timed) if timed else None

@@ -4,24 +4,19 @@ What is finished is not done again, what was cut off goes on, and several proces
 lock that dies with its holder keeps a run to one of them.
 """
 
-import signal
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.table import Table
 
 from conductance.data import DATASETS, load_dataset
-from conductance.errors import ConductanceError
 from conductance.experiments.plan import PlannedRun, seconds_left
 from conductance.experiments.train_command import train_command
 from conductance.report.table import duration
-from conductance.training import NonFiniteLossError, train
+from conductance.training import BusyRunError, NonFiniteLossError, RunFolder, train
 from conductance.training.silence import silent_layers
 
 
@@ -51,7 +46,7 @@ def time_left(runs: Iterable[PlannedRun]) -> str:
     return guess + (f", and {unknown} more runs of cells not timed yet" if known and unknown else "")
 
 
-def train_all(runs: Sequence[PlannedRun], out: Path, *, data_dir: Path | None, device: str, console: Console) -> None:
+def train_all(runs: Sequence[PlannedRun], *, data_dir: Path | None, device: str, console: Console) -> None:
     """Train all that is left of ``runs``, and say on the console what is done.
 
     Raises:
@@ -77,22 +72,8 @@ def train_all(runs: Sequence[PlannedRun], out: Path, *, data_dir: Path | None, d
         except NonFiniteLossError as error:  # the others may still be well
             warnings.warn(str(error), stacklevel=2)
 
-    for run in train_missing(runs, out, go, begin):
+    for run in train_missing(runs, go, begin):
         console.print(f"{run.name}: another process is at it", highlight=False)
-
-
-@contextmanager
-def stop_on_sigterm() -> Iterator[None]:
-    """Make SIGTERM end a block as Ctrl-C does, by a KeyboardInterrupt that holds the signal's number."""
-
-    def stop(number: int, _: FrameType | None) -> None:
-        raise KeyboardInterrupt(number)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def warnings_before(runs: Iterable[PlannedRun], data_dir: Path | None = None) -> list[str]:
@@ -124,13 +105,12 @@ def warnings_before(runs: Iterable[PlannedRun], data_dir: Path | None = None) ->
 
 
 def train_missing(
-    runs: Sequence[PlannedRun], out: Path, go: Callable[[PlannedRun], object], begin: Callable[[int], None]
+    runs: Sequence[PlannedRun], go: Callable[[PlannedRun], object], begin: Callable[[int], None]
 ) -> list[PlannedRun]:
     """Train what is left of ``runs``, one after the other.
 
     Args:
         runs: from `plan_runs`.
-        out: the folder of all runs.
         go: trains one run, from where it is.
         begin: told the place of a run in ``runs`` before it starts.
 
@@ -141,31 +121,11 @@ def train_missing(
     for place, run in enumerate(runs):
         if not run.pending:
             continue
-        with _claimed(run, out) as mine:
-            if not mine:
-                elsewhere.append(run)
-            elif not run.finished:  # which it may be since we looked, by another process
-                begin(place)
-                go(run)
+        try:
+            with RunFolder(run.folder).locked():
+                if not run.finished:  # which it may be since we looked, by another process
+                    begin(place)
+                    go(run)
+        except BusyRunError:
+            elsewhere.append(run)
     return elsewhere
-
-
-@contextmanager
-def _claimed(run: PlannedRun, out: Path) -> Iterator[bool]:
-    """Whether the run is ours for this block. The operating system drops the lock of a process that is no more."""
-    path = out / ".locks" / run.recipe / f"{run.folder.name}.lock"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, timeout=0)
-        lock.acquire()
-    except Timeout:
-        yield False
-        return
-    except OSError as error:
-        raise ConductanceError(
-            f"cannot lock {path} ({error.strerror or error}); choose an --out that you may write to"
-        ) from error
-    try:
-        yield True
-    finally:
-        lock.release()

@@ -13,6 +13,7 @@ from torch import Tensor
 from conductance.biophysics import simulate, to_biophysical
 from conductance.errors import InputError
 from conductance.experiments.membranes import compare_choices, distance_from_eq1
+from conductance.extras import import_extra
 from conductance.files import write_table, write_text
 from conductance.report.membranes import potentials_figure
 from conductance.training import load_run
@@ -71,18 +72,24 @@ def simulate_run(
         console: where a bar shows; None for none.
 
     Raises:
-        InputError: fewer than one image; the network is no network of membranes; as `simulate` raises.
+        InputError: fewer than one image, or a seed below 0 or of more than 63 bits; the network is no network of
+            membranes; as `simulate` raises.
         RunError, DataError: as `load_run` raises.
     """
     if images < 1:
         raise InputError(f"images={images}: give at least 1")
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed={seed}: must lie in [0, 2^63)")
+    import_extra("matplotlib", "to draw potentials", "report")
     trained = load_run(run, data_dir)
     inputs = trained.preprocessing(trained.dataset.test.pixels[:images])
     membranes = to_biophysical(trained.network, total_conductance=total_conductance, images=inputs)
     steady = membranes.steady_state(inputs)
     shown = {name: _spread(steady[name][0].flatten()) for name in _some(list(steady))}
     with Progress(console=console, disable=console is None, transient=True) as bar:
-        task = bar.add_task(f"{len(inputs)} images", total=math.floor(duration / step) if step > 0 else None)
+        task = bar.add_task(
+            f"{len(inputs)} images", total=round(duration / step) if 0 < step <= duration < math.inf else None
+        )
         result = simulate(
             membranes,
             inputs,

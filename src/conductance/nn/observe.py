@@ -34,7 +34,10 @@ class Observation:
 
     @property
     def p(self) -> Tensor:
-        """Open probabilities in [0, 1]: max(z, 0), or what the layer's own gate makes of z."""
+        """Open probabilities in [0, 1]: max(z, 0), or what the layer's own gate makes of z.
+
+        A layer without activation hands on z: what becomes of that behind it (BatchNorm, a residual sum) is not seen.
+        """
         return self.z.clamp(min=0) if self.layer.gate is None else self.layer.gate(self.z)
 
 

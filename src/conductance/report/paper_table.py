@@ -30,7 +30,8 @@ class PaperRow:
         dataset: of the cell.
         architecture: of the cell.
         family: of the cell.
-        recipe: how it was trained; a run of fewer epochs than its recipe's says ``short`` here, and how many of them.
+        recipe: how it was trained; a run of fewer epochs than its recipe's says ``short`` here, of more ``long``, and
+            how many; runs that differ in their name alone say that too.
         epochs: passes over the training images, ``least-most`` where seeds stopped at different ones.
         seeds: how many finished runs; 0 for a cell that nobody has measured.
         mean: test accuracy after the last epoch, over the seeds; None where there are none.
@@ -67,9 +68,9 @@ class PaperRow:
         return self.dataset, self.architecture, self.family
 
     @property
-    def short(self) -> bool:
-        """Whether it was trained for fewer epochs than its recipe has."""
-        return SHORT in self.recipe
+    def whole(self) -> bool:
+        """Whether it was trained for as many epochs as its recipe has."""
+        return not (SHORT in self.recipe or LONG in self.recipe)
 
     @property
     def difference(self) -> float | None:
@@ -77,20 +78,22 @@ class PaperRow:
         return None if self.mean is None else self.mean - self.paper
 
 
-SHORT = "short: "
+SHORT, LONG = "short: ", "long: "
 
 
 def measured_row(table: str, paper: float, group: Group, recipe: str, full_epochs: int) -> PaperRow:
     """The row of the finished runs of one configuration, by a recipe that has ``full_epochs``."""
     summaries = group.summaries
     accuracies = [summary["test_accuracy"] for summary in summaries]
-    short = f"; {SHORT}{group.epochs} of {full_epochs} epochs" if group.epochs < full_epochs else ""
+    length = ""
+    if group.epochs != full_epochs:
+        length = f"; {SHORT if group.epochs < full_epochs else LONG}{group.epochs} of {full_epochs} epochs"
     return PaperRow(
         table,
         group.dataset,
         group.architecture,
         group.family,
-        recipe + short,
+        recipe + length,
         epochs=_range([len(run.epochs) for run in group.finished]),
         seeds=len(summaries),
         mean=fmean(accuracies),
@@ -122,7 +125,8 @@ def _range(numbers: Sequence[int | None]) -> str:
 
 def _hardware(run: Run) -> str:
     """The device, and the precision of the products where it is not float32."""
-    recorded = (run.summary or {}).get("hardware") or {}
+    recorded = (run.summary or {}).get("hardware")
+    recorded = recorded if isinstance(recorded, dict) else {"device": recorded}
     device, precision = recorded.get("device"), run.config.get("precision", "no")
     processor = f"{recorded['cpu']}, {recorded['threads']} threads" if {"cpu", "threads"} <= recorded.keys() else ""
     where = processor if device in (None, "cpu") else str(device)

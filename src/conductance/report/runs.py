@@ -52,10 +52,18 @@ def _run_folders(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         problem = "is not a folder" if path.exists() else "does not exist"
         raise RunError(f"{path} {problem}; give a run folder or a folder of run folders")
-    for folder, inside, files in os.walk(path):
-        if "config.json" in files:
-            inside.clear()
+    seen: set[str] = set()  # links are followed, in circles too
+    for folder, inside, files in os.walk(path, followlinks=True, onerror=_cannot_be_read):
+        place = os.path.realpath(folder)
+        if "config.json" in files and place not in seen:
             yield Path(folder)
+        if "config.json" in files or place in seen:
+            inside.clear()
+        seen.add(place)
+
+
+def _cannot_be_read(error: OSError) -> None:
+    raise RunError(f"{error.filename} cannot be read ({error.strerror}); make it readable, or leave it out") from error
 
 
 def _load(folder: Path) -> Run:

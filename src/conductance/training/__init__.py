@@ -11,9 +11,10 @@ from conductance.training.config import (
 )
 from conductance.training.evaluation import TrainedRun, evaluate, load_run
 from conductance.training.loop import NonFiniteLossError, train
-from conductance.training.run_folder import RunFolder
+from conductance.training.run_folder import BusyRunError, RunFolder
 
 __all__ = [
+    "BusyRunError",
     "ConductanceConfig",
     "DataConfig",
     "ModelConfig",

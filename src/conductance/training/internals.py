@@ -24,7 +24,8 @@ def internals(network: nn.Module, batch: Tensor) -> dict[str, Any]:
         Plain values: histograms as ``{"edges": [...], "counts": [...]}``. A conductance below 0.001, silent synapses
         among them, is counted in the first bin, one above 100 in the last.
     """
-    return {"images": len(batch), "layers": [_layer(seen) for seen in observe(network, batch)]}
+    last = {seen.name: seen for seen in observe(network, batch)}  # interneurons run once in each time slice
+    return {"images": len(batch), "layers": [_layer(seen) for seen in last.values()]}
 
 
 def _layer(seen: Observation) -> dict[str, Any]:

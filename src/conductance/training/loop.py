@@ -70,27 +70,19 @@ def train(
         The content of ``summary.json``; accuracies in %.
 
     Raises:
-        ConductanceError: a name, file or folder that does not serve; all checked before training starts.
+        ConductanceError: a name, file or folder that does not serve, or that another process is at; all checked before
+            training starts.
         NonFiniteLossError: the loss is no longer a number; the checkpoint of the last good epoch stays.
     """
     folder = RunFolder(out)
     folder.check(config, resume=resume)
-    if resume and folder.finished:
-        return folder.read_json(folder.summary_file)
-    checkpoint = folder.read_checkpoint() if resume else None
-    dataset = load_dataset(config.data.dataset, data_dir)
-    keep_freed_memory()
-    run = _Run(config, folder, dataset, create_accelerator(config, device))
-    if checkpoint is not None:
-        run.load_state_dict(checkpoint)
-    run.accelerator.wait_for_everyone()  # nobody claims the folder before everybody has checked it
-    if run.accelerator.is_main_process:
-        folder.claim(config)
-        if run.metrics:  # where it was cut off between checkpoint and metrics, a line is missing
-            folder.write_metrics(run.metrics)
-    run.fit(console if run.accelerator.is_main_process else None)
-    run.finish(command or provenance.command_line())
-    return folder.read_json(folder.summary_file)
+    if not (resume and folder.finished):
+        dataset = load_dataset(config.data.dataset, data_dir)
+        keep_freed_memory()
+        run = _Run(config, folder, dataset, create_accelerator(config, device))
+        with folder.locked() if run.accelerator.is_main_process else nullcontext():
+            run.carry_out(resume, console, command or provenance.command_line())
+    return folder.read_summary()
 
 
 def _running_mean(network: nn.Module, decay: float) -> AveragedModel:
@@ -156,6 +148,22 @@ class _Run:
             )
 
     # Training ------------------------------------------------------------------------------------------------------
+
+    def carry_out(self, resume: bool, console: Console | None, command: str) -> None:
+        """All that is left to do in a folder that is ours now, and may have been another's since it was looked at."""
+        self.folder.check(self.config, resume=resume)
+        if resume and self.folder.finished:
+            return
+        checkpoint = self.folder.read_checkpoint() if resume else None
+        if checkpoint is not None:
+            self.load_state_dict(checkpoint)
+        self.accelerator.wait_for_everyone()  # nobody claims the folder before everybody has checked it
+        if self.accelerator.is_main_process:
+            self.folder.claim(self.config)
+            if self.metrics:  # where it was cut off between checkpoint and metrics, a line is missing
+                self.folder.write_metrics(self.metrics)
+        self.fit(console if self.accelerator.is_main_process else None)
+        self.finish(command)
 
     def fit(self, console: Console | None) -> None:
         """Train until the protocol or the last epoch says stop, saving after each epoch."""

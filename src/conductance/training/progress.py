@@ -20,7 +20,7 @@ class TrainingProgress:
     def __init__(self, name: str, total_steps: int, done: int, console: Console | None) -> None:
         self.console = console
         self.bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TextColumn("{task.fields[state]}"),

@@ -1,11 +1,14 @@
 """A run's folder: what is written where, and never half."""
 
+import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save
 from torch import Tensor
 
@@ -15,6 +18,10 @@ from conductance.files import write_atomically, write_text
 from conductance.training.config import RunConfig, config_from_dict
 
 FORMAT = "conductance-checkpoint-2"
+
+
+class BusyRunError(RunError):
+    """Another process is at a run."""
 
 
 class RunFolder:
@@ -38,6 +45,32 @@ class RunFolder:
         """Whether the run has reached its end."""
         return self.summary_file.exists()
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep the run to this process for a block, and its blocks within.
+
+        The lock lies beside the folder. The operating system drops that of a process that is no more.
+
+        Raises:
+            BusyRunError: another process is at this run.
+            RunError: no lock can be written there.
+        """
+        path = self.path.parent / ".locks" / f"{self.path.name}.lock"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path, timeout=0, is_singleton=True)
+            lock.acquire()
+        except Timeout:
+            raise BusyRunError(f"another process is at {self.path}; let it end, or choose another --out") from None
+        except OSError as error:
+            raise RunError(
+                f"cannot lock {path} ({error.strerror or error}); choose an --out that you may write to"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
     def check(self, config: RunConfig, *, resume: bool) -> None:
         """Whether the folder can take this run; writes nothing.
 
@@ -45,8 +78,8 @@ class RunFolder:
             RunError: it holds a run and ``resume`` is off, it holds a run of another config, or it is some other
                 folder with files in it.
         """
-        if not self.config_file.exists():
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if not self._holds_a_run():
+            if self.path.exists() and (not self.path.is_dir() or set(self.path.iterdir()) - set(self._leftovers())):
                 raise RunError(f"{self.path} is not empty and holds no run; choose another folder with --out")
             return
         if not resume:
@@ -58,9 +91,22 @@ class RunFolder:
                 f"{self.path} holds another run ({values}); resume with its own settings, or choose another --out"
             )
 
+    def _holds_a_run(self) -> bool:
+        try:
+            return self.config_file.exists()
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be looked into ({error.strerror}); make it readable") from error
+
     def claim(self, config: RunConfig) -> None:
-        """Make the folder this run's."""
+        """Make the folder this run's, and clear what a process that was killed has left half-written."""
+        for file in self._leftovers():
+            file.unlink(missing_ok=True)
         self.write_json(self.config_file, config.to_dict())
+
+    def _leftovers(self) -> list[Path]:
+        """The files that were to take the place of the run's own, see `write_atomically`."""
+        own = (self.config_file, self.metrics_file, self.checkpoint_file, self.summary_file, self.weights_file)
+        return [left for file in (*own, self.internals_file) for left in self.path.glob(f".{file.name}.*")]
 
     def read_config(self) -> RunConfig:
         """The run's config.
@@ -88,9 +134,25 @@ class RunFolder:
         except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise RunError(f"{file} is damaged: {error}") from None
 
+    def read_summary(self) -> dict[str, Any]:
+        """How a finished run ended.
+
+        Raises:
+            RunError: missing or damaged.
+        """
+        summary = self.read_json(self.summary_file)
+        lacking = {"name", "seed", "epochs", "seconds", "test_accuracy", "best_test_accuracy"} - set(summary)
+        if lacking:
+            raise RunError(
+                f"{self.summary_file} is damaged: it lacks {', '.join(sorted(lacking))}; delete it to resume"
+            )
+        return summary
+
     def write_epoch(self, checkpoint: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> None:
         """Save where the run stands; an epoch among the metrics on disk is one that its checkpoint holds."""
-        write_atomically(self.checkpoint_file, lambda file: torch.save({"format": FORMAT, **checkpoint}, file))
+        contents = io.BytesIO()  # torch's own writer hides why a disk does not take it
+        torch.save({"format": FORMAT, **checkpoint}, contents)
+        write_atomically(self.checkpoint_file, lambda file: file.write(contents.getbuffer()))
         self.write_metrics(metrics)
 
     def write_metrics(self, metrics: Sequence[Mapping[str, Any]]) -> None:
