@@ -81,20 +81,30 @@ def _formula_alone(rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axi
     return _formula(rest, shared, mean, leak, axis, rectify)[0]
 
 
-def _formula_gradient(
-    grad: Tensor, z: Tensor, total: Tensor, mean: Tensor, shared_channels: int, axis: int, rectify: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients with respect to ``rest``, ``shared`` and ``leak``."""
-    both = averaging.formula_gradient(grad.float(), z.float(), total.float(), axis, rectify, torch.float32)
-    return _gradients_of_parts(both, z.dtype, mean, shared_channels, axis)
+class _How(NamedTuple):
+    """Of which shape the parts are, and which gradients anybody asks for besides that of ``rest``."""
+
+    shared_channels: int
+    axis: int
+    rectify: bool
+    wants_shared: bool
+    wants_leak: bool
 
 
-def _gradients_of_parts(
-    both: Tensor, dtype: torch.dtype, mean: Tensor, shared_channels: int, axis: int
-) -> tuple[Tensor, Tensor, Tensor]:
+_Gradients = tuple[Tensor, Tensor | None, Tensor | None]
+"""With respect to ``rest``, ``shared`` and ``leak``."""
+
+
+def _formula_gradient(grad: Tensor, z: Tensor, total: Tensor, mean: Tensor, how: _How) -> _Gradients:
+    both = averaging.formula_gradient(grad.float(), z.float(), total.float(), how.axis, how.rectify, torch.float32)
+    return _gradients_of_parts(both, z.dtype, mean, how)
+
+
+def _gradients_of_parts(both: Tensor, dtype: torch.dtype, mean: Tensor, how: _How) -> _Gradients:
     """From the gradient with respect to the sum of all parts."""
-    to_shared = (both * _along(mean, axis)).unflatten(axis, (shared_channels, -1)).sum(axis)
-    return both.to(dtype), to_shared, _per_channel(both, axis)
+    axis = how.axis
+    to_shared = (both * _along(mean, axis)).unflatten(axis, (how.shared_channels, -1)).sum(axis)
+    return both.to(dtype), to_shared if how.wants_shared else None, _per_channel(both, axis) if how.wants_leak else None
 
 
 def _per_channel(tensor: Tensor, axis: int) -> Tensor:
@@ -139,9 +149,8 @@ def _blocked_alone(
     return z
 
 
-def _blocked_gradient(
-    grad: Tensor, z: Tensor, total: Tensor, mean: Tensor, shared_channels: int, axis: int, rectify: bool
-) -> tuple[Tensor, Tensor, Tensor]:
+def _blocked_gradient(grad: Tensor, z: Tensor, total: Tensor, mean: Tensor, how: _How) -> _Gradients:
+    axis = how.axis
     mean_E, mean_I = _along(mean, axis).chunk(2)
     to_rest = averaging.empty_twice(z, axis)
     rest_E, rest_I = to_rest.chunk(2, axis)
@@ -149,15 +158,17 @@ def _blocked_gradient(
     for rows in _blocks(z):
         v = z[rows].float()
         slope = grad[rows] / total[rows].float()
-        if rectify:
+        if how.rectify:
             torch.ops.aten.threshold_backward.grad_input(slope, v, 0, grad_input=slope)
         to_E = torch.addcmul(slope, slope, v, value=-1)
         to_I = torch.sub(to_E, slope, alpha=2)  # slope (1 - z) - 2 slope = -slope (1 + z)
         rest_E[rows], rest_I[rows] = to_E, to_I
-        to_leak += torch.cat([_per_channel(to_E, axis), _per_channel(to_I, axis)])
-        by_kind = [to_E.mul_(mean_E).sum(axis, keepdim=True), to_I.mul_(mean_I).sum(axis, keepdim=True)]
-        to_shared.append(torch.cat(by_kind, axis) if shared_channels == 2 else by_kind[0] + by_kind[1])
-    return to_rest, torch.cat(to_shared), to_leak
+        if how.wants_leak:
+            to_leak += torch.cat([_per_channel(to_E, axis), _per_channel(to_I, axis)])
+        if how.wants_shared:
+            by_kind = [to_E.mul_(mean_E).sum(axis, keepdim=True), to_I.mul_(mean_I).sum(axis, keepdim=True)]
+            to_shared.append(torch.cat(by_kind, axis) if how.shared_channels == 2 else by_kind[0] + by_kind[1])
+    return to_rest, torch.cat(to_shared) if how.wants_shared else None, to_leak if how.wants_leak else None
 
 
 # The choice -----------------------------------------------------------------------------------------------------------
@@ -168,7 +179,7 @@ class _Kernel(NamedTuple):
 
     forward: Callable[[Tensor, Tensor, Tensor, Tensor, int, bool], tuple[Tensor, Tensor]]
     alone: Callable[[Tensor, Tensor, Tensor, Tensor, int, bool], Tensor]
-    backward: Callable[[Tensor, Tensor, Tensor, Tensor, int, int, bool], tuple[Tensor, Tensor, Tensor]]
+    backward: Callable[[Tensor, Tensor, Tensor, Tensor, _How], _Gradients]
 
 
 _KERNELS = {
@@ -189,23 +200,28 @@ class _SplitAverage(Function):
         z, total = ctx.kernel.forward(*SplitSums(rest, shared, mean, leak).detached(), axis, rectify)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(z, total, mean)
-        ctx.how, ctx.leak_type = (shared.shape[axis], axis, rectify), leak.dtype
+        _, wants_shared, _, wants_leak, *_ = ctx.needs_input_grad
+        ctx.how, ctx.leak_type = _How(shared.shape[axis], axis, rectify, wants_shared, wants_leak), leak.dtype
         return z, total
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, grad_total: Tensor | None) -> tuple[Tensor | None, ...]:
         z, total, mean = ctx.saved_tensors
-        found: list[tuple[Tensor, Tensor, Tensor]] = []
+        found: list[_Gradients] = []
         if grad is not None and torch.is_grad_enabled():  # differentiated again: autograd has to see each operation
-            found.append(_formula_gradient(grad, z, total, mean, *ctx.how))
+            found.append(_formula_gradient(grad, z, total, mean, ctx.how))
         elif grad is not None:
-            found.append(ctx.kernel.backward(grad, z.detach(), total.detach(), mean, *ctx.how))
+            found.append(ctx.kernel.backward(grad, z.detach(), total.detach(), mean, ctx.how))
         if grad_total is not None:
-            shared_channels, axis, _ = ctx.how
-            both = torch.cat([grad_total, grad_total], axis).float()
-            found.append(_gradients_of_parts(both, z.dtype, mean, shared_channels, axis))
-        to_rest, to_shared, to_leak = (reduce(torch.add, parts) for parts in zip(*found, strict=True))
-        return to_rest, to_shared, None, to_leak.to(ctx.leak_type), None, None
+            both = torch.cat([grad_total, grad_total], ctx.how.axis).float()
+            found.append(_gradients_of_parts(both, z.dtype, mean, ctx.how))
+        to_rest, to_shared, to_leak = (_sum_of_known(parts) for parts in zip(*found, strict=True))
+        return to_rest, to_shared, None, None if to_leak is None else to_leak.to(ctx.leak_type), None, None
+
+
+def _sum_of_known(parts: tuple[Tensor | None, ...]) -> Tensor | None:
+    known = [part for part in parts if part is not None]
+    return reduce(torch.add, known) if known else None
 
 
 def average(sums: Tensor | SplitSums, axis: int, rectify: bool, dtype: torch.dtype | None = None) -> Tensor:
