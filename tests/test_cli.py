@@ -80,12 +80,25 @@ def test_the_version(call):
     assert call("--version") == (0, f"conductance {__version__}\n", "")
 
 
+HELP = {
+    "train": "PRESET is one of",
+    "evaluate": "--data-dir",
+    "presets": "List the presets",
+    "models": "List the architectures",
+    "report": "--out",
+    "reproduce": "--recipe",
+    "simulate": "--rate-max",
+    "bench": "--rounds",
+    "demo": "--device",
+}
+
+
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_every_command_has_help(command, call):
     status, out, err = call(command, "--help")
     assert (status, err) == (0, "")
     assert f"usage: conductance {command}" in out
-    assert "[options]" in out or "-h, --help" in out
+    assert HELP[command] in out
 
 
 def test_train_without_a_preset_lists_them(call):

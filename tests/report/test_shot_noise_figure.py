@@ -15,5 +15,7 @@ def test_is_a_light_page_of_svg_with_words_for_all_it_shows():
     assert len(text) < 200_000
 
 
-def test_the_one_checked_in_is_as_light():
-    assert (ROOT / "docs" / "shot_noise.svg").stat().st_size < 200_000
+def test_the_one_checked_in_is_of_the_table_and_as_light():
+    checked_in = (ROOT / "docs" / "shot_noise.svg").read_text()
+    assert words(checked_in) == words(shot_noise_figure(ROOT / "results" / "shot_noise.csv"))
+    assert len(checked_in) < 200_000
