@@ -3,9 +3,9 @@
 import csv
 import io
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from secrets import token_hex
 from typing import IO, Any
 
 from conductance.errors import ConductanceError
@@ -14,23 +14,24 @@ from conductance.errors import ConductanceError
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Have ``write`` fill a file beside ``path`` that takes its place once it is whole and on disk.
 
-    A reader sees the old file or the new one, never a part; a failure leaves the old one and nothing else.
+    A reader sees the old file or the new one, never a part; a failure leaves the old one and nothing else. A link stays
+    one, and who may read the file is as the process was told (its umask).
 
     Raises:
         ConductanceError: the file cannot be written there, or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        target = Path(os.path.realpath(path))
+        temporary = target.with_name(f".{target.name}.{token_hex(8)}")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with temporary.open("xb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
+            os.replace(temporary, target)
         finally:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise ConductanceError(
             f"cannot write {path} ({error.strerror or error}); choose a place you may write to"

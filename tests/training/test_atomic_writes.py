@@ -94,3 +94,18 @@ print(len(folder.read_checkpoint()["weights"]), [path.name for path in folder.pa
     said, left = run.stdout.splitlines()
     assert said.startswith(f"cannot write {tmp_path / 'run' / 'checkpoint.pt'} (File too large)")
     assert left == "10 []"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions and links of POSIX")
+def test_permissions_are_the_processs_and_links_stay(tmp_path):
+    real, link = tmp_path / "real", tmp_path / "link"
+    before = os.umask(0o077)
+    try:
+        write_text(real, "old")
+    finally:
+        os.umask(before)
+    assert real.stat().st_mode & 0o777 == 0o600
+    link.symlink_to(real)
+    write_text(link, "new")
+    assert link.is_symlink()
+    assert real.read_text() == "new"
