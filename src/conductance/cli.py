@@ -140,7 +140,7 @@ def report(runs: tyro.conf.Positional[tuple[Path, ...]], out: Path = Path("repor
         out: what to write: .html for the page, .csv or .md for the table alone. A folder that `conductance reproduce`
             has filled gets the paper's tables as well
     """
-    if out.suffix not in ("", ".html", ".csv", ".md") and not out.is_dir():
+    if out.suffix.lower() in (".htm", ".pdf", ".svg", ".png", ".json", ".txt", ".xlsx") or out.suffix == ".HTML":
         raise InputError(f"out={out}: a report is written as .html, .csv or .md")
     from conductance.report import load_runs, summarise, terminal_table, write_csv, write_markdown, write_report
 

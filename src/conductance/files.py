@@ -3,12 +3,15 @@
 import csv
 import io
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex
 from typing import IO, Any
 
 from conductance.errors import ConductanceError
+
+RANDOM_BYTES = 8  # in the names of files that are not whole yet
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -23,7 +26,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         target = Path(os.path.realpath(path))
-        temporary = target.with_name(f".{target.name}.{token_hex(8)}")
+        temporary = target.with_name(f".{target.name}.{token_hex(RANDOM_BYTES)}")
         try:
             with temporary.open("xb") as file:
                 write(file)
@@ -36,6 +39,11 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         raise ConductanceError(
             f"cannot write {path} ({error.strerror or error}); choose a place you may write to"
         ) from error
+
+
+def is_temporary(file: Path, of: Path) -> bool:
+    """Whether `file` is what a process that was killed left of one that was to take the place of `of`."""
+    return re.fullmatch(rf"\.{re.escape(of.name)}\.[0-9a-f]{{{2 * RANDOM_BYTES}}}", file.name) is not None
 
 
 def write_text(path: Path, text: str) -> None:

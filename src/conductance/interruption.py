@@ -3,6 +3,7 @@
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,8 @@ def resumable(console: Console, again: Sequence[str], out: Path) -> Iterator[Non
     def stop(number: int, _: object) -> None:
         raise KeyboardInterrupt(number)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    here = threading.current_thread() is threading.main_thread()  # no other may handle signals
+    before = signal.signal(signal.SIGTERM, stop) if here else None
     try:
         yield
     except KeyboardInterrupt as stopped:
@@ -31,4 +33,5 @@ def resumable(console: Console, again: Sequence[str], out: Path) -> Iterator[Non
         console.print(message, markup=False, highlight=False, soft_wrap=True)
         sys.exit(128 + (stopped.args[0] if stopped.args else signal.SIGINT))
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if here:
+            signal.signal(signal.SIGTERM, before)

@@ -64,10 +64,10 @@ class Valence(nn.Module):
             if not doubled_input:
                 order, fan_in_order = self._sort_into_classes(values)
         device = device or torch.get_default_device()
-        values = values.to(dtype or torch.get_default_dtype())
+        values = values.to(dtype or torch.get_default_dtype(), copy=True)
         self._plain = {"values": values, "order": order, "fan_in_order": fan_in_order}
         for name, plain in self._plain.items():
-            self.register_buffer(name, None if plain is None else plain.to(device), persistent=False)
+            self.register_buffer(name, None if plain is None else plain.to(device, copy=True), persistent=False)
 
     def refill(self) -> None:
         """Make the buffers what they were made as: memory that ``to_empty`` gave them holds anything."""
@@ -76,8 +76,8 @@ class Valence(nn.Module):
             if buffer is not None and plain is not None:
                 if buffer.is_meta:
                     setattr(self, name, plain.to(torch.get_default_device(), buffer.dtype))
-                else:
-                    buffer.copy_(plain)
+                elif not torch.equal(wanted := plain.to(buffer.device, buffer.dtype), buffer):
+                    buffer.copy_(wanted)
 
     def _load_from_state_dict(self, *arguments: Any) -> None:
         self.refill()  # no state dict holds them

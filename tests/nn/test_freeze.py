@@ -149,6 +149,7 @@ def test_what_acts_in_training_alone_does_not_count_as_watching():
     frozen = freeze(model)
     assert isinstance(frozen[0], FrozenAverage)
     assert isinstance(frozen[2], nn.Identity)
+    assert not any(module._forward_pre_hooks for module in frozen.modules())
     p = torch.rand(3, 4)
     torch.testing.assert_close(frozen(p), model.eval()(p))
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 from torch import nn
+from torch.func import functional_call, grad, vmap
 
 from conductance import optim
-from conductance.errors import InputError
 from conductance.nn import AbsNormConv2d, AbsNormLinear, CWAConv2d, CWALinear, LateralLinear
 
 LAYERS = [
@@ -171,15 +171,30 @@ def test_layers_that_are_not_to_learn_and_those_without_input_are_left_alone():
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_a_model_that_was_compiled_and_run_before_is_refused_not_ignored():
+def test_a_model_that_was_compiled_and_run_before_is_not_ignored_in_silence():
     model = nn.Sequential(CWALinear(4, 6, nonnegative="projected"), nn.Linear(6, 2))
     compiled = torch.compile(model, backend="eager")
     compiled(torch.rand(3, 4)).sum().backward()
     model.zero_grad()
     late = optim.create_optimizer(model, centred=True)
     compiled(torch.rand(3, 4)).sum().backward()
-    with pytest.raises(InputError, match="Make the optimiser first"):
+    with pytest.warns(UserWarning, match="Make the optimiser first"):
         late.step()
+    late.step()  # and says so once
+
+
+def test_gradients_taken_by_torch_func_are_left_to_it():
+    model = nn.Sequential(CWALinear(4, 6, nonnegative="projected"), nn.Linear(6, 2))
+    optim.create_optimizer(model, centred=True)
+    p = torch.rand(5, 4)
+
+    def loss(parameters, sample):
+        return functional_call(model, parameters, (sample[None],)).square().sum()
+
+    parameters = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    each = vmap(grad(loss), in_dims=(None, 0))(parameters, p)
+    model(p).square().sum().backward()
+    torch.testing.assert_close(each["0.g"].sum(0), model[0].g.grad)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

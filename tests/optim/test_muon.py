@@ -1,6 +1,8 @@
 """Orthogonal steps: singular values, sizes, kinds and blocks."""
 
 import copy
+import subprocess
+import sys
 from contextlib import nullcontext
 
 import pytest
@@ -8,7 +10,7 @@ import torch
 
 from conductance import init, optim
 from conductance.nn import CWAConv2d, CWALinear
-from conductance.optim import Muon, hidden_synapses, muon, orthogonalize
+from conductance.optim import Muon, hidden_synapses, orthogonalize
 from conductance.optim.muon import QUINTIC, ROUNDS
 from conductance.training.device import flushing_denormals
 
@@ -57,20 +59,37 @@ def test_a_step_within_autocast_is_the_same_step():
     assert torch.equal(*steps)
 
 
-def test_products_are_not_rounded_where_torch_may_round_them(monkeypatch):
-    matrix = torch.rand(16, 200, generator=torch.Generator().manual_seed(7))
-    whole, seen = orthogonalize(matrix), []
-    before = torch.get_float32_matmul_precision()
-    monkeypatch.setattr(muon, "_newton_schulz", lambda *_: seen.append(torch.get_float32_matmul_precision()))
-    try:
-        torch.set_float32_matmul_precision("medium")
-        orthogonalize(matrix)
-        assert torch.get_float32_matmul_precision() == "medium"
-        monkeypatch.undo()
-        torch.testing.assert_close(orthogonalize(matrix), whole, rtol=0, atol=0)
-    finally:
-        torch.set_float32_matmul_precision(before)
-    assert seen == ["highest"]
+PRECISIONS = """
+import torch
+from conductance.optim import orthogonalize
+def state():
+    return torch.backends.cuda.matmul.fp32_precision, torch.backends.mkldnn.matmul.fp32_precision
+matrix = torch.rand(16, 200, generator=torch.Generator().manual_seed(7))
+whole = orthogonalize(matrix)
+{allow}
+before = state()
+assert torch.equal(orthogonalize(matrix), whole)
+assert state() == before, (state(), before)
+"""
+
+
+@pytest.mark.parametrize("allow", [
+    "torch.set_float32_matmul_precision('medium')",
+    "torch.backends.cuda.matmul.allow_tf32 = True",
+    "torch.backends.fp32_precision = 'tf32'",
+    "torch.backends.mkldnn.matmul.fp32_precision = 'bf16'",
+])  # fmt: skip
+def test_products_are_not_rounded_where_torch_may_round_them(allow):
+    """In a process of its own: torch's two ways of allowing it may not be mixed."""
+    subprocess.run([sys.executable, "-c", PRECISIONS.format(allow=allow)], check=True)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_it_compiles_as_one_graph():
+    matrix = torch.rand(8, 30)
+    torch._dynamo.reset()
+    compiled = torch.compile(orthogonalize, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(matrix), orthogonalize(matrix))
 
 
 def test_zeros_stay():

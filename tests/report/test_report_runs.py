@@ -1,6 +1,7 @@
 """Runs are found wherever they lie, and damage is named rather than drawn."""
 
 import json
+import os
 import re
 
 import pytest
@@ -131,9 +132,18 @@ def test_links_are_followed_and_circles_end(tmp_path):
 def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     write_run(tmp_path / "a", epochs=2)
 
+    scan = os.scandir
+
     def refused(path):
-        raise PermissionError(13, "Permission denied", str(path))
+        if os.fspath(path) == str(closed):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
 
     monkeypatch.setattr("os.scandir", refused)
+    closed = tmp_path / "lost+found"
+    closed.mkdir()
+    with pytest.warns(UserWarning, match="cannot be read .Permission denied., and is left out"):
+        assert len(load_runs([tmp_path])) == 1
+    closed = tmp_path
     with pytest.raises(RunError, match=f"{tmp_path} cannot be read .Permission denied.; make it readable"):
         load_runs([tmp_path])

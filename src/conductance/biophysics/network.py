@@ -151,6 +151,7 @@ def to_biophysical(
             over `images`; without images, what a layer's units have in the mean with all their synapses open.
         capacitance: C of each unit in pF, > 0.
         images: some of the network's inputs, (N, ...), in [0, 1]; at least one.
+
     Raises:
         InputError: a hidden layer is affine, normalises, has signed synapses, a gate or interneurons, or is used
             twice; the network has no conductance layer; a conductance is negative or not finite; a unit has none at

@@ -69,12 +69,12 @@ def _rows_of(table: str, cell: Cell, runs: list[Run]) -> list[PaperRow]:
                 made.setdefault(recipe_of(run.config, cell), []).append(run)
             except ConductanceError as error:
                 raise InputError(f"{run.path}: {error}; leave it out of the folder") from None
-    rows = [
-        measured_row(table, cell.paper, group, recipe + _name_if_needed(group, groups), epochs)
-        for (recipe, epochs), members in made.items()
-        for groups in [group_runs(members)]
-        for group in groups
-    ]
+    rows = []
+    for (recipe, epochs), members in made.items():
+        groups = group_runs(members)
+        rows += [
+            measured_row(table, cell.paper, group, recipe + _name_if_needed(group, groups), epochs) for group in groups
+        ]
     rows.sort(
         key=lambda row: (not row.whole, list(RECIPES).index(row.recipe) if row.recipe in RECIPES else len(RECIPES))
     )

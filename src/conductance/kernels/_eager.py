@@ -14,4 +14,9 @@ def eager() -> bool:
 
 def transformed() -> bool:
     """Whether derivatives are taken forward, or by a transform of ``torch.func``."""
-    return forward_ad._current_level >= 0 or torch._C._functorch.peek_interpreter_stack() is not None
+    return forward_ad._current_level >= 0 or in_torch_func()
+
+
+def in_torch_func() -> bool:
+    """Whether a transform of ``torch.func`` runs, which sees nothing that is written into other tensors."""
+    return torch._C._functorch.maybe_current_level() is not None

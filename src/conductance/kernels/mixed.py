@@ -196,11 +196,13 @@ class _SplitAverage(Function):
     def forward(
         ctx: Any, rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool
     ) -> tuple[Tensor, Tensor]:
-        ctx.kernel = _KERNELS[averaging.kernel_name(rest, axis)]
+        name = averaging.kernel_name(rest, axis)
+        ctx.kernel = _KERNELS[name]
         z, total = ctx.kernel.forward(*SplitSums(rest, shared, mean, leak).detached(), axis, rectify)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(z, total, mean)
-        _, wants_shared, _, wants_leak, *_ = ctx.needs_input_grad
+        wanted = (True,) * 4 if name == "compiled" else ctx.needs_input_grad  # or each choice would be compiled anew
+        _, wants_shared, _, wants_leak, *_ = wanted
         ctx.how, ctx.leak_type = _How(shared.shape[axis], axis, rectify, wants_shared, wants_leak), leak.dtype
         return z, total
 

@@ -36,6 +36,7 @@ def freeze(model: nn.Module) -> nn.Module:
     """
     copied = copy.deepcopy(model).eval().requires_grad_(False)
     copied.zero_grad()
+    _forget_training(copied)
     return _Freezer(copied).freeze(copied)
 
 
@@ -196,8 +197,16 @@ def _is_as_the_package_made_it(layer: _AveragingLayer) -> bool:
 
 
 def _has_hooks(module: nn.Module) -> bool:
-    hooks = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
-    return not all(getattr(hook, "while_training", False) for hook in hooks)
+    return bool(module._forward_hooks or module._forward_pre_hooks)
+
+
+def _forget_training(model: nn.Module) -> None:
+    """Drop the hooks of `optim.create_optimizer`, which act while a network is trained and hold all of it."""
+    for module in model.modules():
+        for number, hook in list(module._forward_pre_hooks.items()):
+            if getattr(hook, "while_training", False):
+                del module._forward_pre_hooks[number]
+                module._forward_pre_hooks_with_kwargs.pop(number, None)
 
 
 def _joined(layer: nn.Module, follower: nn.Module) -> nn.Module | None:

@@ -36,7 +36,7 @@ class _Lateral(ConductanceLayer):
         if slices < 0 or slices != int(slices):
             raise InputError(f"slices={slices}: must be a whole number, 0 or more")
         if self.activation == OPEN:
-            raise InputError('activation="open": what interneurons inhibit is the average, so it is taken here')
+            raise InputError('activation="open": such a layer hands on sums, but its interneurons need the average')
         if not 0 < strength < float("inf"):
             raise InputError(f"strength={strength}: must be positive and finite")
         number = max(1, round(share * self.out_channels))

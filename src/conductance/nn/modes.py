@@ -9,10 +9,11 @@ from torch import nn
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """``model`` in evaluation mode; afterwards every module of it is in the mode in which it was."""
-    training = [module for module in model.modules() if module.training]
+    before = {module: module.training for module in model.modules()}
     model.eval()
     try:
         yield
     finally:
-        for module in training:
-            module.training = True
+        model.train(before[model])  # for those that do more then than to take note
+        for module, training in before.items():
+            module.training = training

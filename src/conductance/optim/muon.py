@@ -43,15 +43,17 @@ def _whole_precision(device_type: str) -> Iterator[None]:
 
     Rounded, a Gram matrix that one direction fills has eigenvalues below 0, and each round makes them 12 times larger.
     """
-    before = torch.get_float32_matmul_precision()
-    if before != "highest":
-        torch.set_float32_matmul_precision("highest")
+    products: Any = (torch.backends.cuda, torch.backends.mkldnn)  # their ``matmul`` is missing in torch's types
+    backends = [] if torch.compiler.is_compiling() else [backend.matmul for backend in products]
+    before = [backend.fp32_precision for backend in backends]
+    for backend in backends:
+        backend.fp32_precision = "ieee"
     try:
         with torch.autocast(device_type, enabled=False):
             yield
     finally:
-        if before != "highest":
-            torch.set_float32_matmul_precision(before)
+        for backend, precision in zip(backends, before, strict=True):
+            backend.fp32_precision = precision
 
 
 def _newton_schulz(matrices: Tensor, rounds: int) -> Tensor:

@@ -1,5 +1,6 @@
 """What a network's synapses receive while it trains: the mean activity of each presynaptic channel."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from conductance.errors import InputError
+from conductance.kernels._eager import in_torch_func
 from conductance.optim.groups import Synapses
 
 
@@ -36,11 +37,7 @@ class PresynapticRule:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Act on every layer that can learn; what has received nothing has the mean 0.
-
-        Raises:
-            InputError: no layer was seen to receive anything (once, at the first step).
-        """
+        """Act on every layer that can learn; what has received nothing has the mean 0."""
         for synapses, p in self._means.take():
             if synapses.parameter.requires_grad:
                 self._act(synapses, p)
@@ -55,7 +52,7 @@ class PresynapticMeans:
     In convolutions the zeros of the padding are not counted.
 
     Args:
-        layers: whose input is watched, while they are in training mode.
+        layers: whose input is watched, while they are in training mode and outside the transforms of ``torch.func``.
     """
 
     def __init__(self, layers: Iterable[Synapses]) -> None:
@@ -72,7 +69,7 @@ class PresynapticMeans:
             handle.remove()
 
     def _watch(self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if layer.training:
+        if layer.training and not in_torch_func():
             p = (args[0] if args else next(iter(kwargs.values()))).detach()
             total = self._totals[layer]
             if total.device != p.device:
@@ -89,7 +86,7 @@ class PresynapticMeans:
         them. All processes take all layers in the same order, whichever of them have received something."""
         self._check_that_something_came()
         for layer, synapses in self._layers.items():
-            total = self._totals[layer]
+            total = self._totals[layer] = self._totals[layer].to(synapses.parameter.device)
             if dist.is_available() and dist.is_initialized():  # or the processes' weights would part
                 dist.all_reduce(total)
             mean = total[:-1] / total[-1].clamp(min=1)
@@ -101,9 +98,12 @@ class PresynapticMeans:
         if not self._seen and any(learning):
             self._seen = any(bool(total[-1] > 0) for total in self._totals.values())
             if not self._seen:
-                raise InputError(
-                    "no layer was seen to receive anything before this step. Was the model compiled and run before its "
-                    "optimiser was made? Make the optimiser first: what is compiled keeps the hooks of that time"
+                self._seen = True  # and said once
+                warnings.warn(
+                    "no layer was seen to receive anything before this step, so nothing is known of its means. Was the "
+                    "model compiled and run before its optimiser was made? Make the optimiser first: what is compiled "
+                    "keeps the hooks of that time",
+                    stacklevel=2,
                 )
 
 

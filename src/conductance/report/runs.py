@@ -1,8 +1,10 @@
 """Run folders found on disk."""
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from conductance.errors import RunError
@@ -53,7 +55,7 @@ def _run_folders(path: Path) -> Iterator[Path]:
         problem = "is not a folder" if path.exists() else "does not exist"
         raise RunError(f"{path} {problem}; give a run folder or a folder of run folders")
     seen: set[str] = set()  # links are followed, in circles too
-    for folder, inside, files in os.walk(path, followlinks=True, onerror=_cannot_be_read):
+    for folder, inside, files in os.walk(path, followlinks=True, onerror=partial(_cannot_be_read, path)):
         place = os.path.realpath(folder)
         if "config.json" in files and place not in seen:
             yield Path(folder)
@@ -62,8 +64,11 @@ def _run_folders(path: Path) -> Iterator[Path]:
         seen.add(place)
 
 
-def _cannot_be_read(error: OSError) -> None:
-    raise RunError(f"{error.filename} cannot be read ({error.strerror}); make it readable, or leave it out") from error
+def _cannot_be_read(named: Path, error: OSError) -> None:
+    complaint = f"{error.filename} cannot be read ({error.strerror})"
+    if error.filename == str(named):
+        raise RunError(f"{complaint}; make it readable, or leave it out") from error
+    warnings.warn(f"{complaint}, and is left out", stacklevel=2)
 
 
 def _load(folder: Path) -> Run:

@@ -1,7 +1,9 @@
 """A run's folder: what is written where, and never half."""
 
+import errno
 import io
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,7 @@ from torch import Tensor
 
 from conductance.errors import RunError
 from conductance.fields import differing_fields
-from conductance.files import write_atomically, write_text
+from conductance.files import is_temporary, write_atomically, write_text
 from conductance.training.config import RunConfig, config_from_dict
 
 FORMAT = "conductance-checkpoint-2"
@@ -28,7 +30,8 @@ class RunFolder:
     """The files of one run.
 
     ``config.json`` what was asked; ``metrics.jsonl`` one line per epoch; ``checkpoint.pt`` where to go on from, while
-    it runs; ``summary.json``, ``model.safetensors`` and ``internals.json`` once it has finished.
+    it runs; ``summary.json``, ``model.safetensors`` and ``internals.json`` once it has finished. ``.lock`` is held by
+    the process that is at it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,6 +42,7 @@ class RunFolder:
         self.summary_file = path / "summary.json"
         self.weights_file = path / "model.safetensors"
         self.internals_file = path / "internals.json"
+        self.lock_file = path / ".lock"
 
     @property
     def finished(self) -> bool:
@@ -47,25 +51,26 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep the run to this process for a block, and its blocks within.
+        """Keep the run to this process for a block, and for blocks within it.
 
-        The lock lies beside the folder. The operating system drops that of a process that is no more.
+        The operating system drops the lock of a process that is no more; where it has no locks, a warning says so.
 
         Raises:
             BusyRunError: another process is at this run.
-            RunError: no lock can be written there.
+            RunError: the folder cannot be written to.
         """
-        path = self.path.parent / ".locks" / f"{self.path.name}.lock"
+        lock = FileLock(self.path.resolve() / self.lock_file.name, timeout=0, is_singleton=True)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path, timeout=0, is_singleton=True)
+            self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except Timeout:
             raise BusyRunError(f"another process is at {self.path}; let it end, or choose another --out") from None
-        except OSError as error:
-            raise RunError(
-                f"cannot lock {path} ({error.strerror or error}); choose an --out that you may write to"
-            ) from error
+        except (OSError, NotImplementedError) as error:
+            if not (isinstance(error, NotImplementedError) or error.errno in (errno.ENOLCK, errno.ENOTSUP)):
+                raise RunError(
+                    f"cannot lock {self.path} ({error.strerror or error}); choose an --out that you may write to"
+                ) from error
+            warnings.warn(f"{self.path}: no locks here ({error}); let no two processes share a run", stacklevel=3)
         try:
             yield
         finally:
@@ -79,7 +84,7 @@ class RunFolder:
                 folder with files in it.
         """
         if not self._holds_a_run():
-            if self.path.exists() and (not self.path.is_dir() or set(self.path.iterdir()) - set(self._leftovers())):
+            if self.path.exists() and (not self.path.is_dir() or any(map(self._is_anothers, self.path.iterdir()))):
                 raise RunError(f"{self.path} is not empty and holds no run; choose another folder with --out")
             return
         if not resume:
@@ -99,14 +104,17 @@ class RunFolder:
 
     def claim(self, config: RunConfig) -> None:
         """Make the folder this run's, and clear what a process that was killed has left half-written."""
-        for file in self._leftovers():
+        for file in filter(self._is_leftover, self.path.iterdir()) if self.path.exists() else ():
             file.unlink(missing_ok=True)
         self.write_json(self.config_file, config.to_dict())
 
-    def _leftovers(self) -> list[Path]:
-        """The files that were to take the place of the run's own, see `write_atomically`."""
+    def _is_anothers(self, file: Path) -> bool:
+        return file.name != self.lock_file.name and not self._is_leftover(file)
+
+    def _is_leftover(self, file: Path) -> bool:
+        """Whether a file was to take the place of one of the run's own, see `write_atomically`."""
         own = (self.config_file, self.metrics_file, self.checkpoint_file, self.summary_file, self.weights_file)
-        return [left for file in (*own, self.internals_file) for left in self.path.glob(f".{file.name}.*")]
+        return any(is_temporary(file, of) for of in (*own, self.internals_file))
 
     def read_config(self) -> RunConfig:
         """The run's config.
