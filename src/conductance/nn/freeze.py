@@ -25,11 +25,11 @@ def freeze(model: nn.Module) -> nn.Module:
       the places, so that names and indices stay.
     * Nothing asks for gradients. Those with respect to the input can still be had.
 
-    A BatchNorm that uses the statistics of its batch, a layer with hooks (other than those of `optim.create_optimizer`,
-    which act while it is trained) or a learnt gate, one of a class with a
-    ``forward`` of its own and one that is used in several places stay as they are. To freeze a frozen model changes
-    nothing. Its state dict fits any other model frozen from the same architecture. Folded behind a linear layer, a
-    BatchNorm takes (N, features) alone: of (N, L, features) it would have normalised L.
+    A BatchNorm that uses the statistics of its batch, a layer with hooks (other than those of
+    `optim.create_optimizer`, which act while it is trained) or a learnt gate, one of a class with a ``forward`` of
+    its own and one that is used in several places stay as they are. To freeze a frozen model changes nothing. Its
+    state dict fits any other model frozen from the same architecture. Folded behind a linear layer, a BatchNorm takes
+    (N, features) alone: of (N, L, features) it would have normalised L.
 
     Args:
         model: any module; it is left as it was.

@@ -69,7 +69,7 @@ class PresynapticMeans:
             handle.remove()
 
     def _watch(self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if layer.training and not in_torch_func():
+        if layer.training and layer in self._layers and not in_torch_func():  # replicas of a layer are not it
             p = (args[0] if args else next(iter(kwargs.values()))).detach()
             total = self._totals[layer]
             if total.device != p.device:
