@@ -5,7 +5,7 @@ import io
 import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,8 @@ class RunFolder:
     """The files of one run.
 
     ``config.json`` what was asked; ``metrics.jsonl`` one line per epoch; ``checkpoint.pt`` where to go on from, while
-    it runs; ``summary.json``, ``model.safetensors`` and ``internals.json`` once it has finished. ``.lock`` is held by
-    the process that is at it.
+    it runs; ``summary.json``, ``model.safetensors`` and ``internals.json`` once it has finished. Until then
+    ``.lock`` is held by the process that is at it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -74,6 +74,9 @@ class RunFolder:
         try:
             yield
         finally:
+            if self.finished:  # nobody has anything left to do here, so that no two can come by different locks
+                with suppress(OSError):
+                    self.lock_file.unlink(missing_ok=True)
             lock.release()
 
     def check(self, config: RunConfig, *, resume: bool) -> None:
