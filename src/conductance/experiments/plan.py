@@ -63,9 +63,9 @@ class PlannedRun:
         """How far it is, in words."""
         if self.config is None:
             return "family not available"
-        done = self.epochs_done()
         if self.finished:
             return f"finished, {RunFolder(self.folder).read_summary()['test_accuracy']:.2f} %"
+        done = self.epochs_done()
         return f"{len(done)} of {self.config.epochs} epochs" if done else "to do"
 
 

@@ -7,6 +7,7 @@ from typing import Any, Unpack
 import torch
 from torch import Tensor
 
+from conductance import kernels
 from conductance.errors import InputError
 from conductance.nn._conductance import OPEN, ConductanceLayer, ConductanceOptions
 from conductance.nn.conv import CWAConv2d
@@ -62,11 +63,8 @@ class _Lateral(ConductanceLayer):
 
     def averaged(self, p: Tensor, further: Tensor | None = None) -> Tensor:
         """E' and I' in the last slice, with what the interneurons have sent back."""
-        fed_forward = self.open_conductances(p)
-        if further is not None:
-            fed_forward = fed_forward + further
-        E, I = fed_forward.chunk(2, self.channel_axis)
-        sums = fed_forward
+        sums = kernels.restored(super().averaged(p, further), self.channel_axis)
+        E, I = sums.chunk(2, self.channel_axis)
         for _ in range(self.slices):
             q = self.interneurons(self.respond(sums, p).clamp(min=0))
             lateral = self.feedback.synaptic_sum(q, self.feedback.conductance, None)
