@@ -118,6 +118,14 @@ def test_copies_pickles_and_state_dicts_give_the_same_layer(options):
         assert torch.equal(other(p), layer(p))
 
 
+def test_parameters_of_another_form_do_not_pass_for_conductances():
+    saved = CWALinear(4, 3, nonnegative="rectified").state_dict()
+    layer = CWALinear(4, 3, nonnegative="projected")
+    with pytest.raises(RuntimeError, match="g has negative values"):
+        layer.load_state_dict(saved)
+    assert (layer.conductance >= 0).all()
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [

@@ -316,6 +316,27 @@ class ConductanceLayer(_AveragingLayer):
         """E' of all units, then I', leak included."""
         return functional.synaptic_sums(p, self.conductance, self.presynaptic, self.leak(), self.synaptic_sum)
 
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        local_metadata: Mapping[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        name = f"{prefix}g"
+        if self.nonnegative == "projected" and name in state_dict and bool((state_dict[name] < 0).any()):
+            error_msgs.append(
+                f"{name} has negative values, so it was not saved by a layer of nonnegative='projected', whose g is "
+                "the conductance itself; make the layer with the form that was saved; set_conductance changes it"
+            )
+            return
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+
     def extra_repr(self) -> str:
         """Sizes and options, as torch's layers show theirs."""
         doubled = ", doubled_input=True" if self.doubled_input else ""
