@@ -126,6 +126,12 @@ def test_parameters_of_another_form_do_not_pass_for_conductances():
     assert (layer.conductance >= 0).all()
 
 
+def test_a_projected_layer_takes_a_state_dict_without_values():
+    layer = CWALinear(4, 3, nonnegative="projected")
+    layer.load_state_dict({name: tensor.to("meta") for name, tensor in layer.state_dict().items()}, assign=True)
+    assert layer.g.is_meta
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [

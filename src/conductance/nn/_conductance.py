@@ -327,7 +327,8 @@ class ConductanceLayer(_AveragingLayer):
         error_msgs: list[str],
     ) -> None:
         name = f"{prefix}g"
-        if self.nonnegative == "projected" and name in state_dict and bool((state_dict[name] < 0).any()):
+        g = state_dict.get(name)
+        if self.nonnegative == "projected" and g is not None and not g.is_meta and bool((g < 0).any()):
             error_msgs.append(
                 f"{name} has negative values, so it was not saved by a layer of nonnegative='projected', whose g is "
                 "the conductance itself; make the layer with the form that was saved; set_conductance changes it"

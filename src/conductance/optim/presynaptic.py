@@ -61,7 +61,7 @@ class PresynapticMeans:
         # compiled network can add to it
         self._totals = {layer: _no_input(synapses) for layer, synapses in self._layers.items()}
         self._handles = [layer.register_forward_pre_hook(self._watch, with_kwargs=True) for layer in self._layers]
-        self._seen = False
+        self._checked = False
 
     def remove(self) -> None:
         """Watch no longer."""
@@ -95,10 +95,9 @@ class PresynapticMeans:
 
     def _check_that_something_came(self) -> None:
         learning = (layer.training and synapses.parameter.grad is not None for layer, synapses in self._layers.items())
-        if not self._seen and any(learning):
-            self._seen = any(bool(total[-1] > 0) for total in self._totals.values())
-            if not self._seen:
-                self._seen = True  # and said once
+        if not self._checked and any(learning):
+            self._checked = True
+            if not any(bool(total[-1] > 0) for total in self._totals.values()):
                 warnings.warn(
                     "no layer was seen to receive anything before this step, so nothing is known of its means. Was the "
                     "model compiled and run before its optimiser was made? Make the optimiser first: what is compiled "
