@@ -9,6 +9,8 @@ from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+pytest_plugins = ["run_fixtures"]
+
 settings.register_profile("conductance", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("conductance")
 

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from conductance import init
+from conductance.analysis import observe
 from conductance.data import load_dataset
 from conductance.errors import InputError
 from conductance.models import create_model
-from conductance.nn import CWAConv2d, CWALinear, observe
+from conductance.nn import CWAConv2d, CWALinear
 
 FORMS = ["rectified", "exp", "softplus", "projected"]
 

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from conductance import init
+from conductance.analysis import observe
 from conductance.models import create_model
-from conductance.nn import observe
 
 
 def images():

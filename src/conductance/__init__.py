@@ -8,9 +8,11 @@ trains them, `conductance.biophysics` the same in millivolts and nanosiemens.
 """
 
 from conductance import functional, init, nn, optim
+from conductance.analysis import observe
 from conductance.errors import ConductanceError
 from conductance.models import create_model
+from conductance.transform import freeze
 
 __version__ = "0.1.0"
 
-__all__ = ["ConductanceError", "create_model", "functional", "init", "nn", "optim"]
+__all__ = ["ConductanceError", "create_model", "freeze", "functional", "init", "nn", "observe", "optim"]

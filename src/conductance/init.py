@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from conductance import functional
 from conductance.errors import InputError
-from conductance.nn import ConductanceLayer, visit
+from conductance.nn import ConductanceLayer
+from conductance.nn.visit import visit
 
 M = TypeVar("M", bound=nn.Module)
 

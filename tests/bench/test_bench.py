@@ -5,11 +5,12 @@ import json
 import pytest
 import torch
 
-from conductance import bench, cli, kernels
+from conductance import bench, kernels
 from conductance.bench import bench_device, bench_training, layers, precision, take_turns, timing_rows
 from conductance.bench.memory import peak_bytes
 from conductance.bench.products import floating_point_operations
 from conductance.bench.rounds import BASELINE
+from conductance.cli import app as cli
 from conductance.errors import ConductanceError, InputError
 
 CPU = torch.device("cpu")

@@ -14,7 +14,8 @@ from conductance.biophysics import (
 )
 from conductance.errors import InputError
 from conductance.models import create_model
-from conductance.nn import AbsNormLinear, CWAConv2d, CWALinear, LateralLinear, freeze
+from conductance.nn import AbsNormLinear, CWAConv2d, CWALinear, LateralLinear
+from conductance.transform import freeze
 
 RANGES = [PotentialRange(), PotentialRange(GABA_B.reversal_potential, AMPA.reversal_potential)]
 

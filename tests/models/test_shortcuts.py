@@ -4,10 +4,12 @@ import pytest
 import torch
 
 from conductance import init
+from conductance.analysis import observe
 from conductance.errors import InputError
 from conductance.models import FAMILIES, create_model
 from conductance.models.resnet import ResidualBlock
-from conductance.nn import CWAConv2d, GapJunction, freeze, observe
+from conductance.nn import CWAConv2d, GapJunction
+from conductance.transform import freeze
 
 AVERAGING = [family for family in FAMILIES.values() if family.averages]
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conductance import init, nn, optim
+from conductance import freeze, init, nn, optim
 from conductance.errors import InputError
 from conductance.models import ARCHITECTURES, create_model
 
@@ -87,7 +87,7 @@ def test_dales_law_holds_for_interneurons_too():
 def test_frozen_it_gives_the_same():
     layer = lateral().eval()
     p = torch.rand(4, 6, dtype=torch.float64)
-    torch.testing.assert_close(nn.freeze(layer)(p), layer(p))
+    torch.testing.assert_close(freeze(layer)(p), layer(p))
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

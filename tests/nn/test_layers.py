@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from conductance.errors import InputError, UnknownNameError
-from conductance.nn import AbsNormConv2d, AbsNormLinear, CWAConv1d, CWAConv2d, CWAConv3d, CWALinear, freeze
+from conductance.nn import AbsNormConv2d, AbsNormLinear, CWAConv1d, CWAConv2d, CWAConv3d, CWALinear
+from conductance.transform import freeze
 
 FORMS = ["rectified", "exp", "softplus", "projected"]
 

@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conductance import functional
-from conductance.nn import AbsNormLinear, CWAConv2d, CWALinear, Gate, freeze, observe
+from conductance.analysis import observe
+from conductance.nn import AbsNormLinear, CWAConv2d, CWALinear, Gate
+from conductance.transform import freeze
 
 
 def test_a_new_gate_is_the_rectification():

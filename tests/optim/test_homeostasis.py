@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from conductance import init, optim
+from conductance.analysis import observe
 from conductance.errors import InputError
 from conductance.models import create_model
-from conductance.nn import CWAConv2d, CWALinear, observe
+from conductance.nn import CWAConv2d, CWALinear
 
 
 def mean_drives(layer, p):

@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from conductance.errors import RunError
-from conductance.report import load_runs, markdown_table, summarise, terminal_table, write_csv
+from conductance.report import markdown_table, summarise, terminal_table, write_csv
+from conductance.runs import load_runs
 from synthetic_runs import write_run, write_study
 
 

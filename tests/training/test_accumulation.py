@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from tiny_runs import run, tiny
 
-from conductance.training import RunFolder, build
+from conductance.runs import RunFolder
+from conductance.training import build
+from tiny_runs import run, tiny
 
 
 @pytest.fixture(autouse=True)

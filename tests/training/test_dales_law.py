@@ -1,10 +1,10 @@
 """No conductance is ever negative."""
 
 import pytest
-from tiny_runs import run, tiny
 
 from conductance.init import conductance_layers
 from conductance.training import load_run
+from tiny_runs import run, tiny
 
 
 @pytest.mark.parametrize("form", ["rectified", "exp", "softplus", "projected"])

@@ -2,13 +2,14 @@
 
 import pytest
 import torch
-from tiny_runs import lines, run, tiny, weights
 
 from conductance.errors import InputError
 from conductance.init import conductance_layers
 from conductance.nn import Gate
-from conductance.training import RunFolder, load_run
+from conductance.runs import RunFolder
+from conductance.training import load_run
 from conductance.training.evaluation import evaluate
+from tiny_runs import lines, run, tiny, weights
 
 
 @pytest.mark.parametrize(("family", "architecture"), [("cwa", "fcn"), ("affine_bn", "cnn")])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from conductance.experiments.presets import get_preset
+from conductance.presets.named import get_preset
 from conductance.training import train
 
 

@@ -1,10 +1,11 @@
 """A loss that is no longer a number stops the run, and says where."""
 
 import pytest
-from tiny_runs import STEPS, lines, run, tiny, weights
 
-from conductance.training import NonFiniteLossError, RunFolder
+from conductance.runs import RunFolder
+from conductance.training import NonFiniteLossError
 from conductance.training.tally import Tally
+from tiny_runs import STEPS, lines, run, tiny, weights
 
 REMEDY = r"A smaller --optimizer\.learning-rate .*--optimizer\.readout-learning-rate .*may help"
 

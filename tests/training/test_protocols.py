@@ -4,10 +4,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_runs import STEPS, run, tiny
 
-from conductance.training.config import ProtocolConfig
+from conductance.runs.config import ProtocolConfig
 from conductance.training.protocols import OneCycle, create_protocol
+from tiny_runs import STEPS, run, tiny
 
 PEAK = 0.5
 

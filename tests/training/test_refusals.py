@@ -6,11 +6,12 @@ import re
 
 import pytest
 import torch
-from tiny_runs import contents, run, tiny
 
 from conductance.data import Preprocessing
 from conductance.errors import ConductanceError, InputError, RunError
-from conductance.training import ModelConfig, train
+from conductance.runs import ModelConfig
+from conductance.training import train
+from tiny_runs import contents, run, tiny
 
 
 @pytest.mark.parametrize(

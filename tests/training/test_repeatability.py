@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from tiny_runs import lines, run, tiny, weights
 
-from conductance.training import RunFolder, loop
+from conductance.runs import RunFolder
+from conductance.training import loop
+from tiny_runs import lines, run, tiny, weights
 
 AUGMENTED = {"data__augmentation": "shift_flip", "data__max_shift": 1}
 

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from tiny_runs import lines, run, tiny, weights
 
 from conductance.errors import RunError
 from conductance.optim import create_optimizer
-from conductance.training import ProtocolConfig, RunFolder
+from conductance.runs import ProtocolConfig, RunFolder
 from conductance.training.device import lay_out_like_parameters
 from conductance.training.protocols import create_protocol
+from tiny_runs import lines, run, tiny, weights
 
 COMMON = {"epochs": 4, "accumulate": 2, "data__augmentation": "shift", "data__max_shift": 1}
 PAPER = {"protocol__name": "paper", "protocol__patience": 1, "optimizer__learning_rate": 0.5}

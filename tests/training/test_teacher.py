@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import log_softmax, softmax
-from tiny_runs import lines, run, tiny, weights
 
 from conductance.data import Preprocessing, load_dataset, mix
 from conductance.errors import InputError, RunError
 from conductance.training import load_run
 from conductance.training.teacher import Teacher
+from tiny_runs import lines, run, tiny, weights
 
 HELD_OUT = 97  # as of the finished runs
 

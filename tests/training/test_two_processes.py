@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+
 from tiny_runs import lines
 
 # Each process trains the same two configs, one after the other, and keeps what it ended with.

@@ -3,10 +3,10 @@
 from collections import Counter
 
 import pytest
-from tiny_runs import run, tiny
 
 from conductance.data import DeviceLoader, Images, load_dataset
 from conductance.training import loop
+from tiny_runs import run, tiny
 
 
 def seen(images):

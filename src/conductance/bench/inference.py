@@ -9,11 +9,11 @@ from conductance import kernels
 from conductance.bench.layers import COLOUR_IMAGE, NETWORKS, channels_last
 from conductance.bench.rounds import BASELINE, Timing, take_turns
 from conductance.models import create_model
-from conductance.nn import freeze
+from conductance.transform import freeze
 
 
 def bench_inference(device: torch.device, rounds: int, networks: dict[str, int] = NETWORKS) -> Iterator[Timing]:
-    """Time one batch of random images through each network, as it is trained and as `conductance.nn.freeze` makes it.
+    """Time one batch of random images through each network, as trained and as `freeze` makes it.
 
     The baseline is frozen too: BatchNorm is folded into its affine layers.
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from conductance import kernels
 from conductance.bench.rounds import BASELINE, Timing, take_turns
 from conductance.models import create_model
-from conductance.nn import ConductanceLayer, visit
+from conductance.nn import ConductanceLayer
+from conductance.nn.visit import visit
 
 NETWORKS = {"fcn": 250, "cnn": 250, "resnet18": 64}  # images in a batch
 COLOUR_IMAGE = (3, 32, 32)

@@ -11,7 +11,7 @@ from conductance.biophysics._checks import refuse_bad_probability
 from conductance.biophysics.network import BiophysicalNetwork
 from conductance.errors import InputError, UnknownNameError
 from conductance.files import write_text
-from conductance.nn import visit
+from conductance.nn.visit import visit
 
 
 @dataclass(frozen=True)

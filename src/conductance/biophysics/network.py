@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from conductance import functional
+from conductance.analysis import observe
 from conductance.biophysics._checks import refuse_bad_conductance, refuse_bad_probability, refuse_where
 from conductance.biophysics.gate import rectified_gate
 from conductance.biophysics.rescaling import DEFAULT_RANGE, PotentialRange
 from conductance.errors import InputError
 from conductance.functional import SMALLEST_LEAK
-from conductance.nn import ConductanceLayer, LateralConv2d, LateralLinear, observe
+from conductance.nn import ConductanceLayer, LateralConv2d, LateralLinear
 from conductance.valence import Valence
 
 CAPACITANCE = 200.0  # pF, with a leak of 10 nS the 20 ms of Vogels & Abbott (2005), J. Neurosci. 25:10786

@@ -1,13 +1,12 @@
 """Layers whose units average conductances."""
 
-from conductance.nn._conductance import ConductanceLayer, SignedLayer
+from conductance.deprecation import moved
+from conductance.nn.base import ConductanceLayer, SignedLayer
 from conductance.nn.conv import AbsNormConv2d, CWAConv1d, CWAConv2d, CWAConv3d
-from conductance.nn.freeze import FrozenAverage, freeze
 from conductance.nn.gap_junction import GapJunction
-from conductance.nn.gate import Gate, Uncut
+from conductance.nn.gates import Gate, Uncut
 from conductance.nn.lateral import LateralConv2d, LateralLinear
 from conductance.nn.linear import AbsNormLinear, CWALinear
-from conductance.nn.observe import Observation, observe, visit
 
 __all__ = [
     "AbsNormConv2d",
@@ -17,15 +16,20 @@ __all__ = [
     "CWAConv3d",
     "CWALinear",
     "ConductanceLayer",
-    "FrozenAverage",
     "GapJunction",
     "Gate",
     "LateralConv2d",
     "LateralLinear",
-    "Observation",
     "SignedLayer",
     "Uncut",
-    "freeze",
-    "observe",
-    "visit",
 ]
+
+__getattr__ = moved(
+    __name__,
+    {
+        "FrozenAverage": "conductance.transform",
+        "Observation": "conductance.analysis",
+        "freeze": "conductance.transform",
+        "observe": "conductance.analysis",
+    },
+)

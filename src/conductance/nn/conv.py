@@ -5,7 +5,7 @@ from typing import ClassVar, Unpack
 from torch import nn
 
 from conductance.errors import InputError
-from conductance.nn._conductance import ConductanceLayer, ConductanceOptions, SignedLayer
+from conductance.nn.base import ConductanceLayer, ConductanceOptions, SignedLayer
 
 
 def _per_axis(name: str, value: int | tuple[int, ...], axes: int) -> tuple[int, ...]:

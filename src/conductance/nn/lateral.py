@@ -9,7 +9,7 @@ from torch import Tensor
 
 from conductance import kernels
 from conductance.errors import InputError
-from conductance.nn._conductance import OPEN, ConductanceLayer, ConductanceOptions
+from conductance.nn.base import OPEN, ConductanceLayer, ConductanceOptions
 from conductance.nn.conv import CWAConv2d
 from conductance.nn.linear import CWALinear
 

@@ -4,7 +4,7 @@ from typing import Unpack
 
 from torch import nn
 
-from conductance.nn._conductance import ConductanceLayer, ConductanceOptions, SignedLayer
+from conductance.nn.base import ConductanceLayer, ConductanceOptions, SignedLayer
 
 
 class _Linear(nn.Module):

@@ -7,7 +7,7 @@ from math import sqrt
 from torch import Tensor, nn
 
 from conductance.nn import ConductanceLayer
-from conductance.nn._conductance import Leak, SignedLayer
+from conductance.nn.base import Leak, SignedLayer
 
 
 @dataclass(frozen=True)

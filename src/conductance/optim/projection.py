@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from conductance.init import conductance_layers
-from conductance.nn._conductance import Leak
+from conductance.nn.base import Leak
 
 
 def projected_parameters(model: nn.Module) -> Iterator[nn.Parameter]:

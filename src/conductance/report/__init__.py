@@ -2,8 +2,8 @@
 
 from conductance.report.page import write_report
 from conductance.report.rows import Row, summarise
-from conductance.report.runs import Run, load_runs
 from conductance.report.table import markdown_table, terminal_table, write_csv, write_markdown
+from conductance.runs.read import Run, load_runs
 
 __all__ = [
     "Row",

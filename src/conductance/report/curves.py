@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
-from conductance.report.colours import INK
-from conductance.report.groups import Group, label
+from conductance.report.colors import INK
 from conductance.report.svg import figure_style, to_svg
+from conductance.runs.groups import Group, label
 
 DASHED = (0, (3, 2))
 MARKERS = ("", "o", "s", "^", "D", "v")

@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, StrMethodFormatter
 
-from conductance.report.colours import EXCITATORY, INHIBITORY, INK
-from conductance.report.groups import Group
-from conductance.report.records import Record
-from conductance.report.runs import Run
+from conductance.report.colors import EXCITATORY, INHIBITORY, INK
 from conductance.report.svg import figure_style, to_svg
+from conductance.runs.groups import Group
+from conductance.runs.read import Run
+from conductance.runs.records import Record
 
 WIDTH, HEAD, ROW, PLOT, FOOT = 2.9, 0.3, 0.92, 0.5, 0.42
 LEFT, RIGHT = 0.16, 0.1

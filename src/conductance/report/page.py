@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from conductance.extras import import_extra
 from conductance.files import write_text
-from conductance.report.colours import family_colours
-from conductance.report.groups import Group, group_runs
-from conductance.report.provenance import provenance_of
+from conductance.report.colors import family_colours
 from conductance.report.rows import row_of
-from conductance.report.runs import load_runs
 from conductance.report.table import COLUMNS
+from conductance.runs.groups import Group, group_runs
+from conductance.runs.origin import provenance_of
+from conductance.runs.read import load_runs
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -54,12 +54,12 @@ def render_page(groups: list[Group]) -> str:
     )
 
 
-def environment() -> "Environment":
-    """Where the templates of pages are; a name that a template misses is an error."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+def environment(*packages: str) -> "Environment":
+    """Where the templates of pages are: here and in ``packages``; a name that a template misses is an error."""
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     return Environment(
-        loader=PackageLoader("conductance.report", "template"),
+        loader=ChoiceLoader([PackageLoader(package, "template") for package in ("conductance.report", *packages)]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from conductance.fields import OF_THE_HARDWARE
-from conductance.report.groups import Group, group_runs, label
-from conductance.report.provenance import varying_settings
-from conductance.report.runs import Run
+from conductance.runs.fields import OF_THE_HARDWARE
+from conductance.runs.groups import Group, group_runs, label
+from conductance.runs.origin import varying_settings
+from conductance.runs.read import Run
 
 
 @dataclass(frozen=True)

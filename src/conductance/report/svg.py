@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from conductance.report.colours import INK, THEMED
+from conductance.report.colors import INK, THEMED
 
 STYLE: dict[Any, Any] = {
     "axes.edgecolor": INK,

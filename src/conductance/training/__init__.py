@@ -1,31 +1,12 @@
-"""Training: configs, the loop, its protocols, and what a run leaves behind."""
+"""Training: the loop, its protocols, teachers and devices."""
 
-from conductance.training.config import (
-    ConductanceConfig,
-    DataConfig,
-    ModelConfig,
-    OptimizerConfig,
-    ProtocolConfig,
-    RunConfig,
-    TeacherConfig,
-)
+from conductance.deprecation import moved
 from conductance.training.evaluation import TrainedRun, evaluate, load_run
 from conductance.training.loop import NonFiniteLossError, train
-from conductance.training.run_folder import BusyRunError, RunFolder
 
-__all__ = [
-    "BusyRunError",
-    "ConductanceConfig",
-    "DataConfig",
-    "ModelConfig",
-    "NonFiniteLossError",
-    "OptimizerConfig",
-    "ProtocolConfig",
-    "RunConfig",
-    "RunFolder",
-    "TeacherConfig",
-    "TrainedRun",
-    "evaluate",
-    "load_run",
-    "train",
-]
+__all__ = ["NonFiniteLossError", "TrainedRun", "evaluate", "load_run", "train"]
+
+_CONFIGS = tuple(
+    f"{part}Config" for part in ["Conductance", "Data", "Model", "Optimizer", "Protocol", "Run", "Teacher"]
+)
+__getattr__ = moved(__name__, dict.fromkeys(("BusyRunError", "RunFolder", *_CONFIGS), "conductance.runs"))

@@ -11,7 +11,7 @@ from conductance.data import Augmentation, Dataset, Images, Mixing, Preprocessin
 from conductance.errors import InputError
 from conductance.models import create_model, get_family
 from conductance.nn import ConductanceLayer
-from conductance.training.config import ConductanceConfig, ModelConfig, RunConfig
+from conductance.runs.config import ConductanceConfig, ModelConfig, RunConfig
 
 BALANCE_IMAGES = 500
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from conductance.errors import InputError
-from conductance.training.config import RunConfig
+from conductance.runs.config import RunConfig
 
 
 def create_accelerator(config: RunConfig, device: str) -> Accelerator:

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 from conductance.data import Dataset, DeviceLoader, Images, Preprocessing, load_dataset
 from conductance.errors import RunError
 from conductance.nn.modes import evaluating
+from conductance.runs.config import RunConfig
+from conductance.runs.folder import RunFolder
 from conductance.training import build
-from conductance.training.config import RunConfig
-from conductance.training.run_folder import RunFolder
 
 EVALUATION_BATCH = 500
 

@@ -15,10 +15,13 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from conductance.allocator import keep_freed_memory
+from conductance.analysis.internals import internals
 from conductance.data import Dataset, DeviceLoader, Images, load_dataset, split_validation
 from conductance.errors import InputError, RunError
-from conductance.training import build, provenance
-from conductance.training.config import RunConfig
+from conductance.runs import provenance
+from conductance.runs.config import RunConfig
+from conductance.runs.folder import RunFolder
+from conductance.training import build
 from conductance.training.device import (
     create_accelerator,
     flushing_denormals,
@@ -29,10 +32,8 @@ from conductance.training.device import (
     set_random_state,
 )
 from conductance.training.evaluation import EVALUATION_BATCH, evaluate
-from conductance.training.internals import internals
 from conductance.training.progress import TrainingProgress
 from conductance.training.protocols import create_protocol
-from conductance.training.run_folder import RunFolder
 from conductance.training.tally import Tally
 from conductance.training.teacher import build_teacher
 

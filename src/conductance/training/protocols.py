@@ -6,7 +6,7 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
-from conductance.training.config import ProtocolConfig
+from conductance.runs.config import ProtocolConfig
 
 
 class OneCycle:

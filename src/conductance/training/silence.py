@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from conductance.data import Dataset
+from conductance.runs.config import RunConfig
 from conductance.training import build
-from conductance.training.config import RunConfig
 
 IMAGES = 100
 

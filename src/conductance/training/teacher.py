@@ -8,11 +8,11 @@ from torch.nn import functional as F
 
 from conductance.data import Dataset, Preprocessing
 from conductance.errors import InputError
-from conductance.nn import freeze
+from conductance.runs.config import RunConfig
+from conductance.runs.folder import RunFolder
 from conductance.training.build import kind_of_preprocessing
-from conductance.training.config import RunConfig
 from conductance.training.evaluation import load_run
-from conductance.training.run_folder import RunFolder
+from conductance.transform import freeze
 
 
 class Teacher:

@@ -1,0 +1,43 @@
+"""The command that trains a given config."""
+
+import shlex
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from conductance.presets.named import get_preset
+from conductance.runs import RunConfig
+from conductance.runs.fields import preset_name
+
+
+def train_command(config: RunConfig, preset: str | None = None) -> str:
+    """``conductance train`` with a preset and an option for every choice that differs from it.
+
+    Args:
+        config: the complete run.
+        preset: where to start from; that of the config's data set, architecture and family where left out.
+
+    Raises:
+        UnknownNameError: there is no such preset.
+    """
+    preset = preset or preset_name(config.data.dataset, config.model.architecture, config.model.family)
+    options = [option for option in _options(get_preset(preset), config) if option[0] != "--seed"]
+    words = [word for option in options for word in option]
+    return shlex.join(["conductance", "train", preset, "--seed", str(config.seed), *words])
+
+
+def _options(there: Any, here: Any, prefix: str = "") -> list[list[str]]:
+    found = []
+    for field in fields(here):
+        old, new = getattr(there, field.name), getattr(here, field.name)
+        if is_dataclass(new):
+            found += _options(old, new, f"{prefix}{field.name}.")
+        elif old != new:
+            found.append(_option(prefix, field.name.replace("_", "-"), new))
+    return found
+
+
+def _option(prefix: str, name: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [f"--{prefix}{'' if value else 'no-'}{name}"]
+    values = value if isinstance(value, tuple) else (value,)
+    return [f"--{prefix}{name}", *map(str, values)]

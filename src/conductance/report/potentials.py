@@ -1,0 +1,145 @@
+"""One run's network as membranes: its potentials in time, drawn, and what it makes of the images."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor
+
+from conductance.biophysics import simulate, to_biophysical
+from conductance.errors import InputError
+from conductance.extras import import_extra
+from conductance.files import write_table, write_text
+from conductance.report.potentials_figure import potentials_figure
+from conductance.training import load_run
+
+UNITS_SHOWN = 5  # of each layer
+LAYERS_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class SimulatedRun:
+    """What came of it.
+
+    Attributes:
+        name: the run's preset.
+        accuracies: accuracy, network_accuracy and same_class in %, see `measure_membranes`.
+        layers: for each layer how many units it has, its name, and the rms and greatest distance of its potentials
+            from eq. 1 (mV).
+        files: what was written.
+    """
+
+    name: str
+    accuracies: dict[str, float]
+    layers: list[dict[str, Any]]
+    files: tuple[Path, Path]
+
+
+@torch.no_grad()
+def simulate_run(
+    run: Path,
+    out: Path,
+    *,
+    images: int,
+    duration: float,
+    mode: str,
+    step: float,
+    rate_max: float,
+    total_conductance: float,
+    seed: int,
+    data_dir: Path | None = None,
+    console: Console | None = None,
+) -> SimulatedRun:
+    """Run a trained network as membranes with test images; write ``potentials.svg`` and ``potentials.csv`` to ``out``.
+
+    These show the first image: V(t) in mV of some units of some layers, from the one that eq. 1 puts lowest to the
+    one that it puts highest. Potentials and logits are judged at the end (constant) or in the mean over the second
+    half (spiking).
+
+    Args:
+        run: folder of a finished run.
+        out: folder for the files.
+        images: the first so many of the test set.
+        duration, mode, step, rate_max: as for `simulate`.
+        total_conductance: as for `to_biophysical`, in the mean over these images.
+        seed: of the spikes.
+        data_dir: where to look for the data set first.
+        console: where a bar shows; None for none.
+
+    Raises:
+        InputError: fewer than one image, or a seed below 0 or of more than 63 bits; the network is no network of
+            membranes; as `simulate` raises.
+        RunError, DataError: as `load_run` raises.
+    """
+    if images < 1:
+        raise InputError(f"images={images}: give at least 1")
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed={seed}: must lie in [0, 2^63)")
+    import_extra("matplotlib", "to draw potentials", "report")
+    trained = load_run(run, data_dir)
+    inputs = trained.preprocessing(trained.dataset.test.pixels[:images])
+    membranes = to_biophysical(trained.network, total_conductance=total_conductance, images=inputs)
+    steady = membranes.steady_state(inputs)
+    shown = {name: _spread(steady[name][0].flatten()) for name in _some(list(steady))}
+    with Progress(console=console, disable=console is None, transient=True) as bar:
+        task = bar.add_task(
+            f"{len(inputs)} images", total=round(duration / step) if 0 < step <= duration < math.inf else None
+        )
+        result = simulate(
+            membranes,
+            inputs,
+            duration,
+            mode=mode,
+            step=step,
+            rate_max=rate_max,
+            generator=torch.Generator().manual_seed(seed),
+            units=shown,
+            average_from=duration / 2 if mode == "spiking" else duration,
+            on_step=lambda: bar.advance(task),
+        )
+    curves = {name: V[:, 0].T.tolist() for name, V in result.potential.items()}
+    at_rest = {name: steady[name][0].flatten()[units].tolist() for name, units in shown.items()}
+    figure, table = out / "potentials.svg", out / "potentials.csv"
+    write_text(figure, potentials_figure(result.time.tolist(), curves, at_rest))
+    columns = {f"{name}/{unit}": V for name in shown for unit, V in zip(shown[name], curves[name], strict=True)}
+    rows = zip(result.time.tolist(), *columns.values(), strict=True)
+    write_table(table, ["time", *columns], (dict(zip(["time", *columns], row, strict=True)) for row in rows))
+    chosen, expected = result.mean_logits.argmax(1), trained.network(inputs).argmax(1)
+    return SimulatedRun(
+        trained.config.name,
+        compare_choices(chosen, expected, trained.dataset.test.labels[:images]),
+        [
+            {"units": V[0].numel(), **distance_from_eq1(name, result.mean_potential[name] - V)}
+            for name, V in steady.items()
+        ],
+        (figure, table),
+    )
+
+
+def _some(names: list[str]) -> list[str]:
+    """At most `LAYERS_SHOWN`, the first and the last among them."""
+    places = torch.linspace(0, len(names) - 1, min(len(names), LAYERS_SHOWN)).round().int().tolist()
+    return [names[place] for place in places]
+
+
+def _spread(potential: Tensor) -> list[int]:
+    """Units from the lowest to the highest potential, at most `UNITS_SHOWN`."""
+    places = torch.linspace(0, len(potential) - 1, min(len(potential), UNITS_SHOWN)).round().long()
+    return potential.argsort()[places].tolist()
+
+
+def compare_choices(chosen: Tensor, expected: Tensor, labels: Tensor) -> dict[str, float]:
+    """Accuracy of the classes that membranes and their network choose, and how often both choose the same, in %."""
+    labels = labels[: len(chosen)]
+    pairs = {"accuracy": (chosen, labels), "network_accuracy": (expected, labels), "same_class": (chosen, expected)}
+    return {name: round(100 * (a == b).double().mean().item(), 2) for name, (a, b) in pairs.items()}
+
+
+def distance_from_eq1(name: str, distance: Tensor) -> dict[str, Any]:
+    """A layer's name with the root of the mean square and the greatest of its distances (mV)."""
+    rms, greatest = distance.square().mean().sqrt().item(), distance.abs().max().item()
+    return {"layer": name, "rms": float(f"{rms:.3g}"), "greatest": float(f"{greatest:.3g}")}

@@ -1,0 +1,1 @@
+"""The paper's tables from nothing, beside the paper's figures, and its claims."""

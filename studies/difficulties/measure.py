@@ -1,0 +1,154 @@
+"""What makes conductance networks hard to train, measured: common mode, spectra, cancellation, silent synapses."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from conductance import functional, optim
+from conductance.data import Dataset, DeviceLoader, load_dataset
+from conductance.files import write_table
+from conductance.init import conductance_layers
+from conductance.nn import ConductanceLayer
+from conductance.presets.named import get_preset
+from conductance.runs import RunConfig
+from conductance.runs.provenance import git_commit
+from conductance.training import build
+from studies.difficulties.figure import difficulties_figure
+from studies.shared import changes, measurement
+
+IMAGES = 500
+SPECTRUM_LAYER = 2  # the third of the network: neither its image nor its readout
+SILENT_EPOCHS = 15
+SEEDS = 3
+COMMAND = "make difficulties"
+
+# Each with (family, what its network starts from), from nothing to the whole initialisation.
+STARTS: dict[str, tuple[str, changes.Change]] = {
+    "affine": ("affine", changes.unchanged),
+    "affine + BN": ("affine_bn", changes.unchanged),
+    "CWA, Glorot around 1": ("cwa", changes.conductance(initialization="glorot", twin=False, balance=False)),
+    "CWA, log-normal": ("cwa", changes.conductance(twin=False, balance=False)),
+    "CWA, log-normal, balanced": ("cwa", changes.conductance(twin=False)),
+    "CWA, log-normal, balanced, twins": ("cwa", changes.unchanged),
+}
+FORMS = ("rectified", "projected")
+
+Row = dict[str, Any]
+
+
+def measure_difficulties(
+    file: Path, preset: str = "cifar10-cnn", *, data_dir: Path | None = None, console: Console | None = None
+) -> None:
+    """Measure networks at their start, and two while they train on the digits; write one row for each number as CSV.
+
+    Columns: quantity, network, seed, layer (from 1), place (rank of a singular value, or epoch), value, commit,
+    command. Quantities:
+
+    * ``active``: share of the units (over images and positions) above 0;
+    * ``common mode``: with Z the values before rectification, images and positions by units, the share of the sum of
+      their squares that the first singular value of Z holds: 1 where all units do the same;
+    * ``cancellation``: mean of abs(E' - I') / (E' + I'), CWA only: how little is left of what is summed;
+    * ``spectrum``, ``gradient``: singular values of the third layer's signed synapses G e (units by fan-in), and of
+      the gradient of the cross-entropy with respect to them, over the largest;
+    * ``silent``: share of synapses at 0 after each epoch; ``returned``: of those, the share open an epoch later.
+    """
+    rows: list[Row] = []
+    dataset = load_dataset(get_preset(f"{preset}-cwa").data.dataset, data_dir)
+    for name in track(STARTS, "networks at their start", console=console, disable=console is None):
+        family, change = STARTS[name]
+        for seed in range(SEEDS):
+            config = replace(change(get_preset(f"{preset}-{family}")), seed=seed)
+            rows += [{"network": name, "seed": seed, **row} for row in _at_the_start(config, dataset)]
+    for form in track(FORMS, "silent synapses", console=console, disable=console is None):
+        for seed in range(SEEDS):
+            rows += [{"network": f"h {form}", "seed": seed, **row} for row in _silent_synapses(form, seed)]
+    columns = ["quantity", "network", "seed", "layer", "place", "value", "commit", "command"]
+    measured = {"commit": git_commit(), "command": COMMAND}
+    write_table(file, columns, [{**row, "value": float(f"{row['value']:.4g}"), **measured} for row in rows])
+
+
+# At the start ---------------------------------------------------------------------------------------------------------
+
+
+def _at_the_start(config: RunConfig, dataset: Dataset) -> Iterator[Row]:
+    network, preprocessing = build.start(config, dataset)
+    images, labels = preprocessing(dataset.train.pixels[:IMAGES]), dataset.train.labels[:IMAGES]
+    for layer, z in enumerate(before_rectification(network, images), start=1):
+        by_unit = z.movedim(1, -1).flatten(0, -2)
+        yield {"quantity": "active", "layer": layer, "value": float((z > 0).float().mean())}
+        yield {"quantity": "common mode", "layer": layer, "value": common_mode(by_unit)}
+        if config.model.family == "cwa":
+            yield {"quantity": "cancellation", "layer": layer, "value": float(z.abs().mean())}
+    parameter, signs = _synapses_and_signs(network)
+    F.cross_entropy(network(images), labels).backward()
+    assert parameter.grad is not None
+    for quantity, matrix in (("spectrum", parameter.detach() * signs), ("gradient", parameter.grad)):
+        values = torch.linalg.svdvals(matrix.flatten(1).double())
+        for rank, value in enumerate(values / values[0], start=1):
+            yield {"quantity": quantity, "layer": SPECTRUM_LAYER + 1, "place": rank, "value": float(value)}
+
+
+@torch.no_grad()
+def before_rectification(network: nn.Module, images: Tensor) -> Iterator[Tensor]:
+    """z of each hidden layer of a CNN; affine sums, normalised over the batch where BatchNorm follows."""
+    hidden = network.get_submodule("hidden")
+    assert isinstance(hidden, nn.Sequential)
+    x = images
+    for stage in hidden:
+        if isinstance(stage, ConductanceLayer):
+            z = functional.membrane_potential(*stage.excitation_inhibition(x))
+        else:
+            assert isinstance(stage, nn.Sequential)
+            z = stage[:-1](x)
+        yield z
+        x = z.relu()
+
+
+def common_mode(values: Tensor) -> float:
+    """The share of the squares of a matrix (samples, units) that its first singular value holds."""
+    energies = torch.linalg.svdvals(values.double()).square()
+    return float(energies[0] / energies.sum())
+
+
+def _synapses_and_signs(network: nn.Module) -> tuple[nn.Parameter, Tensor | float]:
+    """The synapses of one layer, and the sign of what each does."""
+    layers = list(conductance_layers(network))
+    if layers:
+        layer = layers[SPECTRUM_LAYER]
+        return layer.g, layer.presynaptic.per_synapse(layer.g)
+    return optim.hidden_synapses(network)[SPECTRUM_LAYER].parameter, 1.0
+
+
+# While it trains ------------------------------------------------------------------------------------------------------
+
+
+def _silent_synapses(form: str, seed: int) -> Iterator[Row]:
+    change = changes.conductance(nonnegative=form)
+    config = replace(change(get_preset("digits-cnn-cwa")), seed=seed, epochs=SILENT_EPOCHS)
+    dataset = load_dataset("digits")
+    network, preprocessing = build.start(config, dataset)
+    optimizer = build.build_optimizer(config, network)
+    loader = DeviceLoader(dataset.train, config.data.batch_size, preprocessing=preprocessing, shuffle=True, seed=seed)
+    before: Tensor | None = None
+    for epoch in range(1, SILENT_EPOCHS + 1):
+        for images, labels in loader:
+            optimizer.zero_grad()
+            F.cross_entropy(network(images), labels, label_smoothing=config.optimizer.label_smoothing).backward()
+            optimizer.step()
+        silent = torch.cat([layer.conductance.flatten() == 0 for layer in conductance_layers(network)])
+        yield {"quantity": "silent", "place": epoch, "value": float(silent.float().mean())}
+        if before is not None and bool(before.any()):
+            returned = float((~silent[before]).float().mean())
+            yield {"quantity": "returned", "place": epoch, "value": returned}
+        before = silent
+
+
+if __name__ == "__main__":
+    measurement.command_line(__doc__, measure_difficulties, difficulties_figure, "difficulties")

@@ -1,0 +1,85 @@
+"""How the units of a deep network drift away from their balance while it warms up, by plain and centred gradients."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+from torch.nn import functional as F
+
+from conductance.analysis import observe
+from conductance.data import Dataset, DeviceLoader, load_dataset
+from conductance.files import write_table
+from conductance.runs import RunConfig
+from conductance.runs.provenance import git_commit
+from conductance.training import build
+from conductance.training.protocols import create_protocol
+from studies.drift.figure import drift_figure
+from studies.shared import measurement
+from studies.shortcuts import measure as shortcuts
+
+STEPS = 80
+SCHEDULE = 320  # steps, of which the first fifth is the warm-up
+BETWEEN = 8  # steps from one look to the next
+IMAGES = 200  # to look with
+SEEDS = 3
+COMMAND = "make drift"
+
+Row = dict[str, Any]
+
+
+def measure_drift(file: Path, *, data_dir: Path | None = None, console: Console | None = None) -> None:
+    """Train the small ResNet of `shortcuts` for its first steps, with plain and with centred gradients.
+
+    Columns: gradients (plain or centred), seed, step, layer (from 1, in the order in which they run), open (share of
+    its units with z > 0, over images and positions), offset (`offset` of its z), commit, command.
+    """
+    rows: list[Row] = []
+    runs = [(centred, seed) for seed in range(SEEDS) for centred in (False, True)]
+    dataset = load_dataset("cifar10", data_dir)
+    for centred, seed in track(runs, "deep networks warming up", console=console, disable=console is None):
+        config = shortcuts.config_of(("resnet18", "cwa", "mean"), seed)
+        config = replace(config, optimizer=replace(config.optimizer, centred=centred))
+        gradients = "centred" if centred else "plain"
+        rows += [{"gradients": gradients, "seed": seed, **row} for row in _first_steps(config, dataset)]
+    measured = {"commit": git_commit(), "command": COMMAND}
+    columns = ["gradients", "seed", "step", "layer", "open", "offset", "commit", "command"]
+    write_table(file, columns, [{**row, **measured} for row in rows])
+
+
+def _first_steps(config: RunConfig, dataset: Dataset) -> Iterator[Row]:
+    network, preprocessing = build.start(config, dataset)
+    optimizer = build.build_optimizer(config, network)
+    protocol = create_protocol(optimizer, config.protocol, SCHEDULE)
+    loader = DeviceLoader(
+        dataset.train,
+        config.data.batch_size,
+        preprocessing=preprocessing,
+        augmentation=build.build_augmentation(config),
+        shuffle=True,
+        seed=config.seed,
+    )
+    shown = preprocessing(dataset.test.pixels[:IMAGES])
+    for step, (images, labels) in enumerate(islice(loader, STEPS + 1)):
+        if step % BETWEEN == 0:
+            for layer, seen in enumerate(observe(network, shown), start=1):
+                z = seen.z.movedim(1, -1).flatten(0, -2)
+                shares = {"open": float((z > 0).float().mean()), "offset": offset(z)}
+                yield {"step": step, "layer": layer, **{name: round(share, 4) for name, share in shares.items()}}
+        optimizer.zero_grad()
+        F.cross_entropy(network(images), labels, label_smoothing=config.optimizer.label_smoothing).backward()
+        optimizer.step()
+        protocol.after_step()
+
+
+def offset(z: Tensor) -> float:
+    """The share of z² (samples, units) that the units' means hold: 1 where no input makes a difference."""
+    return float(z.mean(0).square().mean() / z.square().mean())
+
+
+if __name__ == "__main__":
+    measurement.command_line(__doc__, measure_drift, drift_figure, "drift")
