@@ -55,9 +55,9 @@ drift: $(STAMP)  ## measure again how far units drift from balance: results/drif
 	$(BIN)/python -m studies.drift.measure
 
 tables: $(STAMP)  ## write the tables in results/ and in the pages anew from the runs
-	for study in digits mnist cifar10 centring longer deform mixed taught $(REPRODUCED); do for kind in md csv; do \
+	for study in digits mnist cifar10 centering longer deform mixed taught $(REPRODUCED); do for kind in md csv; do \
 	  $(BIN)/conductance report results/$$study --out results/$$study.$$kind; done; done
-	$(BIN)/python -m conductance.reproduction.results results/mnist results/centring results/reproduction results/short --out results
+	$(BIN)/python -m conductance.reproduction.results results/mnist results/centering results/reproduction results/short --out results
 	$(BIN)/python -m studies.gap.measure results/reproduction/modern results/short/modern results/longer results/taught --out docs/gap.svg
 	$(BIN)/python tools/embed_tables.py
 

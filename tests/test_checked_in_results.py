@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conductance.report import markdown_table, summarise
+from conductance.report import markdown_table, summarize
 from conductance.reproduction.plan import plan_runs
 from conductance.reproduction.recipes import RECIPES
 from conductance.reproduction.results import write_tables
@@ -40,7 +40,7 @@ def test_a_result_can_be_reproduced_from_what_it_says(run):
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
 def test_the_tables_are_made_of_the_runs(study):
-    assert study.with_suffix(".md").read_text() == markdown_table(summarise(load_runs([study])))
+    assert study.with_suffix(".md").read_text() == markdown_table(summarize(load_runs([study])))
 
 
 @pytest.mark.parametrize("page", ["README.md", "results/README.md", "docs/reproduction.md"])
@@ -83,7 +83,7 @@ def test_reproduce_goes_on_from_what_is_checked_in():
 
 @pytest.mark.parametrize("table", ["table1.csv", "table1.md", "table2.csv", "table2.md", "claims.md"])
 def test_the_papers_tables_are_made_of_the_runs(table, tmp_path):
-    runs = load_runs([ROOT / "results" / part for part in ("mnist", "centring", "reproduction", "short")])
+    runs = load_runs([ROOT / "results" / part for part in ("mnist", "centering", "reproduction", "short")])
     write_tables(runs, tmp_path, page=False)
     text = (ROOT / "results" / table).read_text()
     assert text == (tmp_path / table).read_text()

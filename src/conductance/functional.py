@@ -87,7 +87,7 @@ def require_activation(activation: str | None) -> None:
     if activation not in ACTIVATIONS:
         raise InputError(
             f"activation={activation!r}: choose None (membrane potential z in [-1, 1]) or 'relu' (open probability p "
-            "in [0, 1]); layers have 'uncut' and 'open' too"
+            "in [0, 1]); layers have 'full_range' and 'open' too"
         )
 
 
@@ -135,17 +135,17 @@ def open_conductances(
 
     Arguments as for `excitation_inhibition`.
     """
-    return kernels.restored(synaptic_sums(p, conductance, valence, leak, synaptic_sum), channel_axis(conductance))
+    return kernels.dense(synaptic_sums(p, conductance, valence, leak, synaptic_sum), channel_axis(conductance))
 
 
 def synaptic_sums(
     p: Tensor, conductance: Tensor, valence: Valence, leak: Tensor, synaptic_sum: "SynapticSum"
 ) -> Tensor | kernels.SplitSums:
     """`open_conductances`, as one tensor; in half precision in parts, as `kernels.average` takes them."""
-    return laid_out_synaptic_sums(p, lay_out(conductance, valence, synaptic_sum), valence, leak, synaptic_sum)
+    return packed_synaptic_sums(p, pack(conductance, valence, synaptic_sum), valence, leak, synaptic_sum)
 
 
-def lay_out(conductance: Tensor, valence: Valence, synaptic_sum: "SynapticSum") -> Tensor:
+def pack(conductance: Tensor, valence: Valence, synaptic_sum: "SynapticSum") -> Tensor:
     """The conductances in the order that the products read: what is the same for every p, done apart from it.
 
     Returns:
@@ -163,26 +163,26 @@ def lay_out(conductance: Tensor, valence: Valence, synaptic_sum: "SynapticSum") 
     return conductance
 
 
-def laid_out_synaptic_sums(
-    p: Tensor, laid_out: Tensor, valence: Valence, leak: Tensor, synaptic_sum: "SynapticSum"
+def packed_synaptic_sums(
+    p: Tensor, packed: Tensor, valence: Valence, leak: Tensor, synaptic_sum: "SynapticSum"
 ) -> Tensor | kernels.SplitSums:
-    """`synaptic_sums` from what `lay_out` gives.
+    """`synaptic_sums` from what `pack` gives.
 
     Raises:
         InputError: p has more or fewer channels than there are valences.
     """
-    axis = channel_axis(laid_out)
+    axis = channel_axis(packed)
     if p.ndim < -axis or p.shape[axis] != valence.channels:
         raise InputError(
             f"p has the shape {tuple(p.shape)}; its axis {axis} must hold the {valence.channels} presynaptic channels"
         )
     if valence.doubled_input or not valence.class_values:
-        return synaptic_sum.shared(p, laid_out, leak)
+        return synaptic_sum.shared(p, packed, leak)
     if valence.order is not None:
         p = p.index_select(axis, valence.order)
     if valence.class_values == (1.0, -1.0):
-        return synaptic_sum.split(p, laid_out, leak, valence.class_sizes[0])
-    return _by_class(p, laid_out, valence, leak, synaptic_sum)
+        return synaptic_sum.split(p, packed, leak, valence.class_sizes[0])
+    return _by_class(p, packed, valence, leak, synaptic_sum)
 
 
 def _as_pairs(conductance: Tensor, valence: Valence) -> tuple[Tensor, Tensor]:
@@ -223,10 +223,10 @@ def signed_synaptic_sums(
     A signed weight is a synapse of either kind, so this is the same average, with E' from the positive part of W and
     I' from the negative part. Shapes as in `synaptic_sums`, ``weight`` of either sign.
     """
-    return synaptic_sum.shared(p, lay_out_signed(weight), leak)
+    return synaptic_sum.shared(p, pack_signed(weight), leak)
 
 
-def lay_out_signed(weight: Tensor) -> Tensor:
+def pack_signed(weight: Tensor) -> Tensor:
     """The positive parts of all weights, then the negative parts: (2 * out, fan-in, *kernel)."""
     return torch.cat([weight.clamp(min=0), (-weight).clamp(min=0)])
 
@@ -247,33 +247,33 @@ class SynapticSum:
 
     def __call__(self, p: Tensor, conductance: Tensor, bias: Tensor | None) -> Tensor:
         """Product of open probabilities with conductances (out, fan-in, *kernel), plus the bias (out,)."""
-        return kernels.restored(self._sum(p, conductance, bias, self.options), channel_axis(conductance))
+        return kernels.dense(self._sum(p, conductance, bias, self.options), channel_axis(conductance))
 
     def takes_halves_as_groups(self, conductance: Tensor, sizes: Sequence[int]) -> bool:
         """Whether the two kinds are the two groups of one convolution: as many channels of each, no groups yet."""
         return conductance.ndim > 2 and self.options.get("groups", 1) == 1 and sizes[0] == sizes[1]
 
-    def split(self, p: Tensor, laid_out: Tensor, leak: Tensor, excitatory: int) -> Tensor | kernels.SplitSums:
+    def split(self, p: Tensor, packed: Tensor, leak: Tensor, excitatory: int) -> Tensor | kernels.SplitSums:
         """E' of all units, then I': the first ``excitatory`` channels (of each group) excite, the others inhibit."""
-        if _is_stacked(laid_out, leak):
-            return self._sum(p, laid_out, leak.flatten(), {**self.options, "groups": 2})
-        if self._is_plain_linear(p, laid_out):
-            return kernels.paired_linear(p, laid_out, leak, excitatory)
-        axis, groups = channel_axis(laid_out), self.options.get("groups", 1)
-        to_E, to_I = laid_out.split([excitatory, laid_out.shape[1] - excitatory], 1)
+        if _is_stacked(packed, leak):
+            return self._sum(p, packed, leak.flatten(), {**self.options, "groups": 2})
+        if self._is_plain_linear(p, packed):
+            return kernels.paired_linear(p, packed, leak, excitatory)
+        axis, groups = channel_axis(packed), self.options.get("groups", 1)
+        to_E, to_I = packed.split([excitatory, packed.shape[1] - excitatory], 1)
         p_E, p_I = p.split([groups * excitatory, p.shape[axis] - groups * excitatory], axis)
         return self._one_after_the_other((p_E, to_E), (p_I, to_I), leak)
 
-    def shared(self, p: Tensor, laid_out: Tensor, leak: Tensor) -> Tensor | kernels.SplitSums:
+    def shared(self, p: Tensor, packed: Tensor, leak: Tensor) -> Tensor | kernels.SplitSums:
         """E' of all units, then I', each a sum over all of p, which is read once."""
-        if not _is_stacked(laid_out, leak):
-            if self._is_plain_linear(p, laid_out):
-                return kernels.paired_linear(p, laid_out, leak, laid_out.shape[1] // 2)
-            laid_out = torch.cat(laid_out.chunk(2, 1))
+        if not _is_stacked(packed, leak):
+            if self._is_plain_linear(p, packed):
+                return kernels.paired_linear(p, packed, leak, packed.shape[1] // 2)
+            packed = torch.cat(packed.chunk(2, 1))
         if self.options.get("groups", 1) > 1:  # stacked on the output axis, the groups would mix
-            to_E, to_I = laid_out.chunk(2)
+            to_E, to_I = packed.chunk(2)
             return self._one_after_the_other((p, to_E), (p, to_I), leak)
-        return self._sum(p, laid_out, leak.flatten(), self.options)
+        return self._sum(p, packed, leak.flatten(), self.options)
 
     def _one_after_the_other(
         self, excitatory: tuple[Tensor, Tensor], inhibitory: tuple[Tensor, Tensor], leak: Tensor
@@ -293,9 +293,9 @@ class SynapticSum:
         return _split_product(p, conductance, bias, options)
 
 
-def _is_stacked(laid_out: Tensor, leak: Tensor) -> bool:
-    """Whether the conductances to E of all units lie above those to I, see `lay_out`."""
-    return len(laid_out) > leak.shape[1]
+def _is_stacked(packed: Tensor, leak: Tensor) -> bool:
+    """Whether the conductances to E of all units lie above those to I, see `pack`."""
+    return len(packed) > leak.shape[1]
 
 
 def low_precision(p: Tensor, conductance: Tensor) -> torch.dtype | None:

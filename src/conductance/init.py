@@ -1,4 +1,4 @@
-"""Conductance initialisations: which G a network starts from, whatever form its parameters have.
+"""Conductance initializations: which G a network starts from, whatever form its parameters have.
 
 Each function takes a layer or a whole model, sets the conductances of every `ConductanceLayer` in it, and returns it.
 `initialize` is the whole recipe. Its parts: `lognormal_` and `exponential_` draw conductances; `twin_`, `scale_leak_`
@@ -25,7 +25,7 @@ def conductance_layers(module: nn.Module) -> Iterator[ConductanceLayer]:
 
 
 def initialize(model: M, batch: Tensor, *, sigma: float = 1.5, leak: float | None = None) -> M:
-    """The data-dependent initialisation: heavy-tailed conductances, twins, leaks to scale, excitation balanced.
+    """The data-dependent initialization: heavy-tailed conductances, twins, leaks to scale, excitation balanced.
 
     No labels are looked at, and the batch is not kept. Works on every module with conductance layers in it; those
     without any, and all other layers, stay as they are.

@@ -1,4 +1,4 @@
-"""How a conductance stays non-negative: G = h(g), with g the parameter that the optimiser moves."""
+"""How a conductance stays non-negative: G = h(g), with g the parameter that the optimizer moves."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -21,13 +21,13 @@ VALIDATION_IMAGES = 5_000
 EPOCHS = 4
 ARCHITECTURES = ("cnn", "fcn")
 
-OPTIMISERS = {
+OPTIMIZERS = {
     "adam": changes.optimizer(name="adam", learning_rate=0.1),
     "adam, step 0.3": changes.optimizer(name="adam", learning_rate=0.3),
 }
-CENTRED = {
-    "centred gradients": changes.optimizer(centred=True),
-    "centred gradients, leaks to scale": changes.optimizer(centred=True, leak_learning_rate=LEAK_STEP),
+CENTERED = {
+    "centered gradients": changes.optimizer(centered=True),
+    "centered gradients, leaks to scale": changes.optimizer(centered=True, leak_learning_rate=LEAK_STEP),
 }
 
 
@@ -60,8 +60,8 @@ CHANGES: dict[str, changes.Change] = {
     "batches of 500": changes.data(batch_size=500),
     "blocks of 128": changes.optimizer(block=128),
     "shifts by up to 2 pixels": changes.data(max_shift=2),
-    **CENTRED,
-    **OPTIMISERS,
+    **CENTERED,
+    **OPTIMIZERS,
     "muon, step 0.03": changes.optimizer(learning_rate=0.03),
     "muon, step 0.2": changes.optimizer(learning_rate=0.2),
     "muon, momentum 0.85": changes.optimizer(momentum=0.85),
@@ -87,7 +87,7 @@ CHANGES: dict[str, changes.Change] = {
 }
 BASELINES = {
     name: CHANGES[name]
-    for name in ("none", "the preset", "centred gradients", *OPTIMISERS, "half width", "5x5 kernels")
+    for name in ("none", "the preset", "centered gradients", *OPTIMIZERS, "half width", "5x5 kernels")
 }
 CNN_ALONE = ("5x5 kernels",)
 BASELINE_FAMILIES = ("affine", "affine_bn", "absnorm")
@@ -111,7 +111,7 @@ def common(config: RunConfig) -> RunConfig:
     return replace(
         config,
         data=replace(config.data, batch_size=250, preprocessing=None, max_shift=4),
-        optimizer=replace(config.optimizer, learning_rate=0.1, block=32, centred=False, leak_learning_rate=None),
+        optimizer=replace(config.optimizer, learning_rate=0.1, block=32, centered=False, leak_learning_rate=None),
     )
 
 

@@ -71,9 +71,9 @@ def _networks(rows: Sequence[Row], quantity: str) -> Iterable[tuple[str, dict[st
     names = list(dict.fromkeys(row["network"] for row in rows if row["quantity"] == quantity))
     own = iter(FAMILIES)
     for name in names:
-        colour, line = BASELINES.get(name) or (next(own), "-")
+        color, line = BASELINES.get(name) or (next(own), "-")
         chosen = [row for row in rows if row["quantity"] == quantity and row["network"] == name]
-        yield name, {"color": colour, "linestyle": line}, chosen
+        yield name, {"color": color, "linestyle": line}, chosen
 
 
 def _values(rows: Iterable[Row]) -> list[float]:
@@ -100,8 +100,8 @@ def _bars(axes: Axes, accuracies: dict[tuple[str, str], list[float]], room: int)
     """The best on top, each as high as if there were ``room`` of them."""
     ordered = sorted(accuracies.items(), key=lambda bar: mean(bar[1]))
     for place, ((family, change), seeds) in enumerate(ordered):
-        colour, opacity = CONDUCTANCES if family == "cwa" else OTHERS, 1.0 if change == "none" else 0.55
-        axes.barh(place, mean(seeds), color=colour, alpha=opacity)
+        color, opacity = CONDUCTANCES if family == "cwa" else OTHERS, 1.0 if change == "none" else 0.55
+        axes.barh(place, mean(seeds), color=color, alpha=opacity)
         axes.plot(seeds, [place] * len(seeds), "|", color=INK, markersize=4, markeredgewidth=0.8)
     axes.set_yticks(
         range(len(ordered)), [family if change == "none" else f"{family}: {change}" for (family, change), _ in ordered]

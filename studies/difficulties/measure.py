@@ -29,7 +29,7 @@ SILENT_EPOCHS = 15
 SEEDS = 3
 COMMAND = "make difficulties"
 
-# Each with (family, what its network starts from), from nothing to the whole initialisation.
+# Each with (family, what its network starts from), from nothing to the whole initialization.
 STARTS: dict[str, tuple[str, changes.Change]] = {
     "affine": ("affine", changes.unchanged),
     "affine + BN": ("affine_bn", changes.unchanged),
@@ -97,7 +97,7 @@ def _at_the_start(config: RunConfig, dataset: Dataset) -> Iterator[Row]:
 
 @torch.no_grad()
 def before_rectification(network: nn.Module, images: Tensor) -> Iterator[Tensor]:
-    """z of each hidden layer of a CNN; affine sums, normalised over the batch where BatchNorm follows."""
+    """z of each hidden layer of a CNN; affine sums, normalized over the batch where BatchNorm follows."""
     hidden = network.get_submodule("hidden")
     assert isinstance(hidden, nn.Sequential)
     x = images

@@ -26,7 +26,7 @@ def drift_figure(table: Path) -> str:
     with figure_style():
         figure = Figure(figsize=(7.2, 3.0), facecolor="white", layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)
-        for axes, gradients in zip(panels, ("plain", "centred"), strict=True):
+        for axes, gradients in zip(panels, ("plain", "centered"), strict=True):
             _layers(axes, [row for row in rows if row["gradients"] == gradients], shade)
             axes.set_title(f"{gradients} gradients")
         panels[0].set_ylabel("share of z² in the units' means")
@@ -40,6 +40,6 @@ def _layers(axes: Axes, rows: Sequence[Row], shade: ScalarMappable) -> None:
     for row in rows:
         values.setdefault(int(row["layer"]), {}).setdefault(int(row["step"]), []).append(float(row["offset"]))
     for layer, steps in values.items():
-        colour = tuple(shade.to_rgba(np.asarray(layer)))
-        axes.plot(list(steps), [mean(seeds) for seeds in steps.values()], color=colour, linewidth=1.1)
+        color = tuple(shade.to_rgba(np.asarray(layer)))
+        axes.plot(list(steps), [mean(seeds) for seeds in steps.values()], color=color, linewidth=1.1)
     axes.set_xlabel("step of the warm-up")

@@ -1,4 +1,4 @@
-"""How the units of a deep network drift away from their balance while it warms up, by plain and centred gradients."""
+"""How the units of a deep network drift away from their balance while it warms up, by plain and centered gradients."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,18 +33,18 @@ Row = dict[str, Any]
 
 
 def measure_drift(file: Path, *, data_dir: Path | None = None, console: Console | None = None) -> None:
-    """Train the small ResNet of `shortcuts` for its first steps, with plain and with centred gradients.
+    """Train the small ResNet of `shortcuts` for its first steps, with plain and with centered gradients.
 
-    Columns: gradients (plain or centred), seed, step, layer (from 1, in the order in which they run), open (share of
+    Columns: gradients (plain or centered), seed, step, layer (from 1, in the order in which they run), open (share of
     its units with z > 0, over images and positions), offset (`offset` of its z), commit, command.
     """
     rows: list[Row] = []
-    runs = [(centred, seed) for seed in range(SEEDS) for centred in (False, True)]
+    runs = [(centered, seed) for seed in range(SEEDS) for centered in (False, True)]
     dataset = load_dataset("cifar10", data_dir)
-    for centred, seed in track(runs, "deep networks warming up", console=console, disable=console is None):
+    for centered, seed in track(runs, "deep networks warming up", console=console, disable=console is None):
         config = shortcuts.config_of(("resnet18", "cwa", "mean"), seed)
-        config = replace(config, optimizer=replace(config.optimizer, centred=centred))
-        gradients = "centred" if centred else "plain"
+        config = replace(config, optimizer=replace(config.optimizer, centered=centered))
+        gradients = "centered" if centered else "plain"
         rows += [{"gradients": gradients, "seed": seed, **row} for row in _first_steps(config, dataset)]
     measured = {"commit": git_commit(), "command": COMMAND}
     columns = ["gradients", "seed", "step", "layer", "open", "offset", "commit", "command"]

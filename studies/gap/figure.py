@@ -9,9 +9,9 @@ from conductance.report.colors import CONDUCTANCES, INK, OTHERS
 from conductance.report.rows import Row
 from conductance.report.svg import figure_style, svg_page
 
-STRICT_FAMILIES = ("cwa", "cwa_li")  # Dale's law, and no normalisation layer
+STRICT_FAMILIES = ("cwa", "cwa_li")  # Dale's law, and no normalization layer
 
-STRICT = "test, strict E/I, no normalisation"
+STRICT = "test, strict E/I, no normalization"
 REST = "test, others"
 TRAINING, PUBLISHED, GOAL = "training images", "the paper", "the goal"
 LEGEND = (STRICT, REST, TRAINING, PUBLISHED, GOAL)
@@ -56,13 +56,13 @@ def _panel(axes: Axes, rows: Sequence[Row], published: Mapping[tuple[str, str], 
     axes.set_ylim(-0.6, len(ordered) - 0.4)
 
 
-def _line(axes: Axes, place: int, row: Row, colour: str, kind: str) -> None:
+def _line(axes: Axes, place: int, row: Row, color: str, kind: str) -> None:
     """From the test images to the training images, with the spread of the seeds."""
     test, training = _test(row), row.train_accuracy or 0.0
-    axes.plot([test, training], [place, place], color=colour, linewidth=0.8, alpha=0.6)
-    axes.errorbar(test, place, xerr=row.test_accuracy_std, color=colour, linewidth=1.4)
-    axes.plot(test, place, "o", markersize=4, color=colour, label=kind)
-    axes.plot(training, place, "o", markersize=4, color=colour, markerfacecolor="white", label=TRAINING)
+    axes.plot([test, training], [place, place], color=color, linewidth=0.8, alpha=0.6)
+    axes.errorbar(test, place, xerr=row.test_accuracy_std, color=color, linewidth=1.4)
+    axes.plot(test, place, "o", markersize=4, color=color, label=kind)
+    axes.plot(training, place, "o", markersize=4, color=color, markerfacecolor="white", label=TRAINING)
 
 
 def _test(row: Row) -> float:

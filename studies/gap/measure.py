@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from conductance.files import write_text
-from conductance.report import summarise
+from conductance.report import summarize
 from conductance.reproduction.tables import TABLES
 from conductance.runs import load_runs
 from studies.gap.figure import gap_figure
@@ -18,7 +18,7 @@ LEAST_EPOCHS = 10  # fewer say that a network learns, and nothing about where it
 
 def draw_gap(runs: list[Path]) -> str:
     """The figure of the runs on CIFAR-10 of at least `LEAST_EPOCHS`, as a page of SVG."""
-    finished = [row for row in summarise(load_runs(runs)) if row.seeds]
+    finished = [row for row in summarize(load_runs(runs)) if row.seeds]
     rows = [row for row in finished if row.dataset == "cifar10" and row.epochs >= LEAST_EPOCHS]
     published = {
         (cell.architecture, cell.family): cell.paper

@@ -16,14 +16,14 @@ from studies.shared import changes, study
 WIDTHS = (16, 32, 64, 128)
 VALIDATION_IMAGES = 40_000
 EPOCHS = 4
-PLAIN = changes.optimizer(centred=False)
-EARLIER = changes.optimizer(centred=False, learning_rate=0.1)
+PLAIN = changes.optimizer(centered=False)
+EARLIER = changes.optimizer(centered=False, learning_rate=0.1)
 BRANCHES: dict[str, changes.Change] = {
     **{name: changes.model(shortcut=name) for name in SHORTCUTS},
     "mean, branch learnt from 0.1": changes.model(shortcut="mean", branch_scale=0.1),
-    "mean, gradients not centred": changes.both(changes.model(shortcut="mean"), PLAIN),
-    "mean, gradients not centred, step 0.1": changes.both(changes.model(shortcut="mean"), EARLIER),
-    "conductance, gradients not centred, step 0.1": changes.both(changes.model(shortcut="conductance"), EARLIER),
+    "mean, gradients not centered": changes.both(changes.model(shortcut="mean"), PLAIN),
+    "mean, gradients not centered, step 0.1": changes.both(changes.model(shortcut="mean"), EARLIER),
+    "conductance, gradients not centered, step 0.1": changes.both(changes.model(shortcut="conductance"), EARLIER),
 }
 
 

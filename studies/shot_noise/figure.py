@@ -47,25 +47,21 @@ def _against_synapses(axes: Axes, rows: Iterable[Row]) -> None:
 
 
 def _against_spikes(axes: Axes, rows: Sequence[Row]) -> None:
-    for name, colour in INPUTS.items():
+    for name, color in INPUTS.items():
         points = [(float(row["synapses"]) * float(row["rate"]), row) for row in rows if row["input"] == name]
         below = float(points[0][1]["shift"]) < 0
-        _draw(
-            axes, sorted(points, key=lambda point: point[0]), colour, f"{name}: {'below' if below else 'above'} eq. 1"
-        )
+        _draw(axes, sorted(points, key=lambda point: point[0]), color, f"{name}: {'below' if below else 'above'} eq. 1")
     axes.set_xlabel("spikes/s that arrive, of either sign")
     axes.legend(loc="lower left", handlelength=1.2)
 
 
-def _draw(axes: Axes, points: Points, colour: str | tuple[float, ...], label: str) -> None:
+def _draw(axes: Axes, points: Points, color: str | tuple[float, ...], label: str) -> None:
     x = [place for place, _ in points]
     shift, error, theory = (
         [abs(float(row[name])) for _, row in points] for name in ("shift", "standard_error", "second_order")
     )
-    axes.plot(x, theory, color=colour, linewidth=1.0)
-    axes.errorbar(
-        x, shift, error, color=colour, linestyle="none", marker="o", markersize=3, elinewidth=0.8, label=label
-    )
+    axes.plot(x, theory, color=color, linewidth=1.0)
+    axes.errorbar(x, shift, error, color=color, linestyle="none", marker="o", markersize=3, elinewidth=0.8, label=label)
     axes.set(xscale="log", yscale="log")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(StrMethodFormatter("{x:g}"))

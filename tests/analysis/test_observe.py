@@ -68,9 +68,9 @@ def sent(model, batch):
 @pytest.mark.parametrize("options", [
     ("fcn", "cwa", {"learn_gate": True}, {}),
     ("fcn", "cwa_li", {}, {}),
-    ("fcn", "cwa", {"activation": "uncut"}, {}),
+    ("fcn", "cwa", {"activation": "full_range"}, {}),
     ("resnet18", "cwa", {}, {"shortcut": "conductance"}),
-], ids=["gates", "interneurons", "uncut", "conductances of a shortcut"])  # fmt: skip
+], ids=["gates", "interneurons", "full_range", "conductances of a shortcut"])  # fmt: skip
 def test_what_is_seen_is_what_is_sent_on(options):
     architecture, family, layer_options, choices = options
     model = create_model(architecture, family, (1, 8, 8), 3, widths=(6, 4), layer_options=layer_options, **choices)
@@ -82,7 +82,7 @@ def test_what_is_seen_is_what_is_sent_on(options):
     seen, outputs = {one.name: one.p for one in observe(model, batch)}, sent(model, batch)
     assert len(seen) > 1
     for name, p in seen.items():
-        if model.get_submodule(name).activation in ("relu", "uncut"):
+        if model.get_submodule(name).activation in ("relu", "full_range"):
             torch.testing.assert_close(p, outputs[name])
 
 

@@ -35,7 +35,7 @@ def test_rectified_is_linear_between_threshold_and_one_slope_factor_above(V, E_t
 
 @pytest.mark.parametrize("gate", GATES)
 @given(V=st.lists(potentials, min_size=2, max_size=2), E_th=thresholds, k=slopes)
-def test_opens_with_depolarisation_and_stays_a_probability(gate, V, E_th, k):
+def test_opens_with_depolarization_and_stays_a_probability(gate, V, E_th, k):
     low, high = gate(at(sorted(V)), threshold=E_th, slope_factor=k).tolist()
     assert 0 <= low <= high <= 1
 

@@ -77,7 +77,7 @@ def test_all_or_none():
     assert V.min() > -77  # above the potassium potential
 
 
-def test_an_axon_does_not_see_its_neighbours_and_its_area_is_only_a_scale():
+def test_an_axon_does_not_see_its_neighbors_and_its_area_is_only_a_scale():
     currents = [0.0, 70.0, 150.0]
     together = SquidAxon().respond(held(currents, 10, 0.05), 0.05)
     for i, current in enumerate(currents):

@@ -127,7 +127,7 @@ def twice():
         (silent_unit(), r"total conductance of layer 0, unit \[1\] is .*give the unit a resting_conductance above 0"),
         (twice(), "layer 1 is a CWALinear that is used twice"),
         (nn.Sequential(CWALinear(4, 4, activation="relu", learn_gate=True)), "layer 0 is a CWALinear with a gate"),
-        (nn.Sequential(CWALinear(4, 4, activation="uncut")), "layer 0 is a CWALinear with a gate"),
+        (nn.Sequential(CWALinear(4, 4, activation="full_range")), "layer 0 is a CWALinear with a gate"),
         (nn.Sequential(LateralLinear(4, 4)), "layer 0 is a LateralLinear with a gate or interneurons"),
     ],
 )

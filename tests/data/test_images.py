@@ -22,7 +22,7 @@ def numbered(count):
         (torch.zeros(2, 1, 3, 3, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64), r"not int64 of shape \(3,\)"),
     ],
 )
-def test_what_are_not_labelled_images_is_refused(pixels, labels, complaint):
+def test_what_are_not_labeled_images_is_refused(pixels, labels, complaint):
     with pytest.raises(InputError, match=complaint):
         Images(pixels, labels)
 

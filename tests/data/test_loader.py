@@ -13,7 +13,7 @@ from conductance.errors import InputError
 
 
 def numbered(count):
-    """Random images, each labelled with its own number."""
+    """Random images, each labeled with its own number."""
     generator = torch.Generator().manual_seed(7)
     pixels = torch.randint(0, 256, (count, 1, 4, 4), dtype=torch.uint8, generator=generator)
     return Images(pixels, torch.arange(count))

@@ -1,4 +1,4 @@
-"""Mixtures of two images: labelled with a class each, the shares of the classes say how every image was mixed."""
+"""Mixtures of two images: labeled with a class each, the shares of the classes say how every image was mixed."""
 
 import math
 

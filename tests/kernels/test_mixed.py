@@ -44,7 +44,7 @@ def test_values_and_gradients_are_those_of_the_formula(case, dtype, rectify, mon
     monkeypatch.setattr(averaging, "BLOCK_BYTES", 2000)  # several blocks, the last one shorter
     sums, axis = parts(case, dtype)
     result = kernels.average(sums, axis, rectify, dtype)
-    exact = averaging.average(kernels.restored(sums, axis).double(), axis, rectify)
+    exact = averaging.average(kernels.dense(sums, axis).double(), axis, rectify)
     assert result.dtype == dtype
     torch.testing.assert_close(result.double(), exact, rtol=0, atol=torch.finfo(dtype).eps)
     for found, wanted in zip(gradients(result, sums), gradients(exact, sums), strict=True):
@@ -101,7 +101,7 @@ def test_a_second_derivative_points_the_way_of_the_formulas():
         return torch.autograd.grad(first.square().sum(), sums.leak)[0]
 
     found = twice(kernels.average(sums, axis, False))
-    wanted = twice(averaging.average(kernels.restored(sums, axis), axis, False))
+    wanted = twice(averaging.average(kernels.dense(sums, axis), axis, False))
     assert torch.nn.functional.cosine_similarity(found, wanted, dim=0) > 0.99
 
 
@@ -141,7 +141,7 @@ def test_layers_under_autocast_keep_their_sums_in_parts(name):
     assert sums.rest.dtype == torch.bfloat16
     assert sums.shared.shape[layer.channel_axis] == shared
     exact = layer.open_conductances(p)
-    torch.testing.assert_close(kernels.restored(sums, layer.channel_axis), exact, rtol=0.01, atol=0.02)
+    torch.testing.assert_close(kernels.dense(sums, layer.channel_axis), exact, rtol=0.01, atol=0.02)
 
 
 def test_graded_valences_and_groups_are_put_together_at_once():

@@ -162,7 +162,7 @@ def test_options_that_do_not_exist_are_refused_by_name():
         create_model("fcn", "cwa", (1, 4, 4), 3, depth=3)
     with pytest.raises(InputError, match=r"multiple values for .*'stride'"):
         create_model("cnn", "cwa", layer_options={"stride": 1})
-    for option in ({"activation": "uncut"}, {"learn_gate": True}):
+    for option in ({"activation": "full_range"}, {"learn_gate": True}):
         with pytest.raises(InputError, match="cwa_bn: what BatchNorm gives is rectified"):
             create_model("cnn", "cwa_bn", layer_options=option)
     with pytest.raises(InputError, match="affine layers have no nonnegative"):

@@ -107,7 +107,7 @@ def test_networks_start_with_about_half_of_their_units_open(architecture):
 
 @pytest.mark.parametrize("options", [
     {"interneurons": 0}, {"slices": -1}, {"slices": 1.5}, {"strength": 0.0}, {"strength": float("nan")},
-    {"activation": "open"},
+    {"average": False},
 ])  # fmt: skip
 def test_numbers_out_of_range_are_refused(options):
     with pytest.raises(InputError, match=next(iter(options))):

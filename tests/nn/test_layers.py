@@ -178,7 +178,7 @@ def test_inputs_of_another_width_are_refused(layer, shape):
 def test_conductances_computed_from_another_parameter_are_not_set_in_vain():
     layer = CWALinear(4, 3)
     torch.nn.utils.parametrize.register_parametrization(layer, "g", torch.nn.Softplus())
-    with pytest.raises(InputError, match="set them first, then parametrise"):
+    with pytest.raises(InputError, match="set them first, then parametrize"):
         layer.set_conductance(torch.ones(3, 4))
 
 

@@ -81,7 +81,7 @@ def test_a_detached_denominator_changes_the_gradient_alone():
 
 @pytest.mark.parametrize("layer", [CWALinear, AbsNormLinear])
 def test_uncut_is_the_average_of_potentials_between_0_and_1(layer):
-    units = layer(6, 5, activation="uncut", resting_conductance=0.3).double()
+    units = layer(6, 5, activation="full_range", resting_conductance=0.3).double()
     p = torch.rand(7, 6, dtype=torch.float64)
     E, I = units.excitation_inhibition(p)
     torch.testing.assert_close(units(p), E / (E + I))
@@ -90,7 +90,7 @@ def test_uncut_is_the_average_of_potentials_between_0_and_1(layer):
 
 def test_what_is_observed_of_a_gated_layer_is_what_it_sends():
     p = torch.rand(3, 6)
-    for options in ({"activation": "uncut"}, {"activation": "relu", "learn_gate": True}, {"activation": "relu"}):
+    for options in ({"activation": "full_range"}, {"activation": "relu", "learn_gate": True}, {"activation": "relu"}):
         layer = CWALinear(6, 5, **options)
         (seen,) = observe(torch.nn.Sequential(layer), p)
         torch.testing.assert_close(seen.p, layer(p))

@@ -97,7 +97,7 @@ def images_like_real_ones(*shape):
 
 @pytest.mark.parametrize("architecture", ["fcn", "cnn", "resnet18"])
 @pytest.mark.parametrize("drawn", ["glorot", "lognormal"])
-def test_bf16_autocast_keeps_first_layers_at_initialisation(architecture, drawn):
+def test_bf16_autocast_keeps_first_layers_at_initialization(architecture, drawn):
     from conductance import init
 
     model = create_model(architecture, "cwa", (3, 32, 32), 10)

@@ -1,4 +1,4 @@
-"""One call gives a network its optimiser: which parameter moves by which rule, and how far."""
+"""One call gives a network its optimizer: which parameter moves by which rule, and how far."""
 
 import copy
 import pickle
@@ -143,17 +143,17 @@ def test_exponentiated_gradient_needs_conductances_that_are_parameters():
         optim.create_optimizer(network(nonnegative="exp"), "eg")
 
 
-def test_optimisers_that_share_no_state_refuse_each_others():
+def test_optimizers_that_share_no_state_refuse_each_others():
     one = optim.create_optimizer(projected(), "muon")
-    other = optim.Together(one.parts[:1])
-    with pytest.raises(ValueError, match="the state has 2 optimisers, here are 1"):
+    other = optim.CombinedOptimizer(one.parts[:1])
+    with pytest.raises(ValueError, match="the state has 2 optimizers, here are 1"):
         other.load_state_dict(one.state_dict())
 
 
 def test_a_state_of_another_network_changes_nothing():
     one, other = projected(), network(nonnegative="projected")  # the other's leaks are not learnt
     optimizer = optim.create_optimizer(one, "muon", 0.1)
-    with pytest.raises(ValueError, match=r"optimiser 2 has groups of \[4\] parameters, in the state of \[2\]"):
+    with pytest.raises(ValueError, match=r"optimizer 2 has groups of \[4\] parameters, in the state of \[2\]"):
         optimizer.load_state_dict(optim.create_optimizer(other, "muon", 9.0).state_dict())
     assert {group["lr"] for group in optimizer.parts[0].param_groups} == {0.1}
 
@@ -217,7 +217,7 @@ def test_synapses_that_two_layers_share_are_moved_once():
     model = nn.Sequential(CWALinear(4, 4), CWALinear(4, 4), nn.Linear(4, 2))
     model[1].g = model[0].g
     assert len(optim.hidden_synapses(model)) == 1
-    optim.create_optimizer(model, centred=True)
+    optim.create_optimizer(model, centered=True)
 
 
 def test_muon_takes_as_many_units_together_as_it_is_told():

@@ -20,7 +20,7 @@ def mean_drives(layer, p):
 
 
 def still(model):
-    """An optimiser whose steps move nothing: what changes is homeostasis."""
+    """An optimizer whose steps move nothing: what changes is homeostasis."""
     return torch.optim.SGD(model.parameters(), lr=0.0)
 
 

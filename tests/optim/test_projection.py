@@ -17,7 +17,7 @@ from conductance.nn import CWALinear
     lambda m: torch.optim.SGD(m.parameters(), lr=1000.0),
     lambda m: torch.optim.RMSprop(m.parameters(), lr=0.5),
 ])  # fmt: skip
-def test_projected_conductances_are_never_negative_whatever_the_optimiser(build):
+def test_projected_conductances_are_never_negative_whatever_the_optimizer(build):
     model = create_model(
         "fcn", "cwa", (1, 4, 4), 3, widths=(8, 6), layer_options={"nonnegative": "projected", "learn_resting": True}
     )

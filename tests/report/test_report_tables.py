@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from conductance.errors import RunError
-from conductance.report import markdown_table, summarise, terminal_table, write_csv
+from conductance.report import markdown_table, summarize, terminal_table, write_csv
 from conductance.runs import load_runs
 from synthetic_runs import write_run, write_study
 
@@ -24,7 +24,7 @@ def on_screen(rows, width=80):
 def test_mean_and_sample_deviation_over_seeds(tmp_path):
     for seed, accuracy in enumerate([90.0, 92.0, 97.0]):
         write_run(tmp_path / str(seed), seed=seed, epochs=2, test_accuracy=accuracy, seconds=10.0 * seed)
-    (row,) = summarise(load_runs([tmp_path]))
+    (row,) = summarize(load_runs([tmp_path]))
     assert row.seeds == (0, 1, 2)
     assert row.test_accuracy == pytest.approx(93.0)
     assert row.test_accuracy_std == pytest.approx(math.sqrt((9 + 1 + 16) / 2))
@@ -33,7 +33,7 @@ def test_mean_and_sample_deviation_over_seeds(tmp_path):
 
 def test_one_seed_has_no_deviation(tmp_path):
     write_run(tmp_path / "a", epochs=2, test_accuracy=91.5)
-    rows = summarise(load_runs([tmp_path]))
+    rows = summarize(load_runs([tmp_path]))
     assert rows[0].test_accuracy_std is None
     assert "91.50 ± –" in markdown_table(rows)  # noqa: RUF001
     assert "91.50 ± –" in on_screen(rows)  # noqa: RUF001
@@ -41,9 +41,9 @@ def test_one_seed_has_no_deviation(tmp_path):
 
 def test_an_unfinished_run_changes_no_number_but_is_told(tmp_path):
     write_run(tmp_path / "a", seed=0)
-    (alone,) = summarise(load_runs([tmp_path]))
+    (alone,) = summarize(load_runs([tmp_path]))
     write_run(tmp_path / "b", seed=1, done=7)
-    (beside,) = rows = summarise(load_runs([tmp_path]))
+    (beside,) = rows = summarize(load_runs([tmp_path]))
     assert beside.seeds == alone.seeds == (0,)
     assert beside.test_accuracy == alone.test_accuracy
     assert "seed 1: 7 of 20 epochs" not in markdown_table([alone])
@@ -59,23 +59,23 @@ def test_a_setting_that_varies_between_seeds_is_told_below_the_table(tmp_path):
         if seed == 1:  # as if that version had been the first to know it
             config["data"]["max_mix"] = 0.5
         file.write_text(json.dumps(config))
-    rows = summarise(load_runs([tmp_path / "runs"]))
+    rows = summarize(load_runs([tmp_path / "runs"]))
     for text in (markdown_table(rows), " ".join(on_screen(rows).split())):
         assert "One name, other settings: digits-cnn-cwa, optimizer.learning_rate left out / 0.005." in text
         assert not {"precision", "max_mix"} & set(re.split(r"\W", text))
     assert "optimizer.learning_rate left out / 0.005" in write_csv(rows, tmp_path / "rows.csv").read_text()
-    assert "One name" not in markdown_table(summarise(load_runs([tmp_path / "runs" / "0", tmp_path / "runs" / "1"])))
+    assert "One name" not in markdown_table(summarize(load_runs([tmp_path / "runs" / "0", tmp_path / "runs" / "1"])))
 
 
 def test_a_configuration_with_no_finished_run_has_no_numbers(tmp_path):
     write_run(tmp_path / "a", done=1)
-    (row,) = summarise(load_runs([tmp_path]))
+    (row,) = summarize(load_runs([tmp_path]))
     assert row.seeds == ()
     assert row.test_accuracy is row.best_test_accuracy is row.seconds is row.parameters is None
 
 
 def test_configurations_stay_apart_and_in_order(tmp_path):
-    rows = summarise(load_runs([write_study(tmp_path / "study", epochs=2)]))
+    rows = summarize(load_runs([write_study(tmp_path / "study", epochs=2)]))
     assert [(row.architecture, row.family) for row in rows] == [
         (architecture, family) for architecture in ("cnn", "mlp") for family in ("affine", "cwa", "cwa_bn")
     ]
@@ -85,14 +85,14 @@ def test_configurations_stay_apart_and_in_order(tmp_path):
 def test_trainings_of_different_lengths_are_not_averaged(tmp_path):
     write_run(tmp_path / "smoke", epochs=1)
     write_run(tmp_path / "full", epochs=3)
-    assert [row.epochs for row in summarise(load_runs([tmp_path]))] == [1, 3]
+    assert [row.epochs for row in summarize(load_runs([tmp_path]))] == [1, 3]
 
 
 def test_a_seed_counted_twice_is_refused(tmp_path):
     write_run(tmp_path / "first", epochs=2)
     write_run(tmp_path / "again", epochs=2)
     with pytest.raises(RunError, match=r"again and .*first both hold 'digits-cnn-cwa' with seed 0.*leave one"):
-        summarise(load_runs([tmp_path]))
+        summarize(load_runs([tmp_path]))
 
 
 def test_the_names_that_runs_were_given_stand_beside_their_family(tmp_path):
@@ -100,13 +100,13 @@ def test_the_names_that_runs_were_given_stand_beside_their_family(tmp_path):
     write_run(tmp_path / "b", epochs=2, name="wide")
     write_run(tmp_path / "c", epochs=2, name="digits-cnn-cwa-slow")
     write_run(tmp_path / "d", epochs=2, dataset="fashion_mnist", name="fashion-mnist-cnn-cwa")
-    table = markdown_table(summarise(load_runs([tmp_path])))
+    table = markdown_table(summarize(load_runs([tmp_path])))
     assert re.findall(r"cwa[^|]*", table) == ["cwa ", "cwa · slow ", "cwa · wide ", "cwa "]
 
 
 def test_markdown_cells_cannot_break_the_table(tmp_path):
     write_run(tmp_path / "a", epochs=2, dataset="a|b\nc")
-    lines = markdown_table(summarise(load_runs([tmp_path]))).splitlines()
+    lines = markdown_table(summarize(load_runs([tmp_path]))).splitlines()
     assert len(lines) == 3
     assert "a\\|b c" in lines[2]
 
@@ -123,7 +123,7 @@ def test_the_terminal_table_fits_80_columns_and_shows_markup_as_text(tmp_path):
                 seed=seed,
                 seconds=3500,
             )
-    text = on_screen(summarise(load_runs([tmp_path])))
+    text = on_screen(summarize(load_runs([tmp_path])))
     assert "[red]" in text
     assert "cwa_bn" in text
     assert text.count("58.3 min") == 2  # numbers are never cut
@@ -132,7 +132,7 @@ def test_the_terminal_table_fits_80_columns_and_shows_markup_as_text(tmp_path):
 
 def test_csv_keeps_full_precision_and_leaves_the_unknown_empty(tmp_path):
     write_run(tmp_path / "runs" / "a", epochs=2, test_accuracy=100 / 3, family='odd,"family"')
-    rows = summarise(load_runs([tmp_path / "runs"]))
+    rows = summarize(load_runs([tmp_path / "runs"]))
     path = write_csv(rows, tmp_path / "new" / "rows.csv")
     with path.open(newline="", encoding="utf-8") as file:
         (line,) = csv.DictReader(file)

@@ -53,7 +53,7 @@ def test_what_differs_is_told():
     assert recipe_of(config.to_dict(), cell) == ("modern; data.augmentation=none; data.batch_size=7", 20)
 
 
-def test_a_run_from_before_there_was_a_choice_of_optimiser_is_no_run_of_the_recipe():
+def test_a_run_from_before_there_was_a_choice_of_optimizer_is_no_run_of_the_recipe():
     cell = CELLS["mnist-cnn-cwa"]
     config = RECIPES["modern"].config(cell).to_dict()
     for field in ("name", "leak_learning_rate", "momentum"):

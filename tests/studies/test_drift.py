@@ -40,14 +40,14 @@ def test_both_kinds_of_gradients_start_from_the_same_network_and_part(table):
         assert [int(row["layer"]) for row in chosen] == [1, 2, 3, 4, 5]  # a stem, two blocks
         return torch.tensor([[float(row["open"]), float(row["offset"])] for row in chosen])
 
-    assert torch.equal(shares("plain", 0), shares("centred", 0))
-    assert not torch.equal(shares("plain", 4), shares("centred", 4))
+    assert torch.equal(shares("plain", 0), shares("centered", 0))
+    assert not torch.equal(shares("plain", 4), shares("centered", 4))
     assert bool((shares("plain", 0)[:, 1] < 0.5).all())  # balanced
     assert len(rows) == 2 * 3 * 5
 
 
 def test_the_figure_has_a_line_for_each_layer_and_kind(table):
-    shown = {"plain gradients", "centred gradients", "share of z² in the units' means", "layer"}
+    shown = {"plain gradients", "centered gradients", "share of z² in the units' means", "layer"}
     assert shown <= words(drift_figure(table))
 
 

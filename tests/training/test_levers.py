@@ -40,7 +40,7 @@ def test_the_mean_of_the_weights_follows_its_decay(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "lever", [{"optimizer__homeostasis": 0.1}, {"optimizer__centred": True}, {"model__dropout": 0.2}]
+    "lever", [{"optimizer__homeostasis": 0.1}, {"optimizer__centered": True}, {"model__dropout": 0.2}]
 )
 def test_what_acts_in_training_alone_changes_a_run_and_resumes(lever, interrupted, tmp_path):
     config = tiny(**lever)
@@ -71,10 +71,10 @@ def test_gates_are_learnt(family, tmp_path):
     ({"optimizer__homeostasis": 1.5}, "homeostasis"),
     ({"conductance__resting_share": 0.0}, "resting_share"),
     ({"family": "cwa_bn", "conductance__learn_gate": True}, "learn_gate"),
-    ({"conductance__activation": "uncut", "conductance__learn_gate": True}, "learn_gate"),
-    ({"family": "cwa_li", "conductance__activation": "uncut"}, "activation=uncut"),
-    ({"architecture": "resnet18", "conductance__activation": "uncut"}, "activation=uncut"),
-    ({"family": "affine", "conductance__activation": "uncut"}, "activation=uncut"),
+    ({"conductance__activation": "full_range", "conductance__learn_gate": True}, "learn_gate"),
+    ({"family": "cwa_li", "conductance__activation": "full_range"}, "activation=full_range"),
+    ({"architecture": "resnet18", "conductance__activation": "full_range"}, "activation=full_range"),
+    ({"family": "affine", "conductance__activation": "full_range"}, "activation=full_range"),
     ({"data__preprocessing": "whitened"}, "preprocessing=whitened"),
 ])  # fmt: skip
 def test_values_that_make_no_sense_are_refused(choices, named):

@@ -30,7 +30,7 @@ def keep(run, command):
 
 loop._Run.finish = keep
 for family in ("cwa", "affine_bn"):
-    choices = {"data__batch_size": 50, "data__augmentation": "shift", "optimizer__centred": True}
+    choices = {"data__batch_size": 50, "data__augmentation": "shift", "optimizer__centered": True}
     train(tiny(family, accumulate=2, **choices), out / family)
 """
 

@@ -136,7 +136,7 @@ def test_what_stands_in_several_places_or_is_watched_stays():
 
 def test_what_acts_in_training_alone_does_not_count_as_watching():
     model = nn.Sequential(CWALinear(4, 4), nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
-    optim.create_optimizer(model, centred=True)
+    optim.create_optimizer(model, centered=True)
     frozen = freeze(model)
     assert isinstance(frozen[0], FrozenAverage)
     assert isinstance(frozen[2], nn.Identity)
@@ -191,7 +191,7 @@ def test_frozen_convolutions_keep_channels_last():
 
 
 @pytest.mark.parametrize("build", [CWALinear, nn.Linear])
-def test_a_batchnorm_that_would_normalise_another_axis_is_not_silently_misplaced(build):
+def test_a_batchnorm_that_would_normalize_another_axis_is_not_silently_misplaced(build):
     model = nn.Sequential(build(6, 4), nn.BatchNorm1d(4)).eval()
     nn.init.uniform_(model[1].running_mean)
     frozen = freeze(model)
@@ -204,7 +204,7 @@ def test_a_batchnorm_that_would_normalise_another_axis_is_not_silently_misplaced
 
 
 def test_a_batchnorm_after_sums_that_are_not_averaged_stays():
-    model = nn.Sequential(CWALinear(6, 4, activation="open"), nn.BatchNorm1d(8)).eval()
+    model = nn.Sequential(CWALinear(6, 4, average=False), nn.BatchNorm1d(8)).eval()
     torch.testing.assert_close(freeze(model)(p := torch.rand(5, 6)), model(p))
 
 

@@ -49,10 +49,10 @@ def observe(model: nn.Module, batch: Tensor) -> list[Observation]:
     observations: list[Observation] = []
     within: list[ConductanceLayer] = []  # its interneurons run once more when a layer is asked what it averages
 
-    def look(name: str, layer: ConductanceLayer, p: Tensor, further: Tensor | None) -> None:
+    def look(name: str, layer: ConductanceLayer, p: Tensor, extra_conductances: Tensor | None) -> None:
         if not within:
             within.append(layer)
-            E, I = kernels.restored(layer.averaged(p, further), layer.channel_axis).chunk(2, layer.channel_axis)
+            E, I = kernels.dense(layer.averaged(p, extra_conductances), layer.channel_axis).chunk(2, layer.channel_axis)
             within.pop()
             observations.append(Observation(name, layer, E, I, functional.membrane_potential(E, I)))
 

@@ -1,4 +1,4 @@
-"""Whole training steps: forward, backward and the optimiser, for the paper's three networks."""
+"""Whole training steps: forward, backward and the optimizer, for the paper's three networks."""
 
 from collections.abc import Callable, Iterator
 

@@ -68,7 +68,7 @@ class SquidAxon:
         with the others held: of second order in the time step.
 
         Args:
-            current: in pA during each step, > 0 to depolarise, shape (time, ...).
+            current: in pA during each step, > 0 to depolarize, shape (time, ...).
             time_step: in ms, > 0 and at most 0.05 at 6.3 degrees, in proportion less where it is warmer.
             potential: V at the start in mV.
 

@@ -154,7 +154,7 @@ def to_biophysical(
         images: some of the network's inputs, (N, ...), in [0, 1]; at least one.
 
     Raises:
-        InputError: a hidden layer is affine, normalises, has signed synapses, a gate or interneurons, or is used
+        InputError: a hidden layer is affine, normalizes, has signed synapses, a gate or interneurons, or is used
             twice; the network has no conductance layer; a conductance is negative or not finite; a unit has none at
             all; a total conductance or capacitance is not above 0; an image lies outside [0, 1]. Potentials in volts
             are refused by `PotentialRange`.

@@ -142,10 +142,10 @@ def report(runs: tyro.conf.Positional[tuple[Path, ...]], out: Path = Path("repor
     """
     if out.suffix.lower() in (".htm", ".pdf", ".svg", ".png", ".json", ".txt", ".xlsx") or out.suffix == ".HTML":
         raise InputError(f"out={out}: a report is written as .html, .csv or .md")
-    from conductance.report import summarise, terminal_table, write_csv, write_markdown, write_report
+    from conductance.report import summarize, terminal_table, write_csv, write_markdown, write_report
     from conductance.runs import load_runs
 
-    rows = summarise(load_runs(runs))
+    rows = summarize(load_runs(runs))
     console.print(terminal_table(rows))
     if out.suffix == ".csv":
         write_csv(rows, out)

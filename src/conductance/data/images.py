@@ -10,7 +10,7 @@ from conductance.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """N labelled images of C channels, H rows and W columns.
+    """N labeled images of C channels, H rows and W columns.
 
     Attributes:
         pixels: uint8 of shape (N, C, H, W), 0 black to 255 full.

@@ -11,6 +11,6 @@ the plain formula is taken, whatever was chosen.
 
 from conductance.kernels.averaging import AVERAGES, average_kernel, use_average
 from conductance.kernels.linear import paired_linear
-from conductance.kernels.mixed import SplitSums, average, joined, restored
+from conductance.kernels.mixed import SplitSums, average, dense, joined
 
-__all__ = ["AVERAGES", "SplitSums", "average", "average_kernel", "joined", "paired_linear", "restored", "use_average"]
+__all__ = ["AVERAGES", "SplitSums", "average", "average_kernel", "dense", "joined", "paired_linear", "use_average"]

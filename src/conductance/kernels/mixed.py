@@ -23,7 +23,7 @@ from conductance.kernels.averaging import Compiled
 
 
 class SplitSums(NamedTuple):
-    """E' of all units, then I', along the channels, in four parts; `restored` is their sum.
+    """E' of all units, then I', along the channels, in four parts; `dense` is their sum.
 
     ``shared`` holds one channel that all units read, or two: what the excitatory and what the inhibitory synapses read.
     """
@@ -38,7 +38,7 @@ class SplitSums(NamedTuple):
         return self.rest.detach(), self.shared.detach(), self.mean.detach(), self.leak.detach()
 
 
-def restored(sums: Tensor | SplitSums, axis: int) -> Tensor:
+def dense(sums: Tensor | SplitSums, axis: int) -> Tensor:
     """E' of all units, then I', as one tensor, in float32 where it was in parts.
 
     Args:
@@ -59,7 +59,7 @@ def joined(E: Tensor | SplitSums, I: Tensor | SplitSums, axis: int) -> Tensor | 
     if isinstance(E, SplitSums) and isinstance(I, SplitSums) and E.shared.shape[axis] == I.shared.shape[axis] == 1:
         rest, shared = torch.cat([E.rest, I.rest], axis), torch.cat([E.shared, I.shared], axis)
         return SplitSums(rest, shared, torch.cat([E.mean, I.mean]), torch.cat([E.leak, I.leak]))
-    return torch.cat([restored(E, axis), restored(I, axis)], axis)
+    return torch.cat([dense(E, axis), dense(I, axis)], axis)
 
 
 def _along(values: Tensor, axis: int) -> Tensor:
@@ -74,7 +74,7 @@ def _formula(
     rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool
 ) -> tuple[Tensor, Tensor]:
     """(z or p, D), z rounded as ``rest`` is and D as far as its type holds it."""
-    return averaging.formula(restored(SplitSums(rest, shared, mean, leak), axis), axis, rectify, rest.dtype)
+    return averaging.formula(dense(SplitSums(rest, shared, mean, leak), axis), axis, rectify, rest.dtype)
 
 
 def _formula_alone(rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool) -> Tensor:
@@ -238,7 +238,7 @@ def average(sums: Tensor | SplitSums, axis: int, rectify: bool, dtype: torch.dty
     if isinstance(sums, Tensor):
         return averaging.average(sums, axis, rectify, dtype)
     if not eager():
-        return averaging.average(restored(sums, axis), axis, rectify, sums.rest.dtype)
+        return averaging.average(dense(sums, axis), axis, rectify, sums.rest.dtype)
     if torch.is_grad_enabled() and any(part.requires_grad for part in sums):
         result: Tensor = _SplitAverage.apply(*sums, axis, rectify)[0]
         return result

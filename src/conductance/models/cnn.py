@@ -20,7 +20,7 @@ class CNN(nn.Module):
         family: what the convolutions are made of.
         input_shape: (channels, height, width).
         num_classes: outputs of the readout.
-        widths: channels of each convolution; the paper's by default (32 to 256 for grey images, 32 to 512 for colour).
+        widths: channels of each convolution; the paper's by default (32 to 256 for gray images, 32 to 512 for color).
         first_kernel: size of the first kernel; odd.
         kernel: size of the others, which the paper does not give; odd.
 

@@ -25,7 +25,7 @@ class Family:
         preprocessing: ``"scaled"`` to [0, 1], or ``"whitened"`` (paper section 4.1).
         shortcut: how a residual shortcut joins unless told otherwise: ``"sum"``, ``"mean"`` or ``"conductance"``.
         averages: whether its units average conductances and nothing else, so that further ones can join them; its
-            builders then take ``activate="open"`` for a layer that only hands on its conductances.
+            builders then take ``average=False`` for a layer that only hands on its conductances.
     """
 
     name: str
@@ -51,35 +51,29 @@ def _cwa(layer: Builder) -> Builder:
     def build(
         *sizes: int,
         first: bool = False,
-        activate: bool | str = True,
+        activate: bool = True,
         activation: str = "relu",
         valence: Any = None,
         **options: Any,
     ) -> nn.Module:
         # the image is read as an excitatory and an inhibitory copy; only what units send on has a valence to choose
         received = None if first else valence
-        chosen = _activation(activate, activation)
+        chosen = activation if activate else None
         return layer(*sizes, doubled_input=first, valence=received, activation=chosen, **options)
 
     return build
-
-
-def _activation(activate: bool | str, activation: str) -> str | None:
-    if isinstance(activate, str):
-        return activate
-    return activation if activate else None
 
 
 def _cwa_li(layer: Builder, plain: Builder) -> Builder:
     """Interneurons wherever units average; a shortcut that only hands on its conductances has no units."""
     averaging = _cwa(plain)
 
-    def build(*sizes: int, activate: bool | str = True, **options: Any) -> nn.Module:
-        if activate == "open":
+    def build(*sizes: int, average: bool = True, **options: Any) -> nn.Module:
+        if not average:
             for name in ("interneurons", "slices"):
                 options.pop(name, None)
-            return averaging(*sizes, activate=activate, **options)
-        return _cwa(partial(layer, unit_valence=options.get("valence")))(*sizes, activate=activate, **options)
+            return averaging(*sizes, average=False, **options)
+        return _cwa(partial(layer, unit_valence=options.get("valence")))(*sizes, **options)
 
     return build
 
@@ -99,10 +93,10 @@ def _cwa_bn(layer: Builder, norm: Builder) -> Builder:
 
 def _absnorm(layer: Builder) -> Builder:
     def build(
-        *sizes: int, first: bool = False, activate: bool | str = True, activation: str = "relu", **options: Any
+        *sizes: int, first: bool = False, activate: bool = True, activation: str = "relu", **options: Any
     ) -> nn.Module:
         del first  # signed synapses need no second copy of the input
-        return layer(*sizes, activation=_activation(activate, activation), **options)
+        return layer(*sizes, activation=activation if activate else None, **options)
 
     return build
 
@@ -132,7 +126,7 @@ FAMILIES = {
     for family in [
         Family(
             "cwa",
-            "excitatory and inhibitory conductances, no normalisation layer (paper eq. 6)",
+            "excitatory and inhibitory conductances, no normalization layer (paper eq. 6)",
             _cwa(cnn.CWALinear),
             _cwa(cnn.CWAConv2d),
             "scaled",
@@ -158,7 +152,7 @@ FAMILIES = {
         ),
         Family(
             "affine",
-            "ordinary weights and biases, no normalisation",
+            "ordinary weights and biases, no normalization",
             _affine(nn.Linear, None),
             _affine(nn.Conv2d, None),
             "scaled",

@@ -20,8 +20,8 @@ class FCN(nn.Module):
         family: what the hidden layers are made of.
         input_shape: (channels, height, width); images are flattened.
         num_classes: outputs of the readout.
-        widths: units of each hidden layer; the paper's by default (2000, 2000 for grey images, 2000, 1000, 500 for
-            colour).
+        widths: units of each hidden layer; the paper's by default (2000, 2000 for gray images, 2000, 1000, 500 for
+            color).
         dropout: share of each hidden layer's units that are silent in a training step, drawn anew for each image, in
             [0, 1). The others are scaled up by as much, so that the leak keeps its share of a unit's conductance; an
             average knows ratios only, so nothing else comes of p above 1. All units speak when the network is used.

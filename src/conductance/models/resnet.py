@@ -49,8 +49,8 @@ class ResidualBlock(nn.Module):
         self.second = family.conv2d(out_channels, out_channels, 3, 1, 1, activate=averaged_together)
         self.shortcut: nn.Module
         if stride != 1 or in_channels != out_channels:
-            activate = "open" if averaged_together else False
-            self.shortcut = family.conv2d(in_channels, out_channels, 1, stride, 0, activate=activate)
+            hand_on = {"average": False} if averaged_together else {}
+            self.shortcut = family.conv2d(in_channels, out_channels, 1, stride, 0, activate=False, **hand_on)
         elif averaged_together:
             self.shortcut = GapJunction(out_channels, COUPLING * 9 * out_channels)
         else:

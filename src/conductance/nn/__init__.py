@@ -4,7 +4,7 @@ from conductance.deprecation import moved
 from conductance.nn.base import ConductanceLayer, SignedLayer
 from conductance.nn.conv import AbsNormConv2d, CWAConv1d, CWAConv2d, CWAConv3d
 from conductance.nn.gap_junction import GapJunction
-from conductance.nn.gates import Gate, Uncut
+from conductance.nn.gates import FullRange, Gate
 from conductance.nn.lateral import LateralConv2d, LateralLinear
 from conductance.nn.linear import AbsNormLinear, CWALinear
 
@@ -16,12 +16,12 @@ __all__ = [
     "CWAConv3d",
     "CWALinear",
     "ConductanceLayer",
+    "FullRange",
     "GapJunction",
     "Gate",
     "LateralConv2d",
     "LateralLinear",
     "SignedLayer",
-    "Uncut",
 ]
 
 __getattr__ = moved(

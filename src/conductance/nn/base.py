@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from conductance import functional, kernels
 from conductance.errors import InputError, UnknownNameError
-from conductance.nn.gates import Gate, Uncut
+from conductance.nn.gates import FullRange, Gate
 from conductance.nonnegative import NONNEGATIVE
 from conductance.valence import Valence
 
@@ -21,6 +21,7 @@ class MembraneOptions(TypedDict, total=False):
     resting_potential: float | Tensor
     learn_resting: bool
     activation: str | None
+    average: bool
     learn_gate: bool
     detached_denominator: bool
     device: torch.device | str | None
@@ -35,10 +36,8 @@ class ConductanceOptions(MembraneOptions, total=False):
     nonnegative: str
 
 
-# In place of an activation: a layer that hands on E' and I' for units elsewhere to average.
-OPEN = "open"
 # One that cuts nothing off.
-UNCUT = "uncut"
+FULL_RANGE = "full_range"
 
 # A unit without input divides by its leak alone; one that learns it away would divide by nothing.
 LEAST_LEARNT_LEAK = 1e-3
@@ -132,6 +131,7 @@ class _AveragingLayer(nn.Module):
         resting_potential: float | Tensor = 0.0,
         learn_resting: bool = False,
         activation: str | None = None,
+        average: bool = True,
         learn_gate: bool = False,
         detached_denominator: bool = False,
         device: torch.device | str | None = None,
@@ -140,7 +140,7 @@ class _AveragingLayer(nn.Module):
         super().__init__()
         if nonnegative not in NONNEGATIVE:
             raise UnknownNameError("way to keep conductances non-negative", nonnegative, NONNEGATIVE)
-        if activation not in (OPEN, UNCUT):
+        if activation != FULL_RANGE:
             functional.require_activation(activation)
         groups = convolution.get("groups", 1)
         for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
@@ -149,6 +149,7 @@ class _AveragingLayer(nn.Module):
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.channel_axis = -1 if not convolution else -1 - len(convolution["stride"])
         self.activation = activation
+        self.average = average
         self.detached_denominator = detached_denominator
         self.convolution = dict(convolution)
         self.synaptic_sum = functional.SynapticSum(**self.convolution)
@@ -161,7 +162,7 @@ class _AveragingLayer(nn.Module):
             device=device,
             dtype=dtype,
         )
-        self.gate: Gate | Uncut | None = Uncut() if activation == UNCUT else None
+        self.gate: Gate | FullRange | None = FullRange() if activation == FULL_RANGE else None
         if learn_gate and activation == "relu":
             self.gate = Gate(out_channels, self.channel_axis, device=device, dtype=dtype)
 
@@ -175,36 +176,37 @@ class _AveragingLayer(nn.Module):
         """e_r of each unit, (out,), in [-1, 1]: where z rests when no synapse is open."""
         return self.leak.potential
 
-    def laid_out(self) -> Tensor:
-        """The conductances as the products read them, see `functional.lay_out`."""
+    def packed(self) -> Tensor:
+        """The conductances as the products read them, see `functional.pack`."""
         raise NotImplementedError
 
     def synaptic_sums(self, p: Tensor) -> Tensor | kernels.SplitSums:
         """What `open_conductances` gives, in half precision in parts, see `functional.synaptic_sums`."""
         raise NotImplementedError
 
-    def averaged(self, p: Tensor, further: Tensor | None = None) -> Tensor | kernels.SplitSums:
-        """What the units average in the end: E' of all units, then I', with what is ``further`` open."""
-        return self.synaptic_sums(p) if further is None else self.open_conductances(p) + further
+    def averaged(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor | kernels.SplitSums:
+        """What the units average in the end: E' of all units, then I', with what is ``extra_conductances`` open."""
+        return self.synaptic_sums(p) if extra_conductances is None else self.open_conductances(p) + extra_conductances
 
     def open_conductances(self, p: Tensor) -> Tensor:
         """E' of all units, then I', along the channels, leak included: (..., 2 * out, *positions)."""
-        return kernels.restored(self.synaptic_sums(p), self.channel_axis)
+        return kernels.dense(self.synaptic_sums(p), self.channel_axis)
 
     def excitation_inhibition(self, p: Tensor) -> tuple[Tensor, Tensor]:
         """E' and I', the excitatory and inhibitory conductance open at each unit, leak included."""
         E, I = self.open_conductances(p).chunk(2, self.channel_axis)
         return E, I
 
-    def forward(self, p: Tensor, further: Tensor | None = None) -> Tensor:
+    def forward(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor:
         """Open probabilities in [0, 1] to membrane potentials z in [-1, 1], or to open probabilities p.
 
         Args:
             p: of the presynaptic channels.
-            further: conductances from elsewhere that join the average: E' of all units, then I', along the channels.
+            extra_conductances: from elsewhere, which join the average: E' of all units, then I', along the
+                channels.
         """
-        sums = self.averaged(p, further)
-        return kernels.restored(sums, self.channel_axis) if self.activation == OPEN else self.respond(sums, p)
+        sums = self.averaged(p, extra_conductances)
+        return self.respond(sums, p) if self.average else kernels.dense(sums, self.channel_axis)
 
     def respond(self, sums: Tensor | kernels.SplitSums, p: Tensor) -> Tensor:
         """From E' of all units, then I', to z or p, in the precision in which the input came."""
@@ -212,7 +214,7 @@ class _AveragingLayer(nn.Module):
         dtype = functional.low_precision(p, self.leak.pair)
         rectify = self.activation == "relu" and self.gate is None
         if self.detached_denominator:
-            both = kernels.restored(sums, self.channel_axis)
+            both = kernels.dense(sums, self.channel_axis)
             z = functional.detached_membrane_potential(both, self.channel_axis, rectify, dtype)
         else:
             z = kernels.average(sums, self.channel_axis, rectify, dtype)
@@ -255,7 +257,7 @@ class ConductanceLayer(_AveragingLayer):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """The paper's initialisation: Glorot-uniform around 1 (section 4.3), and leak and valences as they were given.
+        """The paper's initialization: Glorot-uniform around 1 (section 4.3), and leak and valences as they were given.
 
         So a layer made on the meta device can be filled: ``to_empty``, then this, or a state dict.
         """
@@ -293,7 +295,7 @@ class ConductanceLayer(_AveragingLayer):
         if "g" not in self._parameters:
             raise InputError(
                 "this layer's g is computed from another parameter, so its conductances cannot be set; set them first, "
-                "then parametrise or prune"
+                "then parametrize or prune"
             )
         G = torch.as_tensor(conductance, dtype=self.g.dtype, device=self.g.device)
         try:
@@ -308,9 +310,9 @@ class ConductanceLayer(_AveragingLayer):
             )
         self.g.copy_(NONNEGATIVE[self.nonnegative].parameter(G))
 
-    def laid_out(self) -> Tensor:
-        """The conductances as the products read them, see `functional.lay_out`."""
-        return functional.lay_out(self.conductance, self.presynaptic, self.synaptic_sum)
+    def packed(self) -> Tensor:
+        """The conductances as the products read them, see `functional.pack`."""
+        return functional.pack(self.conductance, self.presynaptic, self.synaptic_sum)
 
     def synaptic_sums(self, p: Tensor) -> Tensor | kernels.SplitSums:
         """E' of all units, then I', leak included."""
@@ -345,7 +347,7 @@ class ConductanceLayer(_AveragingLayer):
 
 
 class SignedLayer(_AveragingLayer):
-    """Signed synapses, normalised by their total size (AbsNorm, paper section 4.4).
+    """Signed synapses, normalized by their total size (AbsNorm, paper section 4.4).
 
     The base of `AbsNormLinear` and `AbsNormConv2d`, which say what the arguments are.
     """
@@ -368,9 +370,9 @@ class SignedLayer(_AveragingLayer):
         self.leak.reset_parameters()
         nn.init.xavier_uniform_(self.weight)
 
-    def laid_out(self) -> Tensor:
+    def packed(self) -> Tensor:
         """The positive parts of the weights, then the negative ones."""
-        return functional.lay_out_signed(self.weight)
+        return functional.pack_signed(self.weight)
 
     def synaptic_sums(self, p: Tensor) -> Tensor | kernels.SplitSums:
         """E' of all units from the positive weights, then I' from the negative ones, leak included."""

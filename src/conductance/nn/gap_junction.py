@@ -19,7 +19,7 @@ class GapJunction(nn.Module):
     the two.
 
     Input (N, channels, *positions) in [0, 1]; output (N, 2 * channels, *positions), the shares in E' of all units,
-    then those in I', as `ConductanceLayer` takes them for ``further``.
+    then those in I', as `ConductanceLayer` takes them for ``extra_conductances``.
 
     Args:
         channels: how many.

@@ -48,7 +48,7 @@ class Gate(nn.Module):
         return f"{len(self.threshold)}"
 
 
-class Uncut(nn.Module):
+class FullRange(nn.Module):
     """p = (1 + z) / 2: all of z in [-1, 1] is transmitted, and no activation function but the average itself is left.
 
     With zero-current potentials rescaled to [0, 1] instead of [-1, 1], it is p = z = E' / (E' + I'): the network

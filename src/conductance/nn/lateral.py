@@ -9,7 +9,7 @@ from torch import Tensor
 
 from conductance import kernels
 from conductance.errors import InputError
-from conductance.nn.base import OPEN, ConductanceLayer, ConductanceOptions
+from conductance.nn.base import ConductanceLayer, ConductanceOptions
 from conductance.nn.conv import CWAConv2d
 from conductance.nn.linear import CWALinear
 
@@ -36,8 +36,8 @@ class _Lateral(ConductanceLayer):
             raise InputError(f"interneurons={share}: give how many there are for each unit, more than 0")
         if slices < 0 or slices != int(slices):
             raise InputError(f"slices={slices}: must be a whole number, 0 or more")
-        if self.activation == OPEN:
-            raise InputError('activation="open": such a layer hands on sums, but its interneurons need the average')
+        if not self.average:
+            raise InputError("average=False: such a layer hands on sums, but its interneurons need the average")
         if not 0 < strength < float("inf"):
             raise InputError(f"strength={strength}: must be positive and finite")
         number = max(1, round(share * self.out_channels))
@@ -61,9 +61,9 @@ class _Lateral(ConductanceLayer):
         """A layer from units to units at the same position."""
         raise NotImplementedError
 
-    def averaged(self, p: Tensor, further: Tensor | None = None) -> Tensor:
+    def averaged(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor:
         """E' and I' in the last slice, with what the interneurons have sent back."""
-        sums = kernels.restored(super().averaged(p, further), self.channel_axis)
+        sums = kernels.dense(super().averaged(p, extra_conductances), self.channel_axis)
         E, I = sums.chunk(2, self.channel_axis)
         for _ in range(self.slices):
             q = self.interneurons(self.respond(sums, p).clamp(min=0))

@@ -43,12 +43,14 @@ class CWALinear(_Linear, ConductanceLayer):
             value in [-1, 1] for each presynaptic channel.
         doubled_input: for a first layer: read the input as an excitatory and an inhibitory copy.
         nonnegative: how G stays >= 0: "rectified" (G = max(1 + g, 0), the paper's), "exp", "softplus", or
-            "projected" (G itself; needs an optimiser from `conductance.optim`, which clamps it after each step).
+            "projected" (G itself; needs an optimizer from `conductance.optim`, which clamps it after each step).
         resting_conductance: G_r >= 0, a number or (out_features,).
         resting_potential: e_r in [-1, 1], a number or (out_features,).
         learn_resting: let each unit learn its G_r and e_r.
-        activation: None for z, "relu" for p = max(z, 0) (eq. 4), "uncut" for p = (1 + z)/2 (see `Uncut`); "open" for
-            E' of all units, then I', side by side, which another layer can take for ``further``.
+        activation: None for z, "relu" for p = max(z, 0) (eq. 4), "full_range" for p = (1 + z)/2 (see
+            `FullRange`).
+        average: False to return E' of all units, then I', side by side, which another layer takes as
+            ``extra_conductances``.
         learn_gate: with "relu", let each unit learn its threshold and width instead (eq. 1, see `Gate`).
         detached_denominator: take E' + I' for a constant in the backward pass, see
             `functional.detached_membrane_potential`.

@@ -24,12 +24,12 @@ def visit(model: nn.Module, batch: Tensor, look: Callable[[str, ConductanceLayer
 def visit_inputs(
     model: nn.Module, batch: Tensor, look: Callable[[str, ConductanceLayer, Tensor, Tensor | None], None]
 ) -> None:
-    """`visit`, with what is ``further`` open."""
+    """`visit`, with what is ``extra_conductances`` open."""
 
     def hook(name: str, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         assert isinstance(layer, ConductanceLayer)
-        given = {**dict(zip(("p", "further"), args, strict=False)), **kwargs}
-        look(name, layer, given["p"], given.get("further"))
+        given = {**dict(zip(("p", "extra_conductances"), args, strict=False)), **kwargs}
+        look(name, layer, given["p"], given.get("extra_conductances"))
 
     handles = [
         module.register_forward_pre_hook(partial(hook, name), with_kwargs=True)

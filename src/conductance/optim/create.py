@@ -1,4 +1,4 @@
-"""The right optimiser for a network, by one call."""
+"""The right optimizer for a network, by one call."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -9,12 +9,12 @@ from torch import nn
 from torch.optim import Optimizer
 
 from conductance.errors import InputError, UnknownNameError
-from conductance.optim.centring import Centring
+from conductance.optim.centering import Centering
+from conductance.optim.combined import CombinedOptimizer
 from conductance.optim.exponentiated import ExponentiatedGradient
 from conductance.optim.groups import Synapses, hidden_synapses
 from conductance.optim.muon import Muon
 from conductance.optim.projection import keep_nonnegative
-from conductance.optim.together import Together
 
 Groups = list[dict[str, Any]]
 
@@ -29,9 +29,9 @@ def create_optimizer(
     momentum: float | None = None,
     block: int = 32,
     betas: tuple[float, float] = (0.9, 0.99),
-    centred: bool = False,
+    centered: bool = False,
 ) -> Optimizer:
-    """An optimiser that treats synapses as synapses, and under which Dale's law holds after every step.
+    """An optimizer that treats synapses as synapses, and under which Dale's law holds after every step.
 
     The synapses of the hidden layers (conductances; in affine and AbsNorm networks the weights) move as ``name``
     says, each layer at the scale of its own conductances, so that one step size suits all layers:
@@ -42,7 +42,7 @@ def create_optimizer(
     * ``eg``: multiplied, step times fan-in times mean (`ExponentiatedGradient`).
 
     Leaks, readout, biases and BatchNorm move by Adam. Projected conductances are clamped at 0 after each step. (A copy
-    of any torch optimiser has lost what acts around its steps: make a new one for a copied model, and load its state.)
+    of any torch optimizer has lost what acts around its steps: make a new one for a copied model, and load its state.)
 
     Args:
         model: any module.
@@ -54,14 +54,15 @@ def create_optimizer(
         momentum: of muon, sgd and eg; 0.95, 0.9 and 0.9 by default.
         block: of muon: units of a layer that are made orthogonal together, at least 1.
         betas: of Adam, wherever it is used.
-        centred: take from the synapses' gradients what would move a unit's mean excitation or inhibition (`Centring`).
+        centered: take from the synapses' gradients what would move a unit's mean excitation or inhibition
+            (`Centering`).
 
     Raises:
-        UnknownNameError: no such optimiser.
+        UnknownNameError: no such optimizer.
         InputError: ``eg`` for a network whose conductances are not ``projected``; a number out of range.
     """
     if name not in OPTIMIZERS:
-        raise UnknownNameError("optimiser", name, OPTIMIZERS)
+        raise UnknownNameError("optimizer", name, OPTIMIZERS)
     rule = partial(_muon, block=block) if name == "muon" else OPTIMIZERS[name]
     learning_rate = LEARNING_RATES[name] if learning_rate is None else learning_rate
     _check_positive(
@@ -79,8 +80,8 @@ def create_optimizer(
     others = leaks + ([{"params": rest, "lr": readout_learning_rate}] if rest else [])
     optimizer = rule(synapses, others, learning_rate, momentum, betas)
     keep_nonnegative(optimizer, model)
-    if centred:
-        Centring(optimizer, model)
+    if centered:
+        Centering(optimizer, model)
     return optimizer
 
 
@@ -137,7 +138,7 @@ def _beside_adam(first: Any, others: Groups, betas: tuple[float, float]) -> Opti
     parts = [first] if first else []
     if others:
         parts.append(torch.optim.Adam(others, betas=betas, fused=True))
-    return Together(parts)
+    return CombinedOptimizer(parts)
 
 
 def _check_positive(**steps: float | None) -> None:

@@ -16,7 +16,7 @@ class Synapses:
 
     Attributes:
         layer: the layer itself.
-        parameter: what the optimiser moves.
+        parameter: what the optimizer moves.
         size: mean conductance (mean absolute weight, in layers that have signed ones); where all are 0, as in residual
             branches that begin closed, 1/sqrt(fan_in), so that a step leaves 0.
         fan_in: synapses of each unit.

@@ -12,7 +12,7 @@ from conductance.optim.presynaptic import PresynapticRule
 
 
 class Homeostasis(PresynapticRule):
-    r"""Scales each unit's inhibitory conductances towards balance after every step of an optimiser.
+    r"""Scales each unit's inhibitory conductances towards balance after every step of an optimizer.
 
     With :math:`\bar p_j` the mean open probability of channel j over the last training batch (and its positions),
 

@@ -96,13 +96,13 @@ class Muon(Rule):
     The matrix may be cut before that: into ``block`` units at a time (Newton-Schulz costs their square), and into the
     kinds of presynaptic channels, so that excitation and inhibition each have their own directions.
 
-    torch's own Muon takes matrices alone, and orthogonalises in bfloat16, whose Gram matrix loses the directions
+    torch's own Muon takes matrices alone, and orthogonalizes in bfloat16, whose Gram matrix loses the directions
     that the common one outshines; this one takes any shape with two axes or more (the first is the unit, the second
     the presynaptic channel), and works in the parameter's precision.
 
     Args:
         params: parameters or groups of them, with two axes or more; all that is not a matrix of synapses belongs into
-            another optimiser (`create_optimizer` sees to it).
+            another optimizer (`create_optimizer` sees to it).
         lr: step size, > 0.
         momentum: mu, in [0, 1).
         size: a typical conductance, by which the step is scaled; a group may have its own.

@@ -15,11 +15,11 @@ from conductance.optim.groups import Synapses
 
 
 class PresynapticRule:
-    """Something that acts around an optimiser's steps, on what the synapses of each layer received since the last one.
+    """Something that acts around an optimizer's steps, on what the synapses of each layer received since the last one.
 
     Args:
         layers: watched while they are in training mode.
-        register: the optimiser's ``register_step_pre_hook`` or ``register_step_post_hook``.
+        register: the optimizer's ``register_step_pre_hook`` or ``register_step_post_hook``.
     """
 
     def __init__(self, layers: Iterable[Synapses], register: Callable[..., RemovableHandle]) -> None:
@@ -27,7 +27,7 @@ class PresynapticRule:
         self._handle = register(self._at_step)
 
     def remove(self) -> None:
-        """Let go of optimiser and model."""
+        """Let go of optimizer and model."""
         self._means.remove()
         self._handle.remove()
 
@@ -100,7 +100,7 @@ class PresynapticMeans:
             if not any(bool(total[-1] > 0) for total in self._totals.values()):
                 warnings.warn(
                     "no layer was seen to receive anything before this step, so nothing is known of its means. Was the "
-                    "model compiled and run before its optimiser was made? Make the optimiser first: what is compiled "
+                    "model compiled and run before its optimizer was made? Make the optimizer first: what is compiled "
                     "keeps the hooks of that time",
                     stacklevel=2,
                 )

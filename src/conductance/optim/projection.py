@@ -28,7 +28,7 @@ def project_(model: nn.Module) -> None:
 
 
 def keep_nonnegative(optimizer: Optimizer, model: nn.Module) -> RemovableHandle:
-    """Have any torch optimiser clamp the projected conductances of ``model`` after each of its steps."""
+    """Have any torch optimizer clamp the projected conductances of ``model`` after each of its steps."""
     projected = list(projected_parameters(model))
 
     def project(*_: Any) -> None:

@@ -1,4 +1,4 @@
-"""What every optimiser here does around its own rule."""
+"""What every optimizer here does around its own rule."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 
 class Rule(Optimizer):
-    """An optimiser given by how one parameter moves."""
+    """An optimizer given by how one parameter moves."""
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]

@@ -29,10 +29,10 @@ SYNAPTIC_STEP = 0.1
 # ResNet-18 is three times as deep as the CNN, and no layer may change faster than those behind it follow.
 DEEP_STEP = 0.03
 
-# Without a normalisation an affine network's outputs grow with its weights: at 0.1 the CIFAR-10 CNN falls apart.
+# Without a normalization an affine network's outputs grow with its weights: at 0.1 the CIFAR-10 CNN falls apart.
 AFFINE_STEP = 0.03
 
-# Of all synapses of a unit together: the leaks are what learns thresholds where gradients are centred.
+# Of all synapses of a unit together: the leaks are what learns thresholds where gradients are centered.
 LEAK_STEP = 1e-3
 
 
@@ -75,14 +75,14 @@ def cifar10_fcn(family: str) -> RunConfig:
     Shifts by up to 2 pixels, not the paper's 4: a network that must learn each position by itself fits more of them.
     """
     config = _shifted_and_flipped(_run("cifar10", "fcn", family, epochs=30), batch_size=1000, max_shift=2)
-    optimizer = OptimizerConfig("muon", 0.15, 3e-3, LEAK_STEP, block=128, label_smoothing=0.1, centred=True)
+    optimizer = OptimizerConfig("muon", 0.15, 3e-3, LEAK_STEP, block=128, label_smoothing=0.1, centered=True)
     return _modern(config, optimizer)
 
 
 def cifar10_cnn(family: str) -> RunConfig:
     """Five convolutions of 32 to 512 channels (paper section 4.3).
 
-    Centred gradients are ahead in the first epochs and behind at the end (docs/training.md).
+    Centered gradients are ahead in the first epochs and behind at the end (docs/training.md).
     """
     config = _shifted_and_flipped(_run("cifar10", "cnn", family, epochs=30), batch_size=125)
     return _modern(config, OptimizerConfig("muon", SYNAPTIC_STEP, 1e-2, label_smoothing=0.1))
@@ -95,7 +95,7 @@ def resnet18(family: str, dataset: str) -> RunConfig:
     """
     augmented = _shifted_and_flipped if dataset == "cifar10" else _shifted
     config = augmented(_run(dataset, "resnet18", family, epochs=30), batch_size=125)
-    return _modern(config, OptimizerConfig("muon", DEEP_STEP, 1e-2, label_smoothing=0.1, centred=True))
+    return _modern(config, OptimizerConfig("muon", DEEP_STEP, 1e-2, label_smoothing=0.1, centered=True))
 
 
 def _modern(config: RunConfig, optimizer: OptimizerConfig) -> RunConfig:
@@ -104,7 +104,7 @@ def _modern(config: RunConfig, optimizer: OptimizerConfig) -> RunConfig:
     if family.name == "affine":
         optimizer = replace(optimizer, learning_rate=AFFINE_STEP)
     if not family.averages:  # behind BatchNorm they are of this kind anyway; for affine ones see docs/training.md
-        optimizer = replace(optimizer, centred=False, leak_learning_rate=None)
+        optimizer = replace(optimizer, centered=False, leak_learning_rate=None)
     return replace(
         config,
         conductance=ConductanceConfig(resting_conductance=0.1, learn_resting=True),

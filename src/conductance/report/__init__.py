@@ -1,7 +1,7 @@
 """Tables and figures from results on disk. Nothing here trains; matplotlib and jinja2 load on first use."""
 
 from conductance.report.page import write_report
-from conductance.report.rows import Row, summarise
+from conductance.report.rows import Row, summarize
 from conductance.report.table import markdown_table, terminal_table, write_csv, write_markdown
 from conductance.runs.read import Run, load_runs
 
@@ -10,7 +10,7 @@ __all__ = [
     "Run",
     "load_runs",
     "markdown_table",
-    "summarise",
+    "summarize",
     "terminal_table",
     "write_csv",
     "write_markdown",

@@ -28,24 +28,24 @@ class CurvePanel:
     svg: str
 
 
-def curve_panels(groups: Iterable[Group], colours: Mapping[str, str]) -> list[CurvePanel]:
+def curve_panels(groups: Iterable[Group], colors: Mapping[str, str]) -> list[CurvePanel]:
     """A panel for each data set and architecture that has finished runs; `groups` come in their order."""
     shown = [group for group in groups if any(run.epochs for run in group.finished)]
     with figure_style():
         return [
-            _panel(f"{dataset} · {architecture}", list(members), colours)
+            _panel(f"{dataset} · {architecture}", list(members), colors)
             for (dataset, architecture), members in groupby(shown, lambda g: (g.dataset, g.architecture))
         ]
 
 
-def _panel(title: str, groups: Sequence[Group], colours: Mapping[str, str]) -> CurvePanel:
+def _panel(title: str, groups: Sequence[Group], colors: Mapping[str, str]) -> CurvePanel:
     figure = Figure(figsize=(4.6, 3.1))
     axes = figure.add_axes((0.115, 0.14, 0.865, 0.83))
     drawn: dict[str, int] = {}
     for group in groups:
         marker = MARKERS[drawn.get(group.family, 0) % len(MARKERS)]
         drawn[group.family] = drawn.get(group.family, 0) + 1
-        _draw(axes, group, colours[group.family], marker, _label(group, groups))
+        _draw(axes, group, colors[group.family], marker, _label(group, groups))
     axes.plot([], [], color=INK, linewidth=1.0, linestyle=DASHED, label="training images")
     if axes.dataLim.x1 == 1:  # the last epoch
         axes.set_xlim(0, 2)
@@ -97,16 +97,16 @@ def _round_accuracies(low: float, high: float) -> list[float]:
     return ticks
 
 
-def _draw(axes: Axes, group: Group, colour: str, marker: str, label: str) -> None:
+def _draw(axes: Axes, group: Group, color: str, marker: str, label: str) -> None:
     epochs, test = _over_seeds(group, "test_accuracy")
     _, train = _over_seeds(group, "train_accuracy")
     alone = len(epochs) == 1  # a line of one point would not show
     mark = "_" if alone else ""
-    axes.plot(epochs, train.mean(axis=0), color=colour, linewidth=1.0, linestyle=DASHED, marker=mark)
+    axes.plot(epochs, train.mean(axis=0), color=color, linewidth=1.0, linestyle=DASHED, marker=mark)
     axes.plot(
         epochs,
         test.mean(axis=0),
-        color=colour,
+        color=color,
         linewidth=1.6,
         marker="o" if alone else marker,
         markersize=3.5,
@@ -115,7 +115,7 @@ def _draw(axes: Axes, group: Group, colour: str, marker: str, label: str) -> Non
     )
     if len(test) > 1:
         middle, spread = test.mean(axis=0), test.std(axis=0, ddof=1)
-        axes.fill_between(epochs, middle - spread, middle + spread, color=colour, alpha=0.2, linewidth=0)
+        axes.fill_between(epochs, middle - spread, middle + spread, color=color, alpha=0.2, linewidth=0)
 
 
 def _over_seeds(group: Group, quantity: str) -> tuple[list[int], np.ndarray]:

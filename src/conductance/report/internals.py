@@ -98,17 +98,15 @@ def _dress(axes: Axes, title: str) -> None:
 def _draw_conductances(axes: Axes, layer: Record) -> None:
     """Over a logarithmic axis; the first bar holds all that is smaller, silent synapses too, and is cut off."""
     tallest = 0.0
-    for height, name, colour in (
+    for height, name, color in (
         (0.95, "excitatory_conductance", EXCITATORY),
         (0.68, "inhibitory_conductance", INHIBITORY),
     ):
         edges, counts = np.asarray(layer[name]["edges"], float), np.asarray(layer[name]["counts"], float)
         share = counts / max(1.0, counts.sum())
-        axes.stairs(share, edges, fill=True, color=colour, alpha=0.25, linewidth=0)
-        axes.stairs(share, edges, color=colour, linewidth=1.1)
-        axes.text(
-            0.05, height, f"{share[0]:.0%} silent", transform=axes.transAxes, va="top", fontsize=7.5, color=colour
-        )
+        axes.stairs(share, edges, fill=True, color=color, alpha=0.25, linewidth=0)
+        axes.stairs(share, edges, color=color, linewidth=1.1)
+        axes.text(0.05, height, f"{share[0]:.0%} silent", transform=axes.transAxes, va="top", fontsize=7.5, color=color)
         tallest = max(tallest, share[1:].max(initial=0.0))
     axes.set_xscale("log")
     axes.set_xlim(edges[0], edges[-1])
@@ -131,8 +129,8 @@ def _draw_balance(axes: Axes, layer: Record) -> None:
 
 def _draw_by_sign(axes: Axes, edges: np.ndarray, heights: np.ndarray) -> None:
     middles = (edges[:-1] + edges[1:]) / 2
-    for colour, chosen in ((INHIBITORY, middles < 0), (EXCITATORY, middles >= 0)):
-        axes.stairs(np.where(chosen, heights, 0), edges, fill=True, color=colour, alpha=0.75, linewidth=0)
+    for color, chosen in ((INHIBITORY, middles < 0), (EXCITATORY, middles >= 0)):
+        axes.stairs(np.where(chosen, heights, 0), edges, fill=True, color=color, alpha=0.75, linewidth=0)
     axes.axvline(0, color=INK, linewidth=0.6, alpha=0.5)
     axes.set_xlim(-1, 1)
     axes.set_xticks([-1, -0.5, 0, 0.5, 1])

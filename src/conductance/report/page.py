@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from conductance.extras import import_extra
 from conductance.files import write_text
-from conductance.report.colors import family_colours
+from conductance.report.colors import family_colors
 from conductance.report.rows import row_of
 from conductance.report.table import COLUMNS
 from conductance.runs.groups import Group, group_runs
@@ -37,15 +37,15 @@ def render_page(groups: list[Group]) -> str:
     from conductance.report.internals import portraits
 
     rows = [row_of(group) for group in groups]
-    colours = family_colours(group.family for group in groups)
+    colors = family_colors(group.family for group in groups)
     return (
         environment()
         .get_template("report.html")
         .render(
             rows=rows,
             columns=COLUMNS,
-            colours=colours,
-            panels=curve_panels(groups, colours),
+            colors=colors,
+            panels=curve_panels(groups, colors),
             portraits=portraits(groups),
             provenance=[provenance_of(group) for group in groups if group.finished],
             finished=sum(len(group.finished) for group in groups),

@@ -40,7 +40,7 @@ class Row:
         return label(self.dataset, self.architecture, self.family, self.name)
 
 
-def summarise(runs: Iterable[Run]) -> list[Row]:
+def summarize(runs: Iterable[Run]) -> list[Row]:
     """A row for each configuration among `runs`, by data set, architecture, family and name."""
     return [row_of(group) for group in group_runs(runs)]
 

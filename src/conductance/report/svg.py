@@ -66,8 +66,8 @@ def to_svg(figure: Figure, description: str) -> str:
     text = re.sub(r"font:[^;\"]*?([\d.]+px)[^;\"]*", r"font-size: \1", text)
     text = re.sub(r"font-family:[^;\"]*;? ?", "", text)
     text = re.sub(r">\s*\n\s*<", "><", text)
-    for colour, themed in THEMED.items():
-        text = text.replace(colour, themed)
+    for color, themed in THEMED.items():
+        text = text.replace(color, themed)
     text = _own_names(text, description)
     head = f'<svg role="img" aria-label="{escape(description)}" viewBox='
     return re.sub(r"<svg .*?viewBox=(\"[^\"]*\")[^>]*>", lambda match: f"{head}{match[1]}>", text, count=1)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from conductance.extras import import_extra
 from conductance.files import write_text
-from conductance.report.colors import family_colours
+from conductance.report.colors import family_colors
 from conductance.report.page import environment
 from conductance.reproduction.table import PAPER_COLUMNS, PaperRow
 from conductance.runs.groups import Group
@@ -27,7 +27,7 @@ def write_paper_page(
     from conductance.report.curves import curve_panels
 
     rows = [row for rows in tables.values() for row in rows]
-    colours = family_colours(row.family for row in rows)
+    colors = family_colors(row.family for row in rows)
     page = (
         environment("conductance.reproduction")
         .get_template("paper.html")
@@ -35,8 +35,8 @@ def write_paper_page(
             tables={TITLES.get(table, table): rows for table, rows in tables.items()},
             columns=PAPER_COLUMNS,
             claims=claims,
-            colours=colours,
-            panels=curve_panels(groups, colours),
+            colors=colors,
+            panels=curve_panels(groups, colors),
             provenance=[provenance_of(group) for group in groups if group.finished],
             measured=sum(row.seeds > 0 for row in rows),
             cells=len({(row.table, row.kind) for row in rows}),

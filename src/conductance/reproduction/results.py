@@ -23,7 +23,7 @@ from conductance.runs.groups import Group, group_runs
 from conductance.runs.read import Run
 
 EARLIER = "modern-v1"
-"""The recipe `modern` before a run could choose its optimiser: Adam's steps were not yet shares of a layer's mean."""
+"""The recipe `modern` before a run could choose its optimizer: Adam's steps were not yet shares of a layer's mean."""
 
 _NO_PART_OF_A_RECIPE = OF_THE_HARDWARE | {"name", "seed", "epochs"}
 

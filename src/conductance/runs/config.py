@@ -57,8 +57,8 @@ class ConductanceConfig:
     """let each unit learn its resting conductance and potential"""
     resting_share: float | None = None
     """G_r at the start as a share of the synaptic conductance that a unit sees on one batch, instead of one number"""
-    activation: Literal["relu", "uncut"] = "relu"
-    """relu: p = max(z, 0); uncut: p = (1 + z)/2, no activation function but the average itself (fcn, cnn)"""
+    activation: Literal["relu", "full_range"] = "relu"
+    """relu: p = max(z, 0); full_range: p = (1 + z)/2, no activation function but the average itself (fcn, cnn)"""
     learn_gate: bool = False
     """let each unit learn the threshold and the width of its gate (paper eq. 1)"""
     detached_denominator: bool = False
@@ -113,7 +113,7 @@ class OptimizerConfig:
     """muon: units of a layer whose steps are made orthogonal together"""
     betas: tuple[float, float] = (0.9, 0.99)
     """decay of Adam's running means"""
-    centred: bool = False
+    centered: bool = False
     """take out of each gradient what moves a unit's mean excitation or inhibition; leaks learn the thresholds"""
     homeostasis: float = 0.0
     """rate at which each unit's inhibition follows its excitation, step by step; 0: not at all"""
@@ -208,20 +208,20 @@ class RunConfig:
         decay = self.optimizer.weight_average
         if not 0 <= decay < 1:
             raise InputError(f"optimizer.weight_average={decay}: must lie in [0, 1)")
-        if self.conductance.activation == "uncut" and (
+        if self.conductance.activation == "full_range" and (
             self.model.family not in ("cwa", "absnorm") or self.model.architecture == "resnet18"
         ):
             raise InputError(
-                "conductance.activation=uncut: for the families cwa and absnorm in fcn and cnn; what interneurons, "
-                "BatchNorm and residual sums give is rectified"
+                "conductance.activation=full_range: for the families cwa and absnorm in fcn and cnn; what "
+                "interneurons, BatchNorm and residual sums give is rectified"
             )
         if self.data.preprocessing == "whitened" and not self.model.family.startswith("affine"):
             raise InputError(
                 f"data.preprocessing=whitened: the inputs of {self.model.family} are open probabilities in [0, 1]; "
                 "choose scaled or unit"
             )
-        if self.conductance.learn_gate and self.conductance.activation == "uncut":
-            raise InputError("conductance.learn_gate: a gate cuts z off; leave out conductance.activation=uncut")
+        if self.conductance.learn_gate and self.conductance.activation == "full_range":
+            raise InputError("conductance.learn_gate: a gate cuts z off; leave out conductance.activation=full_range")
         if self.conductance.learn_gate and self.model.family == "cwa_bn":
             raise InputError("conductance.learn_gate: in cwa_bn the gate comes after BatchNorm, which has both already")
         momentum, betas, widths = self.optimizer.momentum, self.optimizer.betas, self.model.widths
@@ -256,7 +256,25 @@ def config_from_dict(values: dict[str, Any]) -> RunConfig:
     Raises:
         InputError: a field that no `RunConfig` has, or one that is missing: another version wrote it.
     """
-    return _build(RunConfig, values)
+    return _build(RunConfig, with_current_names(values))
+
+
+# What 0.1 called fields and values that have other names now.
+_RENAMED_FIELDS = {"optimizer": {"centred": "centered"}}
+_RENAMED_VALUES = {("conductance", "activation"): {"uncut": "full_range"}}
+
+
+def with_current_names(values: dict[str, Any]) -> dict[str, Any]:
+    """A recorded config with the names that this version has for its fields and values."""
+    current = dict(values)
+    for part, names in _RENAMED_FIELDS.items():
+        if isinstance(current.get(part), dict):
+            current[part] = {names.get(name, name): value for name, value in current[part].items()}
+    for (part, field_name), choices in _RENAMED_VALUES.items():
+        fields = current.get(part)
+        if isinstance(fields, dict) and fields.get(field_name) in choices:
+            current[part] = {**fields, field_name: choices[fields[field_name]]}
+    return current
 
 
 # What runs were before a field existed, so that earlier results can still be read. (Adam then moved the conductances
@@ -267,7 +285,7 @@ _BEFORE: dict[type[Any], dict[str, Any]] = {
         "leak_learning_rate": None,
         "momentum": None,
         "block": 32,
-        "centred": False,
+        "centered": False,
         "homeostasis": 0.0,
         "weight_average": 0.0,
     },

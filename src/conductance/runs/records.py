@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from conductance.errors import RunError
+from conductance.runs.config import with_current_names
 
 Record = dict[str, Any]
 Fields = Mapping[str, type | tuple[type, ...]]
@@ -35,7 +36,7 @@ LAYER: Fields = {
 
 def read_config(path: Path) -> Record:
     """What a run set out to do."""
-    config = _checked(_parse(_text(path), path), CONFIG, path)
+    config = _checked(with_current_names(_parse(_text(path), path)), CONFIG, path)
     _checked(config["model"], MODEL, f"{path}, 'model'")
     _checked(config["data"], DATA, f"{path}, 'data'")
     return config

@@ -1,4 +1,4 @@
-"""From a config to the things that train: network, optimiser, loaders."""
+"""From a config to the things that train: network, optimizer, loaders."""
 
 from functools import partial
 from typing import Any
@@ -49,7 +49,7 @@ def _given(choices: ModelConfig) -> dict[str, Any]:
 
 
 def build_network(config: RunConfig, dataset: Dataset) -> nn.Module:
-    """The network with the family's own default initialisation (affine: Glorot; conductances: Glorot around 1).
+    """The network with the family's own default initialization (affine: Glorot; conductances: Glorot around 1).
 
     Raises:
         UnknownNameError: no such architecture or family.
@@ -119,7 +119,7 @@ def build_mixing(config: RunConfig, num_classes: int) -> Mixing | None:
 
 
 def build_optimizer(config: RunConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser of a config, under which Dale's law holds after every step."""
+    """The optimizer of a config, under which Dale's law holds after every step."""
     choices = config.optimizer
     optimizer = optim.create_optimizer(
         network,
@@ -130,7 +130,7 @@ def build_optimizer(config: RunConfig, network: nn.Module) -> torch.optim.Optimi
         momentum=choices.momentum,
         block=choices.block,
         betas=choices.betas,
-        centred=choices.centred,
+        centered=choices.centered,
     )
     if choices.homeostasis > 0:
         optim.Homeostasis(optimizer, network, choices.homeostasis)

@@ -23,7 +23,7 @@ class OneCycle:
         self.schedule = LambdaLR(optimizer, factor)
 
     def after_step(self) -> None:
-        """To be called after each step of the optimiser."""
+        """To be called after each step of the optimizer."""
         self.schedule.step()
 
     def after_epoch(self, train_loss: float, train_accuracy: float) -> bool:
@@ -36,7 +36,7 @@ class OneCycle:
         return {"last_epoch": self.schedule.last_epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there, by the steps of the optimiser that was loaded."""
+        """Go on from there, by the steps of the optimizer that was loaded."""
         self.schedule.last_epoch = state["last_epoch"]
         self.schedule.base_lrs = [group["initial_lr"] for group in self.schedule.optimizer.param_groups]
 

@@ -9,7 +9,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from conductance import functional, kernels
 from conductance.errors import InputError
-from conductance.nn.base import OPEN, ConductanceLayer, SignedLayer, _AveragingLayer
+from conductance.nn.base import ConductanceLayer, SignedLayer, _AveragingLayer
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -29,7 +29,7 @@ def freeze(model: nn.Module) -> nn.Module:
     `optim.create_optimizer`, which act while it is trained) or a learnt gate, one of a class with a ``forward`` of
     its own and one that is used in several places stay as they are. To freeze a frozen model changes nothing. Its
     state dict fits any other model frozen from the same architecture. Folded behind a linear layer, a BatchNorm takes
-    (N, features) alone: of (N, L, features) it would have normalised L.
+    (N, features) alone: of (N, L, features) it would have normalized L.
 
     Args:
         model: any module; it is left as it was.
@@ -46,7 +46,7 @@ class FrozenAverage(nn.Module):
     Input and output as of the layer it was made from, in [0, 1] and [-1, 1].
 
     Attributes:
-        conductance: G >= 0 as `functional.lay_out` gives it.
+        conductance: G >= 0 as `functional.pack` gives it.
         leak: the leak's excitatory and inhibitory conductance, (2, units).
         scale: of a BatchNorm that followed, (units, 1, ...), or None.
         shift: likewise.
@@ -64,26 +64,24 @@ class FrozenAverage(nn.Module):
         self.synaptic_sum = layer.synaptic_sum
         self.channel_axis = layer.channel_axis
         self.rectify = layer.activation == "relu"
-        self.averages = layer.activation != OPEN
-        self.register_buffer("conductance", layer.laid_out().detach().clone(memory_format=torch.preserve_format))
+        self.averages = layer.average
+        self.register_buffer("conductance", layer.packed().detach().clone(memory_format=torch.preserve_format))
         self.register_buffer("leak", layer.leak().detach().clone())
         self.register_buffer("scale", None)
         self.register_buffer("shift", None)
 
-    def forward(self, p: Tensor, further: Tensor | None = None) -> Tensor:
+    def forward(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor:
         """Open probabilities in [0, 1] to membrane potentials z in [-1, 1], or to open probabilities p."""
         if self.scale is not None and self.channel_axis == -1:
             _require_vectors(p)
         if self.presynaptic is None:
             sums = self.synaptic_sum.shared(p, self.conductance, self.leak)
         else:
-            sums = functional.laid_out_synaptic_sums(
-                p, self.conductance, self.presynaptic, self.leak, self.synaptic_sum
-            )
-        if further is not None:
-            sums = kernels.restored(sums, self.channel_axis) + further
+            sums = functional.packed_synaptic_sums(p, self.conductance, self.presynaptic, self.leak, self.synaptic_sum)
+        if extra_conductances is not None:
+            sums = kernels.dense(sums, self.channel_axis) + extra_conductances
         if not self.averages:
-            return kernels.restored(sums, self.channel_axis)
+            return kernels.dense(sums, self.channel_axis)
         dtype = functional.low_precision(p, self.leak)
         if self.scale is None or self.shift is None:
             return kernels.average(sums, self.channel_axis, self.rectify, dtype)
@@ -92,7 +90,7 @@ class FrozenAverage(nn.Module):
         return normed.relu_() if self.rectify else normed
 
     def may_be_followed_by(self, norm: nn.modules.batchnorm._BatchNorm) -> bool:
-        """Whether it gives one z for each of the features that ``norm`` normalises, and nothing comes between."""
+        """Whether it gives one z for each of the features that ``norm`` normalizes, and nothing comes between."""
         alone = self.averages and self.scale is None and not self.rectify
         return alone and norm.num_features == self.leak.shape[1]
 
@@ -115,7 +113,7 @@ class FrozenAverage(nn.Module):
         return f"{self.description}{folded}{', rectified' if self.rectify else ''}"
 
 
-class _NormalisedLinear(nn.Linear):
+class _NormalizedLinear(nn.Linear):
     """A linear layer with a BatchNorm folded into it."""
 
     def __init__(self, linear: nn.Linear, norm: nn.modules.batchnorm._BatchNorm) -> None:
@@ -133,7 +131,7 @@ def _require_vectors(p: Tensor) -> None:
     if p.ndim != 2:
         raise InputError(
             f"a BatchNorm is folded into this layer, which takes (N, features) and was given {tuple(p.shape)}; flatten "
-            "the leading axes, as the BatchNorm itself would normalise the axis 1"
+            "the leading axes, as the BatchNorm itself would normalize the axis 1"
         )
 
 
@@ -215,7 +213,7 @@ def _joined(layer: nn.Module, follower: nn.Module) -> nn.Module | None:
         if isinstance(layer, FrozenAverage):
             layer.rectify = True
             return layer
-        affine = (*_CONVOLUTIONS, nn.Linear, _NormalisedLinear)
+        affine = (*_CONVOLUTIONS, nn.Linear, _NormalizedLinear)
         follower.inplace |= type(layer) in affine  # nobody else reads an affine sum
     if not isinstance(follower, _BATCH_NORMS) or type(follower) not in _BATCH_NORMS or follower.running_mean is None:
         return None
@@ -225,5 +223,5 @@ def _joined(layer: nn.Module, follower: nn.Module) -> nn.Module | None:
     if isinstance(layer, _CONVOLUTIONS) and type(layer) in _CONVOLUTIONS:
         return fuse_conv_bn_eval(layer, follower)
     if type(layer) is nn.Linear and follower.num_features == layer.out_features:
-        return _NormalisedLinear(layer, follower)
+        return _NormalizedLinear(layer, follower)
     return None

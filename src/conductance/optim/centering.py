@@ -13,7 +13,7 @@ from conductance.optim.groups import Synapses, hidden_synapses
 from conductance.optim.presynaptic import PresynapticRule
 
 
-class Centring(PresynapticRule):
+class Centering(PresynapticRule):
     r"""Takes out of each gradient, before every step, what would move a unit's mean excitation or mean inhibition.
 
     With :math:`\bar p_j` the mean open probability of channel j since the last step, separately for the excitatory and
@@ -47,12 +47,12 @@ class Centring(PresynapticRule):
             self.step()
             return None
 
-        def centred() -> Any:
+        def centered() -> Any:
             loss = closure()
             self.step()
             return loss
 
-        return (optimizer, centred), {name: value for name, value in kwargs.items() if name != "closure"}
+        return (optimizer, centered), {name: value for name, value in kwargs.items() if name != "closure"}
 
     def _act(self, synapses: Synapses, p: Tensor) -> None:
         gradient = synapses.parameter.grad

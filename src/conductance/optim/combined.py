@@ -1,4 +1,4 @@
-"""Several optimisers that step as one."""
+"""Several optimizers that step as one."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,11 +8,11 @@ from torch.optim import Optimizer
 from conductance.optim.rule import Rule
 
 
-class Together(Rule):
-    """Optimisers of different parameters under one roof: one ``step``, one ``state_dict``, all groups to schedule.
+class CombinedOptimizer(Rule):
+    """Optimizers of different parameters under one roof: one ``step``, one ``state_dict``, all groups to schedule.
 
     Args:
-        parts: optimisers that share no parameter.
+        parts: optimizers that share no parameter.
 
     Raises:
         ValueError: two of them share one.
@@ -50,11 +50,11 @@ class Together(Rule):
         """
         states = state_dict.get("parts", [])
         if len(states) != len(self.parts):
-            raise ValueError(f"the state has {len(states)} optimisers, here are {len(self.parts)}")
+            raise ValueError(f"the state has {len(states)} optimizers, here are {len(self.parts)}")
         for number, (part, state) in enumerate(zip(self.parts, states, strict=True), start=1):
             sizes, wanted = _group_sizes(state["param_groups"]), _group_sizes(part.param_groups)
             if sizes != wanted:
-                raise ValueError(f"optimiser {number} has groups of {wanted} parameters, in the state of {sizes}")
+                raise ValueError(f"optimizer {number} has groups of {wanted} parameters, in the state of {sizes}")
         for part, state in zip(self.parts, states, strict=True):
             part.load_state_dict(state)
         self.param_groups = self._groups()  # each part has made its groups anew

@@ -1,4 +1,4 @@
-"""Centred gradients: a step leaves each unit's mean excitation and mean inhibition where they were."""
+"""Centered gradients: a step leaves each unit's mean excitation and mean inhibition where they were."""
 
 import pytest
 import torch
@@ -32,10 +32,10 @@ def drives(layer, p):
     return (both.mean(axes) if axes else both) - layer.leak().flatten()
 
 
-def descend(layer, p, centred, *, steps=3, by_closure=False):
+def descend(layer, p, centered, *, steps=3, by_closure=False):
     optimizer = torch.optim.SGD([layer.g], lr=1e-3)
-    if centred:
-        optim.Centring(optimizer, layer)
+    if centered:
+        optim.Centering(optimizer, layer)
 
     def loss():
         optimizer.zero_grad()
@@ -57,10 +57,10 @@ def test_mean_excitation_and_inhibition_stay_while_the_synapses_move(build, shap
     p = torch.rand(shape, dtype=torch.float64)
     layer = build(nonnegative="projected", dtype=torch.float64)
     before, synapses = drives(layer, p), layer.g.detach().clone()
-    descend(layer, p, centred=True)
+    descend(layer, p, centered=True)
     assert not torch.equal(layer.g, synapses) or p.ndim == 1  # one sample is its own mean: nothing is left
     torch.testing.assert_close(drives(layer, p), before, rtol=1e-10, atol=1e-12)
-    descend(layer, p, centred=False)
+    descend(layer, p, centered=False)
     if p.ndim > 1:
         assert (drives(layer, p) - before).abs().max() > 1e-6
 
@@ -80,7 +80,7 @@ def test_the_mean_drive_of_signed_weights_stays(layer, shape):
     def drive():
         return layer.weight.detach().flatten(1) @ mean
 
-    optimizer = optim.create_optimizer(network, "sgd", 0.1, momentum=0.0, centred=True)
+    optimizer = optim.create_optimizer(network, "sgd", 0.1, momentum=0.0, centered=True)
     before, weight = drive(), layer.weight.detach().clone()
     network(p).square().sum().backward()
     optimizer.step()
@@ -91,7 +91,7 @@ def test_the_mean_drive_of_signed_weights_stays(layer, shape):
 def test_what_is_taken_out_is_the_projection_on_the_mean():
     layer = CWALinear(6, 3, nonnegative="projected", dtype=torch.float64)
     optimizer = torch.optim.SGD([layer.g], lr=0.0)
-    optim.Centring(optimizer, layer)
+    optim.Centering(optimizer, layer)
     batches = torch.rand(2, 10, 6, dtype=torch.float64)
     for p in batches:  # two batches to one step
         layer(p).square().sum().backward()
@@ -104,10 +104,10 @@ def test_what_is_taken_out_is_the_projection_on_the_mean():
 
 
 @pytest.mark.parametrize("name", ["muon", "adam", "sgd", "eg"])
-def test_every_optimiser_takes_it_and_the_readout_is_left_alone(name):
+def test_every_optimizer_takes_it_and_the_readout_is_left_alone(name):
     p = torch.rand(16, 8)
     network = nn.Sequential(LateralLinear(8, 6, nonnegative="projected", learn_resting=True), nn.Linear(6, 2))
-    optimizer = optim.create_optimizer(network, name, centred=True)
+    optimizer = optim.create_optimizer(network, name, centered=True)
     network(p).square().sum().backward()
     readout, leak = network[1].weight.grad.clone(), network[0].leak.pair.grad.clone()
     optimizer.step()
@@ -120,7 +120,7 @@ def test_every_optimiser_takes_it_and_the_readout_is_left_alone(name):
 def test_silent_inputs_evaluation_and_removal_leave_the_gradient_alone():
     layer = CWALinear(4, 2, nonnegative="projected")
     optimizer = torch.optim.SGD([layer.g], lr=0.0)
-    centring = optim.Centring(optimizer, layer)
+    centering = optim.Centering(optimizer, layer)
 
     def gradient_after_a_step():
         gradient = layer.g.grad.clone()
@@ -132,16 +132,16 @@ def test_silent_inputs_evaluation_and_removal_leave_the_gradient_alone():
     torch.testing.assert_close(*gradient_after_a_step())
     layer.eval()(torch.rand(3, 4))
     torch.testing.assert_close(*gradient_after_a_step())
-    centring.remove()
+    centering.remove()
     layer.train()(torch.rand(3, 4))
     torch.testing.assert_close(*gradient_after_a_step())
 
 
-def test_a_closure_makes_the_gradients_that_are_centred():
+def test_a_closure_makes_the_gradients_that_are_centered():
     p = torch.rand(16, 8, dtype=torch.float64)
     layer = CWALinear(8, 5, nonnegative="projected", dtype=torch.float64)
     before, synapses = drives(layer, p), layer.g.detach().clone()
-    descend(layer, p, centred=True, by_closure=True)
+    descend(layer, p, centered=True, by_closure=True)
     assert not torch.equal(layer.g, synapses)
     torch.testing.assert_close(drives(layer, p), before, rtol=1e-10, atol=1e-12)
 
@@ -149,7 +149,7 @@ def test_a_closure_makes_the_gradients_that_are_centred():
 def test_batches_of_different_sizes_count_by_their_samples():
     layer = CWALinear(6, 3, nonnegative="projected", dtype=torch.float64)
     optimizer = torch.optim.SGD([layer.g], lr=0.0)
-    optim.Centring(optimizer, layer)
+    optim.Centering(optimizer, layer)
     p = torch.rand(32, 6, dtype=torch.float64)
     layer(p[:30]).square().sum().backward()
     layer(p=p[30:]).square().sum().backward()
@@ -159,7 +159,7 @@ def test_batches_of_different_sizes_count_by_their_samples():
 
 def test_layers_that_are_not_to_learn_and_those_without_input_are_left_alone():
     layers = nn.ModuleList([CWALinear(4, 2, nonnegative="projected") for _ in range(3)])
-    optimizer = optim.create_optimizer(layers, "sgd", centred=True)
+    optimizer = optim.create_optimizer(layers, "sgd", centered=True)
     layers[1].requires_grad_(False)
     for layer in layers:
         layer.g.grad = torch.rand(2, 4)
@@ -176,16 +176,16 @@ def test_a_model_that_was_compiled_and_run_before_is_not_ignored_in_silence():
     compiled = torch.compile(model, backend="eager")
     compiled(torch.rand(3, 4)).sum().backward()
     model.zero_grad()
-    late = optim.create_optimizer(model, centred=True)
+    late = optim.create_optimizer(model, centered=True)
     compiled(torch.rand(3, 4)).sum().backward()
-    with pytest.warns(UserWarning, match="Make the optimiser first"):
+    with pytest.warns(UserWarning, match="Make the optimizer first"):
         late.step()
     late.step()  # and says so once
 
 
 def test_gradients_taken_by_torch_func_are_left_to_it():
     model = nn.Sequential(CWALinear(4, 6, nonnegative="projected"), nn.Linear(6, 2))
-    optim.create_optimizer(model, centred=True)
+    optim.create_optimizer(model, centered=True)
     p = torch.rand(5, 4)
 
     def loss(parameters, sample):
@@ -201,7 +201,7 @@ def test_gradients_taken_by_torch_func_are_left_to_it():
 def test_a_model_that_is_compiled_afterwards_is_watched():
     p = torch.rand(16, 8)
     model = nn.Sequential(CWALinear(8, 6, nonnegative="projected"), nn.Linear(6, 2))
-    optimizer = optim.create_optimizer(model, "sgd", centred=True)
+    optimizer = optim.create_optimizer(model, "sgd", centered=True)
     compiled = torch.compile(model, backend="eager")
     for _ in range(3):
         optimizer.zero_grad()
@@ -214,7 +214,7 @@ def test_a_model_that_is_compiled_afterwards_is_watched():
 def test_processes_add_up_all_layers_in_the_same_order_whatever_each_has_received(monkeypatch):
     here, there = torch.rand(2, 30, 4), torch.rand(2, 10, 4)
     network = nn.ModuleList([CWALinear(4, 2, nonnegative="projected", dtype=torch.float64) for _ in range(2)])
-    optimizer = optim.create_optimizer(network, "sgd", centred=True)
+    optimizer = optim.create_optimizer(network, "sgd", centered=True)
     network[1](here[1].double()).square().sum().backward()  # the other process has run the first layer too
     reduced = []
 
