@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from conductance.biophysics import BiophysicalNetwork, Simulation, simulate, to_biophysical
 from conductance.files import write_table, write_text
 from conductance.report.potentials import compare_choices, distance_from_eq1
+from conductance.runs import load_run
 from conductance.runs.provenance import git_commit
-from conductance.training import load_run
 from studies.membranes.figure import membranes_figure
 
 RUN = Path("results/mnist/mnist-cnn-cwa-seed0")

@@ -3,7 +3,7 @@
 import pytest
 
 from conductance.init import conductance_layers
-from conductance.training import load_run
+from conductance.runs import load_run
 from tiny_runs import run, tiny
 
 

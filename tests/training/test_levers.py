@@ -6,8 +6,7 @@ import torch
 from conductance.errors import InputError
 from conductance.init import conductance_layers
 from conductance.nn import Gate
-from conductance.runs import RunFolder
-from conductance.training import load_run
+from conductance.runs import RunFolder, load_run
 from conductance.training.evaluation import evaluate
 from tiny_runs import lines, run, tiny, weights
 

@@ -9,7 +9,7 @@ from scipy.special import log_softmax, softmax
 
 from conductance.data import Preprocessing, load_dataset, mix
 from conductance.errors import InputError, RunError
-from conductance.training import load_run
+from conductance.runs import load_run
 from conductance.training.teacher import Teacher
 from tiny_runs import lines, run, tiny, weights
 

@@ -99,8 +99,8 @@ def evaluate(run: tyro.conf.Positional[Path], data_dir: Path | None = None) -> N
         run: the run's folder
         data_dir: where to look for the data set first
     """
+    from conductance.runs import load_run
     from conductance.training import evaluate as evaluate_network
-    from conductance.training import load_run
 
     trained = load_run(run, data_dir)
     loss, accuracy = evaluate_network(trained.network, trained.preprocessing, trained.dataset.test)

@@ -15,7 +15,7 @@ from conductance.errors import InputError
 from conductance.extras import import_extra
 from conductance.files import write_table, write_text
 from conductance.report.potentials_figure import potentials_figure
-from conductance.training import load_run
+from conductance.runs import load_run
 
 UNITS_SHOWN = 5  # of each layer
 LAYERS_SHOWN = 4

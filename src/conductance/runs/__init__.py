@@ -12,6 +12,7 @@ from conductance.runs.config import (
 )
 from conductance.runs.folder import BusyRunError, RunFolder
 from conductance.runs.read import Run, load_runs
+from conductance.runs.trained import TrainedRun, load_run
 
 __all__ = [
     "BusyRunError",
@@ -24,6 +25,8 @@ __all__ = [
     "RunConfig",
     "RunFolder",
     "TeacherConfig",
+    "TrainedRun",
+    "load_run",
     "load_runs",
     "provenance",
 ]

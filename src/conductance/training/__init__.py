@@ -1,7 +1,8 @@
 """Training: the loop, its protocols, teachers and devices."""
 
 from conductance.deprecation import moved
-from conductance.training.evaluation import TrainedRun, evaluate, load_run
+from conductance.runs.trained import TrainedRun, load_run
+from conductance.training.evaluation import evaluate
 from conductance.training.loop import NonFiniteLossError, train
 
 __all__ = ["NonFiniteLossError", "TrainedRun", "evaluate", "load_run", "train"]

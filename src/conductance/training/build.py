@@ -1,103 +1,36 @@
-"""From a config to the things that train: network, optimizer, loaders."""
+"""From a config to what trains its network: images drawn anew, mixtures, an optimizer."""
 
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from conductance import init, optim
-from conductance.data import Augmentation, Dataset, Images, Mixing, Preprocessing, deform, mix, shift_and_flip
-from conductance.errors import InputError
-from conductance.models import create_model, get_family
-from conductance.nn import ConductanceLayer
-from conductance.runs.config import ConductanceConfig, ModelConfig, RunConfig
+from conductance import optim
+from conductance.data import Augmentation, Mixing, deform, mix, shift_and_flip
+from conductance.runs.config import RunConfig
+from conductance.runs.network import (
+    BALANCE_IMAGES,
+    build_network,
+    build_preprocessing,
+    initialize,
+    kind_of_preprocessing,
+    layer_options,
+    start,
+)
 
-BALANCE_IMAGES = 500
-
-
-def layer_options(config: RunConfig) -> dict[str, Any]:
-    """The arguments of every hidden layer, as far as its family has them."""
-    choices = config.conductance
-    membrane: dict[str, Any] = {
-        "resting_conductance": choices.resting_conductance,
-        "resting_potential": choices.resting_potential,
-        "learn_resting": choices.learn_resting,
-        "activation": choices.activation,
-        "learn_gate": choices.learn_gate,
-        "detached_denominator": choices.detached_denominator,
-    }
-    if config.model.family == "cwa_li":
-        membrane |= {"interneurons": choices.interneurons, "slices": choices.slices}
-    if config.model.family in ("cwa", "cwa_li", "cwa_bn"):
-        return {"nonnegative": choices.nonnegative, "valence": choices.excitatory_share, **membrane}
-    return membrane if config.model.family == "absnorm" else {}
-
-
-_OF_ONE_ARCHITECTURE = {"shortcut": "resnet18", "branch_scale": "resnet18", "kernel": "cnn", "dropout": "fcn"}
-
-
-def _given(choices: ModelConfig) -> dict[str, Any]:
-    """The architecture's arguments that are not left out."""
-    given = {name: getattr(choices, name) for name in ("widths", *_OF_ONE_ARCHITECTURE)}
-    given = {name: value for name, value in given.items() if value is not None}
-    for name, value in given.items():
-        owner = _OF_ONE_ARCHITECTURE.get(name, choices.architecture)
-        if choices.architecture != owner:
-            raise InputError(f"model.{name}={value}: {choices.architecture} has none, {owner} has; leave it out")
-    return given
-
-
-def build_network(config: RunConfig, dataset: Dataset) -> nn.Module:
-    """The network with the family's own default initialization (affine: Glorot; conductances: Glorot around 1).
-
-    Raises:
-        UnknownNameError: no such architecture or family.
-        InputError: a choice that the architecture does not have.
-    """
-    return create_model(
-        config.model.architecture,
-        config.model.family,
-        dataset.input_shape,
-        dataset.num_classes,
-        layer_options=layer_options(config),
-        **_given(config.model),
-    )
-
-
-def initialize(network: nn.Module, choices: ConductanceConfig, batch: Tensor) -> None:
-    """Draw the conductances, then pair and balance them as ``choices`` says; networks without any stay as they are."""
-    if not any(isinstance(layer, ConductanceLayer) for layer in network.modules()):
-        return
-    if choices.initialization == "lognormal":
-        init.lognormal_(network, choices.sigma)
-    elif choices.initialization == "exponential":
-        init.exponential_(network)
-    if choices.twin:
-        init.twin_(network)
-    if choices.resting_share is not None:
-        init.scale_leak_(network, batch, choices.resting_share)
-    if choices.balance:
-        init.balance_(network, batch)
-
-
-def start(config: RunConfig, dataset: Dataset) -> tuple[nn.Module, Preprocessing]:
-    """The network as a run that trains on all training images starts it, on the CPU, and what prepares its images."""
-    torch.manual_seed(config.seed)
-    preprocessing = build_preprocessing(config, dataset.train)
-    network = build_network(config, dataset)
-    initialize(network, config.conductance, preprocessing(dataset.train.pixels[:BALANCE_IMAGES]))
-    return network, preprocessing
-
-
-def kind_of_preprocessing(config: RunConfig) -> str:
-    """The one that the config names, or that of the family."""
-    return config.data.preprocessing or get_family(config.model.family).preprocessing
-
-
-def build_preprocessing(config: RunConfig, train: Images) -> Preprocessing:
-    """From the bytes of images like the training images to the network's input."""
-    return Preprocessing.fit(kind_of_preprocessing(config), train.pixels)
+__all__ = [
+    "BALANCE_IMAGES",
+    "build_augmentation",
+    "build_mixing",
+    "build_network",
+    "build_optimizer",
+    "build_preprocessing",
+    "initialize",
+    "kind_of_preprocessing",
+    "layer_options",
+    "start",
+]
 
 
 def build_augmentation(config: RunConfig) -> Augmentation | None:

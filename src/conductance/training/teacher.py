@@ -10,8 +10,8 @@ from conductance.data import Dataset, Preprocessing
 from conductance.errors import InputError
 from conductance.runs.config import RunConfig
 from conductance.runs.folder import RunFolder
-from conductance.training.build import kind_of_preprocessing
-from conductance.training.evaluation import load_run
+from conductance.runs.network import kind_of_preprocessing
+from conductance.runs.trained import load_run
 from conductance.transform import freeze
 
 
