@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 REPRODUCED := $(patsubst results/%/,%,$(wildcard results/reproduction/*/ results/short/*/))
 
-.PHONY: help demo test lint types check recipe shot-noise membranes ablation shortcuts difficulties drift tables bench bench-import format clean
+.PHONY: help demo test lint types check study tables bench bench-import format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -32,33 +32,15 @@ types: $(STAMP)  ## static types
 check: $(STAMP)  ## the tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 
-recipe: $(STAMP)  ## measure again why the presets are as they are, results/recipe.csv and its table (ten minutes; goes on where it stopped)
-	$(BIN)/python -m studies.recipe.measure
+study: $(STAMP)  ## measure a study again: make study NAME=ablation (without NAME: list them; options in ARGS="...")
+	$(BIN)/python -m studies $(NAME) $(ARGS)
 	$(BIN)/python tools/embed_tables.py
-
-shot-noise: $(STAMP)  ## measure again how far spikes take the mean potential from eq. 1: results/shot_noise.csv, a figure (a minute)
-	$(BIN)/python -m studies.shot_noise.measure
-
-membranes: $(STAMP)  ## run the MNIST CNN as membranes, at rest and under spikes: results/membranes*.csv, a figure (about ten minutes)
-	$(BIN)/python -m studies.membranes.measure
-
-ablation: $(STAMP)  ## measure what each lever of the CIFAR-10 recipe is worth, results/ablation.csv and its figure (hours; goes on where it stopped)
-	$(BIN)/python -m studies.ablation.measure
-
-shortcuts: $(STAMP)  ## measure which way a residual shortcut should join, into results/shortcuts.csv (an hour; goes on where it stopped)
-	$(BIN)/python -m studies.shortcuts.measure
-
-difficulties: $(STAMP)  ## measure again what makes these networks hard to train: results/difficulties.csv and its figure
-	$(BIN)/python -m studies.difficulties.measure
-
-drift: $(STAMP)  ## measure again how far units drift from balance: results/drift.csv and its figure (ten minutes)
-	$(BIN)/python -m studies.drift.measure
 
 tables: $(STAMP)  ## write the tables in results/ and in the pages anew from the runs
 	for study in digits mnist cifar10 centering longer deform mixed taught $(REPRODUCED); do for kind in md csv; do \
 	  $(BIN)/conductance report results/$$study --out results/$$study.$$kind; done; done
 	$(BIN)/python -m conductance.reproduction.results results/mnist results/centering results/reproduction results/short --out results
-	$(BIN)/python -m studies.gap.measure results/reproduction/modern results/short/modern results/longer results/taught --out docs/gap.svg
+	$(BIN)/python -m studies gap
 	$(BIN)/python tools/embed_tables.py
 
 bench: $(STAMP)  ## measure speed and memory again and write benchmarks/ (about five minutes; nothing else may run)

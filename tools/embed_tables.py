@@ -1,27 +1,34 @@
-"""Put the tables below results/ into the pages that show them, below a comment with the table's name."""
+"""Put generated tables into the pages that show them: below a comment ``<!-- X.md -->`` goes the table in X.md."""
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "results"
-PAGES = ("README.md", "results/README.md", "docs/reproduction.md")
+PAGES = ("README.md", "results/README.md", "docs/*.md", "studies/*/README.md")
+COMMENT = r"(<!-- (\S+\.md) -->\n\n)"
+TABLE = r"(?:(?:\|.*\n)+\n?)?"
 
 
-def embed(page: str, name: str, text: str) -> str:
-    """The page with ``text`` below the comment with this name, in place of the table there, if there is one."""
-    comment = rf"(<!-- (?:results/)?{re.escape(name)} -->\n\n)"
-    below = r"(?:(?:\|.*\n)+\n?)?"
-    return re.sub(comment + below, lambda match: f"{match[1]}{text.rstrip()}\n\n", page).rstrip() + "\n"
+def table_file(page: Path, name: str) -> Path:
+    """The file that a page names, from its own folder, from results/ or from the repository's root."""
+    places = [folder / name for folder in (page.parent, ROOT / "results", ROOT)]
+    return next((place for place in places if place.exists()), places[-1])
+
+
+def embed(page: Path) -> str:
+    """The page with each table as it is in its file, in place of the one that is there, if there is one."""
+
+    def with_table(found: re.Match[str]) -> str:
+        comment, name = found.groups()
+        return f"{comment}{table_file(page, name).read_text().rstrip()}\n\n"
+
+    return re.sub(COMMENT + TABLE, with_table, page.read_text()).rstrip() + "\n"
 
 
 def main() -> None:
-    for name in PAGES:
-        path = ROOT / name
-        text = path.read_text()
-        for table in sorted(RESULTS.rglob("*.md")):
-            text = embed(text, str(table.relative_to(RESULTS)), table.read_text())
-        path.write_text(text)
+    for pattern in PAGES:
+        for page in sorted(ROOT.glob(pattern)):
+            page.write_text(embed(page))
 
 
 if __name__ == "__main__":

@@ -1,21 +1,23 @@
-"""What each lever of the CIFAR-10 recipe is worth: left out of the whole, another in its place, or alone.
+"""What is each part of the CIFAR-10 presets worth: left out, replaced by another, or alone?
 
-Judged on 5,000 held-out training images after a few epochs; no test accuracy enters.
+Networks train for 4 epochs, and are judged on 5,000 training images that are held out; no test image is seen.
 
-All changes are to one recipe, `common`, which is the presets' without their last choices: those are rows themselves.
-The step of the readout is the presets' own, 0.01 in the CNN and 0.003 in the FCN, whose row *readout step 0.003* is
-therefore the recipe a second time. Levers alone are added to a network that has none of them, `without_levers`.
+Every change is made to the same settings, `common`: the presets without their last choices, which are changes of their
+own. Only the step of the readout is each preset's own, 0.01 in the CNN and 0.003 in the fully connected network. So the
+change *readout step 0.003* measures the fully connected network a second time. The changes named *alone* start from a
+network that has none of the levers, `without_levers`.
 """
 
-import sys
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from conductance.files import write_text
 from conductance.presets.named import LEAK_STEP, get_preset
 from conductance.runs import RunConfig
-from studies.difficulties.figure import ablation_figure
-from studies.shared import changes, study
+from studies.ablation.figure import ablation_figure
+from studies.ablation.words import WORDS
+from studies.shared import changes, comparison
+from studies.shared.folder import folder_of
 
 VALIDATION_IMAGES = 5_000
 EPOCHS = 4
@@ -93,12 +95,12 @@ CNN_ALONE = ("5x5 kernels",)
 BASELINE_FAMILIES = ("affine", "affine_bn", "absnorm")
 
 
-def cases() -> list[study.Case]:
-    """Every row of either network: the recipe and its rivals, then what changes it, then what changes its rivals."""
+def cases() -> list[comparison.Case]:
+    """Every row of either network: all families unchanged, then the changes to each."""
     families = ("cwa", *BASELINE_FAMILIES)
-    recipe = [(family, "none") for family in families]
+    unchanged = [(family, "none") for family in families]
     changed = [(family, change) for family in families for change in _changes_of(family) if change != "none"]
-    every = [(architecture, *case) for architecture in ARCHITECTURES for case in [*recipe, *changed]]
+    every = [(architecture, *case) for architecture in ARCHITECTURES for case in [*unchanged, *changed]]
     return [case for case in every if case[0] == "cnn" or case[2] not in CNN_ALONE]
 
 
@@ -107,7 +109,7 @@ def _changes_of(family: str) -> dict[str, changes.Change]:
 
 
 def common(config: RunConfig) -> RunConfig:
-    """The recipe that every change is made to, the same for both networks but for the step of the readout."""
+    """The settings that every change is made to, the same for both networks but for the step of the readout."""
     return replace(
         config,
         data=replace(config.data, batch_size=250, preprocessing=None, max_shift=4),
@@ -115,18 +117,19 @@ def common(config: RunConfig) -> RunConfig:
     )
 
 
-def config_of(case: study.Case, seed: int) -> RunConfig:
-    """The common recipe with one change, few epochs and validation images."""
+def config_of(case: comparison.Case, seed: int) -> RunConfig:
+    """The common settings with one change, few epochs and validation images."""
     architecture, family, change = case
     config = CHANGES[change](common(get_preset(f"cifar10-{architecture}-{family}")))
-    return study.judged(replace(config, epochs=EPOCHS), change, seed, VALIDATION_IMAGES)
+    return comparison.judged(replace(config, epochs=EPOCHS), change, seed, VALIDATION_IMAGES)
 
 
-ABLATION = study.Study(cases(), config_of, Path("runs/ablation"), Path("results/ablation.csv"), "make ablation")
+ABLATION = comparison.Comparison(cases(), config_of, folder_of(__file__), words=WORDS)
 
 
-if __name__ == "__main__":
-    missing = study.command_line(ABLATION, __doc__)
-    if ABLATION.table.exists():
-        write_text(Path("docs/ablation.svg"), ablation_figure(ABLATION.table))
-    sys.exit(missing)
+def main(arguments: Sequence[str] | None = None) -> str | None:
+    """Measure what is missing, and draw what there is."""
+    missing = comparison.command_line(ABLATION, __doc__, arguments)
+    if ABLATION.rows():
+        write_text(ABLATION.folder.figure, ablation_figure(ABLATION, left_out=tuple(ALONE)))
+    return missing

@@ -1,6 +1,10 @@
-"""What makes conductance networks hard to train, measured: common mode, spectra, cancellation, silent synapses."""
+"""What makes conductance networks hard to train?
 
-from collections.abc import Iterator
+Measured before training: whether all units of a layer do the same, how many are open, how little is left of E' - I',
+and how many directions a gradient has. Measured during training: whether synapses that have closed open again.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,7 @@ from torch.nn import functional as F
 
 from conductance import functional, optim
 from conductance.data import Dataset, DeviceLoader, load_dataset
-from conductance.files import write_table
+from conductance.files import write_table, write_text
 from conductance.init import conductance_layers
 from conductance.nn import ConductanceLayer
 from conductance.presets.named import get_preset
@@ -21,15 +25,16 @@ from conductance.runs import RunConfig
 from conductance.runs.provenance import git_commit
 from conductance.training import build
 from studies.difficulties.figure import difficulties_figure
-from studies.shared import changes, measurement
+from studies.shared import changes
+from studies.shared.folder import folder_of
 
 IMAGES = 500
 SPECTRUM_LAYER = 2  # the third of the network: neither its image nor its readout
-SILENT_EPOCHS = 15
+TRAINING_EPOCHS = 15
 SEEDS = 3
-COMMAND = "make difficulties"
+FOLDER = folder_of(__file__)
 
-# Each with (family, what its network starts from), from nothing to the whole initialization.
+# Each with (family, what its network starts from), from the paper's start to the whole of ours.
 STARTS: dict[str, tuple[str, changes.Change]] = {
     "affine": ("affine", changes.unchanged),
     "affine + BN": ("affine_bn", changes.unchanged),
@@ -52,12 +57,14 @@ def measure_difficulties(
     command. Quantities:
 
     * ``active``: share of the units (over images and positions) above 0;
-    * ``common mode``: with Z the values before rectification, images and positions by units, the share of the sum of
-      their squares that the first singular value of Z holds: 1 where all units do the same;
-    * ``cancellation``: mean of abs(E' - I') / (E' + I'), CWA only: how little is left of what is summed;
+    * ``common mode``: how alike the units of a layer are. With Z the values before rectification, images and positions
+      by units, the share of the sum of their squares that the first singular value of Z holds: 1 where all units do
+      the same;
+    * ``cancellation``: mean of abs(E' - I') / (E' + I'), CWA only: how little of the two sums their difference leaves;
     * ``spectrum``, ``gradient``: singular values of the third layer's signed synapses G e (units by fan-in), and of
       the gradient of the cross-entropy with respect to them, over the largest;
-    * ``silent``: share of synapses at 0 after each epoch; ``returned``: of those, the share open an epoch later.
+    * ``silent``: share of synapses that are closed (G = 0) after each epoch; ``returned``: of those, the share that is
+      open an epoch later.
     """
     rows: list[Row] = []
     dataset = load_dataset(get_preset(f"{preset}-cwa").data.dataset, data_dir)
@@ -66,11 +73,11 @@ def measure_difficulties(
         for seed in range(SEEDS):
             config = replace(change(get_preset(f"{preset}-{family}")), seed=seed)
             rows += [{"network": name, "seed": seed, **row} for row in _at_the_start(config, dataset)]
-    for form in track(FORMS, "silent synapses", console=console, disable=console is None):
+    for form in track(FORMS, "closed synapses", console=console, disable=console is None):
         for seed in range(SEEDS):
-            rows += [{"network": f"h {form}", "seed": seed, **row} for row in _silent_synapses(form, seed)]
+            rows += [{"network": f"h {form}", "seed": seed, **row} for row in _closed_synapses(form, seed)]
     columns = ["quantity", "network", "seed", "layer", "place", "value", "commit", "command"]
-    measured = {"commit": git_commit(), "command": COMMAND}
+    measured = {"commit": git_commit(), "command": FOLDER.command}
     write_table(file, columns, [{**row, "value": float(f"{row['value']:.4g}"), **measured} for row in rows])
 
 
@@ -129,26 +136,31 @@ def _synapses_and_signs(network: nn.Module) -> tuple[nn.Parameter, Tensor | floa
 # While it trains ------------------------------------------------------------------------------------------------------
 
 
-def _silent_synapses(form: str, seed: int) -> Iterator[Row]:
+def _closed_synapses(form: str, seed: int) -> Iterator[Row]:
     change = changes.conductance(nonnegative=form)
-    config = replace(change(get_preset("digits-cnn-cwa")), seed=seed, epochs=SILENT_EPOCHS)
+    config = replace(change(get_preset("digits-cnn-cwa")), seed=seed, epochs=TRAINING_EPOCHS)
     dataset = load_dataset("digits")
     network, preprocessing = build.start(config, dataset)
     optimizer = build.build_optimizer(config, network)
     loader = DeviceLoader(dataset.train, config.data.batch_size, preprocessing=preprocessing, shuffle=True, seed=seed)
     before: Tensor | None = None
-    for epoch in range(1, SILENT_EPOCHS + 1):
+    for epoch in range(1, TRAINING_EPOCHS + 1):
         for images, labels in loader:
             optimizer.zero_grad()
             F.cross_entropy(network(images), labels, label_smoothing=config.optimizer.label_smoothing).backward()
             optimizer.step()
-        silent = torch.cat([layer.conductance.flatten() == 0 for layer in conductance_layers(network)])
-        yield {"quantity": "silent", "place": epoch, "value": float(silent.float().mean())}
+        closed = torch.cat([layer.conductance.flatten() == 0 for layer in conductance_layers(network)])
+        yield {"quantity": "silent", "place": epoch, "value": float(closed.float().mean())}
         if before is not None and bool(before.any()):
-            returned = float((~silent[before]).float().mean())
+            returned = float((~closed[before]).float().mean())
             yield {"quantity": "returned", "place": epoch, "value": returned}
-        before = silent
+        before = closed
 
 
-if __name__ == "__main__":
-    measurement.command_line(__doc__, measure_difficulties, difficulties_figure, "difficulties")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and draw everything."""
+    parser = FOLDER.parser(__doc__)
+    parser.add_argument("--data-dir", type=Path, help="where to look for CIFAR-10 first")
+    data_dir = parser.parse_args(arguments).data_dir
+    measure_difficulties(FOLDER.result, data_dir=data_dir, console=Console())
+    write_text(FOLDER.figure, difficulties_figure(FOLDER.result))

@@ -1,4 +1,4 @@
-"""The figure of results/drift.csv: how far the units of each layer drift from balance while a network warms up."""
+"""The figure of the drift: how much of each layer's activity no longer depends on the image, step by step."""
 
 import csv
 from collections.abc import Sequence
@@ -29,9 +29,9 @@ def drift_figure(table: Path) -> str:
         for axes, gradients in zip(panels, ("plain", "centered"), strict=True):
             _layers(axes, [row for row in rows if row["gradients"] == gradients], shade)
             axes.set_title(f"{gradients} gradients")
-        panels[0].set_ylabel("share of z² in the units' means")
+        panels[0].set_ylabel("share of z² that is the same for all images")
         panels[0].set_ylim(0, 1)
-        figure.colorbar(shade, ax=list(panels), label="layer")
+        figure.colorbar(shade, ax=list(panels), label="layer, 1 reads the image", ticks=range(1, last + 1, 3))
         return svg_page(figure)
 
 
@@ -42,4 +42,4 @@ def _layers(axes: Axes, rows: Sequence[Row], shade: ScalarMappable) -> None:
     for layer, steps in values.items():
         color = tuple(shade.to_rgba(np.asarray(layer)))
         axes.plot(list(steps), [mean(seeds) for seeds in steps.values()], color=color, linewidth=1.1)
-    axes.set_xlabel("step of the warm-up")
+    axes.set_xlabel("training step")

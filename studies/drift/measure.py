@@ -1,6 +1,9 @@
-"""How the units of a deep network drift away from their balance while it warms up, by plain and centered gradients."""
+"""Do the units of a deep network lose their balance in the first steps of training, and do centered gradients help?
 
-from collections.abc import Iterator
+A unit out of balance gives nearly the same value for every image.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -13,13 +16,13 @@ from torch.nn import functional as F
 
 from conductance.analysis import observe
 from conductance.data import Dataset, DeviceLoader, load_dataset
-from conductance.files import write_table
+from conductance.files import write_table, write_text
 from conductance.runs import RunConfig
 from conductance.runs.provenance import git_commit
 from conductance.training import build
 from conductance.training.protocols import create_protocol
 from studies.drift.figure import drift_figure
-from studies.shared import measurement
+from studies.shared.folder import folder_of
 from studies.shortcuts import measure as shortcuts
 
 STEPS = 80
@@ -27,7 +30,7 @@ SCHEDULE = 320  # steps, of which the first fifth is the warm-up
 BETWEEN = 8  # steps from one look to the next
 IMAGES = 200  # to look with
 SEEDS = 3
-COMMAND = "make drift"
+FOLDER = folder_of(__file__)
 
 Row = dict[str, Any]
 
@@ -46,7 +49,7 @@ def measure_drift(file: Path, *, data_dir: Path | None = None, console: Console 
         config = replace(config, optimizer=replace(config.optimizer, centered=centered))
         gradients = "centered" if centered else "plain"
         rows += [{"gradients": gradients, "seed": seed, **row} for row in _first_steps(config, dataset)]
-    measured = {"commit": git_commit(), "command": COMMAND}
+    measured = {"commit": git_commit(), "command": FOLDER.command}
     columns = ["gradients", "seed", "step", "layer", "open", "offset", "commit", "command"]
     write_table(file, columns, [{**row, **measured} for row in rows])
 
@@ -81,5 +84,9 @@ def offset(z: Tensor) -> float:
     return float(z.mean(0).square().mean() / z.square().mean())
 
 
-if __name__ == "__main__":
-    measurement.command_line(__doc__, measure_drift, drift_figure, "drift")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and draw everything."""
+    parser = FOLDER.parser(__doc__)
+    parser.add_argument("--data-dir", type=Path, help="where to look for CIFAR-10 first")
+    measure_drift(FOLDER.result, data_dir=parser.parse_args(arguments).data_dir, console=Console())
+    write_text(FOLDER.figure, drift_figure(FOLDER.result))

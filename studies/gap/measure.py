@@ -1,23 +1,39 @@
-"""What is still missing on CIFAR-10: the networks trained for some epochs beside the paper's and beside the goals."""
+"""How far are the networks trained on CIFAR-10 from the best networks of their kind in the literature?
 
-import argparse
+Nothing is trained: the figure shows the runs in ``results/``, beside the paper's accuracies and the references.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 
 from conductance.files import write_text
 from conductance.report import summarize
 from conductance.reproduction.tables import TABLES
 from conductance.runs import load_runs
-from studies.gap.figure import gap_figure
+from studies.gap.figure import Reference, gap_figure
+from studies.shared.folder import folder_of
 
-# Fully connected networks with linear bottlenecks (Z-Lin, arXiv 1511.02580), the paper's CNN with BatchNorm, and
-# DeepEISNN, the best E/I network known.
-GOALS = {"fcn": 70.0, "cnn": 88.60, "resnet18": 92.06}
+FOLDER = folder_of(__file__)
+RESULTS = Path(__file__).parents[2] / "results"
+RUNS = [RESULTS / "reproduction/modern", RESULTS / "short/modern", RESULTS / "longer", RESULTS / "taught"]
+
+# Fully connected networks with linear bottlenecks (arXiv 1511.02580), the paper's own CNN with BatchNorm, and the best
+# network of excitatory and inhibitory units known.
+REFERENCES = {
+    "fcn": Reference(70.0, "Z-Lin (Lin et al. 2015)"),
+    "cnn": Reference(88.60, "BatchNorm in the paper"),
+    "resnet18": Reference(92.06, "DeepEISNN"),
+}
 
 LEAST_EPOCHS = 10  # fewer say that a network learns, and nothing about where it ends
 
 
-def draw_gap(runs: list[Path]) -> str:
-    """The figure of the runs on CIFAR-10 of at least `LEAST_EPOCHS`, as a page of SVG."""
+def draw_gap(runs: Sequence[Path]) -> str:
+    """The figure of the runs on CIFAR-10 of at least `LEAST_EPOCHS`, as a page of SVG.
+
+    Args:
+        runs: run folders, or folders that hold them.
+    """
     finished = [row for row in summarize(load_runs(runs)) if row.seeds]
     rows = [row for row in finished if row.dataset == "cifar10" and row.epochs >= LEAST_EPOCHS]
     published = {
@@ -26,17 +42,10 @@ def draw_gap(runs: list[Path]) -> str:
         for cell in cells
         if cell.dataset == "cifar10"
     }
-    return gap_figure(rows, GOALS, published)
+    return gap_figure(rows, REFERENCES, published)
 
 
-def main() -> None:
-    """Draw the runs in the given folders."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", nargs="+", type=Path, help="run folders, or folders that hold them")
-    parser.add_argument("--out", type=Path, required=True, help="the SVG file")
-    choices = parser.parse_args()
-    write_text(choices.out, draw_gap(choices.runs))
-
-
-if __name__ == "__main__":
-    main()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Draw the checked-in runs."""
+    FOLDER.parser(__doc__).parse_args(arguments)
+    write_text(FOLDER.figure, draw_gap(RUNS))

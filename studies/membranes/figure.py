@@ -1,4 +1,4 @@
-"""Figures of networks as membranes: what they still know under spikes, and their potentials in time."""
+"""The figure of a network as membranes: its accuracy in time, and how far its potentials lie from the equation's."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from conductance.report.colors import INK
 from conductance.report.svg import figure_style, svg_page
@@ -17,8 +17,8 @@ Row = Mapping[str, str]
 def membranes_figure(accuracies: Path, layers: Path) -> str:
     """Draw the two tables of `studies.membranes.measure` as a page of SVG.
 
-    Left, accuracy against simulated time, for constant open probabilities and for spikes of several greatest rates;
-    right, how far mean potentials lie from the network's z, layer by layer.
+    Left, accuracy against simulated time, without spikes and with spikes of several greatest rates; right, how far mean
+    potentials lie from the network's z, layer by layer.
     """
     curves = _by_rate([row for row in _rows(accuracies) if row["mode"] == "spiking" or float(row["time"]) < 1000])
     distances = _by_rate([row for row in _rows(layers) if row["mode"] == "spiking"])
@@ -27,23 +27,24 @@ def membranes_figure(accuracies: Path, layers: Path) -> str:
         figure = Figure(figsize=(7.2, 3.0), facecolor="white", layout="constrained")
         left, right = figure.subplots(1, 2)
         for rate, rows in curves.items():
-            label = f"{float(rate):,.0f} spikes/s at p = 1" if rate else "constant open probabilities"
+            label = f"at most {float(rate):,.0f} spikes/s" if rate else "no spikes"
             times, accuracy = ([float(row[name]) for row in rows] for name in ("time", "accuracy"))
             left.plot(times, accuracy, color=shades.get(rate, INK), linewidth=1.2, label=label)
         network = float(next(iter(curves.values()))[0]["network_accuracy"])
-        left.axhline(network, color=INK, linewidth=0.8, linestyle=":", label="the network itself")
-        left.set(xlabel="simulated time (ms)", ylabel="accuracy of the mean logits since 0 ms (%)", xlim=0)
+        left.axhline(network, color=INK, linewidth=0.8, linestyle=":", label="network, not simulated")
+        left.set(xlabel="simulated time (ms)", ylabel="accuracy by the mean output so far (%)", xlim=0)
         left.legend(loc="lower right", handlelength=1.2)
         for rate, rows in distances.items():
             right.plot(
-                [row["layer"] for row in rows],
+                range(1, len(rows) + 1),
                 [float(row["rms"]) for row in rows],
                 color=shades[rate],
                 linewidth=1.2,
                 marker="o",
                 markersize=3,
             )
-        right.set(yscale="log", xlabel="layer", ylabel="rms distance of mean V from eq. 1 (mV)")
+        right.set(yscale="log", xlabel="hidden layer", ylabel="distance of mean potential from eq. 1 (mV)")
+        right.xaxis.set_major_locator(MaxNLocator(integer=True))
         right.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
         right.yaxis.set_minor_formatter(NullFormatter())
         right.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))

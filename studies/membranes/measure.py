@@ -1,4 +1,4 @@
-"""What a trained network still knows where its units are membranes in time, at rest and under spikes."""
+"""Does a trained network still know its digits when its units are membranes in time, at rest and under spikes?"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,8 +16,11 @@ from conductance.report.potentials import compare_choices, distance_from_eq1
 from conductance.runs import load_run
 from conductance.runs.provenance import git_commit
 from studies.membranes.figure import membranes_figure
+from studies.shared.folder import folder_of
 
-RUN = Path("results/mnist/mnist-cnn-cwa-seed0")
+FOLDER = folder_of(__file__)
+LAYERS = FOLDER.path / "layers.csv"
+RUN = Path(__file__).parents[2] / "results/mnist/mnist-cnn-cwa-seed0"
 IMAGES = 500  # of the test set, in time; at once too
 RATES = (100.0, 300.0, 1000.0, 10_000.0)  # spikes per second of a unit with p = 1
 DURATION, STEP = 200.0, 1.0  # ms
@@ -73,7 +76,7 @@ def measure_membranes(
     trained = load_run(run)
     pixels, labels = trained.dataset.test.pixels[:at_rest], trained.dataset.test.labels[:at_rest]
     inputs = trained.preprocessing(pixels)
-    source = {"run": run.name, "seed": seed, "commit": git_commit(), "command": "make membranes"}
+    source = {"run": run.name, "seed": seed, "commit": git_commit(), "command": FOLDER.command}
     in_time = [Measurement("constant"), *(Measurement("spiking", rate) for rate in rates)]
     batches = inputs.split(IMAGES)
     steps = round(DURATION / STEP) * len(in_time) + round(REST_AFTER / REST_STEP) * (len(batches) + 1)
@@ -158,7 +161,8 @@ def _in_time(
     ]
 
 
-if __name__ == "__main__":
-    tables = Path("results/membranes.csv"), Path("results/membranes_layers.csv")
-    measure_membranes(RUN, *tables, console=Console())
-    write_text(Path("docs/membranes.svg"), membranes_figure(*tables))
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and draw everything."""
+    FOLDER.parser(__doc__).parse_args(arguments)
+    measure_membranes(RUN, FOLDER.result, LAYERS, console=Console())
+    write_text(FOLDER.figure, membranes_figure(FOLDER.result, LAYERS))

@@ -1,12 +1,14 @@
-"""Why the presets are as they are: each of their choices changed alone, judged by validation accuracy on the digits."""
+"""Why are the presets as they are? Each of their choices changed alone, on the digits.
 
-import sys
-from pathlib import Path
+Networks are judged on 300 training digits that are held out, five seeds each; no test image is seen.
+"""
 
-from conductance.files import write_text
+from collections.abc import Sequence
+
 from conductance.presets.named import get_preset
 from conductance.runs import RunConfig
-from studies.shared import changes, study
+from studies.shared import changes, comparison
+from studies.shared.folder import folder_of
 
 VALIDATION_IMAGES = 300
 ARCHITECTURES = ("fcn", "cnn")
@@ -30,24 +32,39 @@ CHANGES: dict[str, changes.Change] = {
     "leak learnt": changes.conductance(learn_resting=True),
 }
 
+WORDS = {
+    "none": "unchanged",
+    "step 0.01": "step 0.01, not 0.1",
+    "step 0.03": "step 0.03, not 0.1",
+    "step 0.3": "step 0.3, not 0.1",
+    "readout step 0.001": "step 0.001 of the readout, not 0.003",
+    "h rectified": "G = max(1 + g, 0), the paper's form",
+    "h exp": "G = exp(g)",
+    "sigma 0.5": "start with less spread (log-normal, sigma 0.5)",
+    "exponential": "start with exponentially distributed conductances",
+    "Glorot around 1": "the paper's start (Glorot around 1)",
+    "no twins": "start without twins",
+    "no balance": "start without balance",
+    "leak learnt": "leaks learnt",
+}
 
-def cases() -> list[study.Case]:
+
+def cases() -> list[comparison.Case]:
     """Every change to conductance networks, then both affine baselines."""
     changed = [(architecture, "cwa", change) for architecture in ARCHITECTURES for change in CHANGES]
     return changed + [(architecture, family, "none") for architecture in ARCHITECTURES for family in BASELINES]
 
 
-def config_of(case: study.Case, seed: int) -> RunConfig:
+def config_of(case: comparison.Case, seed: int) -> RunConfig:
     """The preset with one change and validation images."""
     architecture, family, change = case
     config = CHANGES[change](get_preset(f"digits-{architecture}-{family}"))
-    return study.judged(config, change, seed, VALIDATION_IMAGES)
+    return comparison.judged(config, change, seed, VALIDATION_IMAGES)
 
 
-RECIPE = study.Study(cases(), config_of, Path("runs/recipe"), Path("results/recipe.csv"), "make recipe")
+PRESET_CHOICES = comparison.Comparison(cases(), config_of, folder_of(__file__), words=WORDS)
 
 
-if __name__ == "__main__":
-    missing = study.command_line(RECIPE, __doc__, seeds=SEEDS)
-    write_text(RECIPE.table.with_suffix(".md"), study.markdown_means(RECIPE.rows()))
-    sys.exit(missing)
+def main(arguments: Sequence[str] | None = None) -> str | None:
+    """Measure what is missing, and write the table."""
+    return comparison.command_line(PRESET_CHOICES, __doc__, arguments, seeds=SEEDS)

@@ -1,4 +1,4 @@
-"""The figure of results/shot_noise.csv: how far spike trains take the mean membrane potential from eq. 1."""
+"""The figure of the shot noise: how far spike trains take the mean membrane potential from eq. 1."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +30,7 @@ def shot_noise_figure(table: Path) -> str:
         left, right = figure.subplots(1, 2, sharey=True)
         _against_synapses(left, [row for row in rows if row["input"] == "excitation"])
         _against_spikes(right, rows)
-        left.set_ylabel("distance of mean V from eq. 1 (mV)")
+        left.set_ylabel("distance of the mean potential from eq. 1 (mV)")
         return svg_page(figure)
 
 
@@ -40,9 +40,9 @@ def _against_synapses(axes: Axes, rows: Iterable[Row]) -> None:
         rates.setdefault(float(row["rate"]), []).append((float(row["synapses"]), row))
     for i, (rate, points) in enumerate(rates.items()):
         shade = colormaps["Reds"](0.35 + 0.6 * i / max(1, len(rates) - 1))
-        _draw(axes, points, shade, f"{rate:g} spikes/s each")
-    axes.plot([], [], color=INK, linewidth=1.0, label="second order")
-    axes.set_xlabel("excitatory synapses, 20 nS together in the mean")
+        _draw(axes, points, shade, f"{rate:g} spikes/s per synapse")
+    axes.plot([], [], color=INK, linewidth=1.0, label="theory, second order")
+    axes.set_xlabel("number of excitatory synapses (20 nS in all)")
     axes.legend(loc="lower left", handlelength=1.2)
 
 
@@ -50,8 +50,13 @@ def _against_spikes(axes: Axes, rows: Sequence[Row]) -> None:
     for name, color in INPUTS.items():
         points = [(float(row["synapses"]) * float(row["rate"]), row) for row in rows if row["input"] == name]
         below = float(points[0][1]["shift"]) < 0
-        _draw(axes, sorted(points, key=lambda point: point[0]), color, f"{name}: {'below' if below else 'above'} eq. 1")
-    axes.set_xlabel("spikes/s that arrive, of either sign")
+        _draw(
+            axes,
+            sorted(points, key=lambda point: point[0]),
+            color,
+            f"{name}: mean {'below' if below else 'above'} eq. 1",
+        )
+    axes.set_xlabel("spikes/s that arrive, of each kind")
     axes.legend(loc="lower left", handlelength=1.2)
 
 

@@ -1,4 +1,4 @@
-"""Is eq. 1 the expected value under spike trains? Mean potentials of simulated membranes beside it: make shot-noise."""
+"""Is the membrane potential of eq. 1 the mean potential under spike trains? Simulated membranes beside it."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -27,7 +27,10 @@ from conductance.biophysics import (
 )
 from conductance.files import write_table, write_text
 from conductance.runs.provenance import git_commit
+from studies.shared.folder import folder_of
 from studies.shot_noise.figure import shot_noise_figure
+
+FOLDER = folder_of(__file__)
 
 MEAN_CONDUCTANCES = {"excitation": (20.0, 0.0), "inhibition": (0.0, 20.0), "both": (20.0, 20.0)}
 """Of all excitatory and of all inhibitory synapses together, in nS: the same for any number and rate of them."""
@@ -124,7 +127,7 @@ def measure_shot_noise(
         "seconds": MEMBRANES * round((chunks - SETTLING) * CHUNK * TIME_STEP) / 1000,
         "seed": seed,
         "commit": git_commit(),
-        "command": "make shot-noise",
+        "command": FOLDER.command,
     }
     rows = [
         {
@@ -189,7 +192,8 @@ def _rounded(number: Tensor | float) -> float:
     return float(f"{float(number):.4g}")
 
 
-if __name__ == "__main__":
-    results = Path("results/shot_noise.csv")
-    measure_shot_noise(results, console=Console())
-    write_text(Path("docs/shot_noise.svg"), shot_noise_figure(results))
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and draw everything."""
+    FOLDER.parser(__doc__).parse_args(arguments)
+    measure_shot_noise(FOLDER.result, console=Console())
+    write_text(FOLDER.figure, shot_noise_figure(FOLDER.result))

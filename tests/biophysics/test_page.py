@@ -10,7 +10,7 @@ SECTION = PAGE[PAGE.index("## From a trained network") : PAGE.index("## Where th
 
 
 def rows(name):
-    return list(csv.DictReader((ROOT / "results" / f"{name}.csv").read_text().splitlines()))
+    return list(csv.DictReader((ROOT / "studies" / "membranes" / f"{name}.csv").read_text().splitlines()))
 
 
 def test_the_example_runs_and_prints_what_the_page_shows(tmp_path, monkeypatch, capsys):
@@ -26,7 +26,7 @@ def test_the_example_runs_and_prints_what_the_page_shows(tmp_path, monkeypatch, 
 
 
 def test_the_figures_in_the_text_are_those_of_the_tables():
-    accuracies, layers = rows("membranes"), rows("membranes_layers")
+    accuracies, layers = rows("result"), rows("layers")
     text = " ".join(SECTION.split())
 
     def accuracy(time, rate=""):

@@ -1,4 +1,4 @@
-"""The difficulties: what is measured is what its name says, and the figures show it."""
+"""The difficulties: what is measured is what its name says, and the figure shows it."""
 
 import csv
 
@@ -11,7 +11,7 @@ from conductance.data import load_dataset
 from conductance.models import create_model
 from figures import words
 from studies.difficulties import measure as difficulties
-from studies.difficulties.figure import ablation_figure, difficulties_figure
+from studies.difficulties.figure import FORMS, WORDS, difficulties_figure
 
 
 def test_common_mode_is_1_where_all_units_do_the_same_and_1_over_n_where_each_does_its_own():
@@ -35,7 +35,7 @@ def test_the_values_before_rectification_are_the_layers_own():
 def table(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(difficulties, "SEEDS", 1)
-        patch.setattr(difficulties, "SILENT_EPOCHS", 3)
+        patch.setattr(difficulties, "TRAINING_EPOCHS", 3)
         patch.setattr(difficulties, "SPECTRUM_LAYER", 1)
         file = tmp_path_factory.mktemp("difficulties") / "difficulties.csv"
         difficulties.measure_difficulties(file, "digits-cnn")
@@ -62,15 +62,15 @@ def test_what_the_table_says_holds_on_the_digits(table):
     assert (values("returned", "h projected") > 0.1).all()
 
 
-def test_the_figures_name_what_they_show(table, tmp_path):
-    assert {*difficulties.STARTS, "common mode", "h rectified: at 0"} <= words(difficulties_figure(table))
-    ablation = tmp_path / "ablation.csv"
-    ablation.write_text(
-        "architecture,family,change,seed,epochs,validation\n"
-        "cnn,cwa,none,0,4,68.0\ncnn,cwa,none,1,4,68.5\ncnn,cwa,adam,0,4,60.1\nfcn,affine_bn,none,0,4,55.0\n"
-        "cnn,cwa,balance alone,0,4,10.0\n"
-    )
-    assert {"cwa", "cwa: adam", "affine_bn", "10.0"} <= words(ablation_figure(ablation))
+def test_the_figure_names_what_it_shows(table):
+    shown = words(difficulties_figure(table))
+    assert {WORDS[name] for name in difficulties.STARTS} <= shown
+    assert {f"closed, {form}" for form in FORMS.values()} <= shown
+
+
+def test_the_checked_in_figure_is_of_the_result():
+    folder = difficulties.FOLDER
+    assert words(folder.figure.read_text()) == words(difficulties_figure(folder.result))
 
 
 def test_the_digits_have_the_images_that_a_start_is_measured_on():

@@ -47,8 +47,12 @@ def test_both_kinds_of_gradients_start_from_the_same_network_and_part(table):
 
 
 def test_the_figure_has_a_line_for_each_layer_and_kind(table):
-    shown = {"plain gradients", "centered gradients", "share of z² in the units' means", "layer"}
+    shown = {"plain gradients", "centered gradients", "share of z² that is the same for all images", "training step"}
     assert shown <= words(drift_figure(table))
+
+
+def test_the_checked_in_figure_is_of_the_result():
+    assert words(drift.FOLDER.figure.read_text()) == words(drift_figure(drift.FOLDER.result))
 
 
 def test_the_offset_is_what_does_not_depend_on_the_input():

@@ -52,7 +52,7 @@ def test_a_row_for_each_setting_and_time(measured):
     assert [(row["mode"], row["rate_max"], row["dtype"], row["images"]) for row in accuracies] == settings
     assert [row["layer"] for row in layers] == ["hidden.0", "hidden.1"] * 5
     assert {(row["run"], row["seed"], row["command"]) for row in accuracies + layers} == {
-        ("run", "3", "make membranes")
+        ("run", "3", "make study NAME=membranes")
     }
 
 
@@ -77,7 +77,7 @@ def test_the_curve_is_of_the_mean_logits_since_the_start(measured, trained):
 
 
 def test_what_is_checked_in_came_from_a_commit_and_rests_where_the_network_does():
-    accuracies, layers = (rows(ROOT / "results" / f"{name}.csv") for name in ("membranes", "membranes_layers"))
+    accuracies, layers = map(rows, (membranes.FOLDER.result, membranes.LAYERS))
     assert all(re.fullmatch(r"[0-9a-f]{12}", row["commit"]) for row in accuracies + layers)
     assert (accuracies[0]["images"], accuracies[0]["same_class"]) == ("10000", "100.0")
     assert accuracies[0]["accuracy"] == accuracies[0]["network_accuracy"]

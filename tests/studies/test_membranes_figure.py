@@ -1,19 +1,16 @@
 """The figures of networks as membranes."""
 
-from pathlib import Path
-
 from conductance.report.potentials_figure import potentials_figure
 from figures import words
 from studies.membranes.figure import membranes_figure
-
-ROOT = Path(__file__).parents[2]
+from studies.membranes.measure import FOLDER, LAYERS
 
 
 def test_the_tables_are_drawn_with_words_for_every_curve_and_layer():
-    text = membranes_figure(ROOT / "results" / "membranes.csv", ROOT / "results" / "membranes_layers.csv")
-    curves = {"constant open probabilities", "100 spikes/s at p = 1", "10,000 spikes/s at p = 1", "the network itself"}
-    assert curves | {"hidden.0", "hidden.3", "simulated time (ms)"} <= words(text)
-    assert words(text) == words((ROOT / "docs" / "membranes.svg").read_text())
+    text = membranes_figure(FOLDER.result, LAYERS)
+    curves = {"no spikes", "at most 100 spikes/s", "at most 10,000 spikes/s", "network, not simulated"}
+    assert curves | {"hidden layer", "simulated time (ms)"} <= words(text)
+    assert words(text) == words(FOLDER.figure.read_text())
     assert len(text) < 200_000
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +11,6 @@ from shot_noise_reference import expected_potential
 from studies.shot_noise import measure as shot_noise
 from studies.shot_noise.measure import CASES, Case, measure_shot_noise, simulate_shifts
 
-CHECKED_IN = Path(__file__).parents[2] / "results" / "shot_noise.csv"
 FEW_CASES = [Case("excitation", 100, 10.0), Case("inhibition", 30, 3.0), Case("both", 10, 10.0)]
 
 
@@ -47,7 +45,9 @@ def test_writes_one_row_for_each_case_and_says_where_it_came_from(tmp_path, monk
     assert [(row["input"], int(row["synapses"]), float(row["rate"])) for row in rows] == [
         (case.input, case.synapses, case.rate) for case in FEW_CASES
     ]
-    assert {(row["seconds"], row["seed"], row["command"]) for row in rows} == {("0.15", "5", "make shot-noise")}
+    assert {(row["seconds"], row["seed"], row["command"]) for row in rows} == {
+        ("0.15", "5", "make study NAME=shot_noise")
+    }
     assert len({row["shift"] for row in rows}) == 3
 
 
@@ -59,7 +59,7 @@ def test_the_same_seed_simulates_the_same(monkeypatch):
 
 
 def test_what_is_checked_in_is_of_these_cases_and_agrees_with_theory():
-    rows = list(csv.DictReader(CHECKED_IN.read_text().splitlines()))
+    rows = list(csv.DictReader(shot_noise.FOLDER.result.read_text().splitlines()))
     assert len(rows) == len(CASES)
     for row, case in zip(rows, CASES, strict=True):
         assert (row["input"], int(row["synapses"]), float(row["rate"])) == (case.input, case.synapses, case.rate)

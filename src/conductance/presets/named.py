@@ -23,7 +23,7 @@ from conductance.runs.fields import preset_name
 Preset = Callable[[], RunConfig]
 
 # As a share of a layer's mean conductance: the paper's 1e-5 would take 1e5 steps to silence a synapse. Chosen, as the
-# rest of the recipe, by validation accuracy (results/README.md).
+# other settings, by validation accuracy (studies/ablation, studies/preset_choices).
 SYNAPTIC_STEP = 0.1
 
 # ResNet-18 is three times as deep as the CNN, and no layer may change faster than those behind it follow.
@@ -91,7 +91,7 @@ def cifar10_cnn(family: str) -> RunConfig:
 def resnet18(family: str, dataset: str) -> RunConfig:
     """ResNet-18 (He et al. 2016), the same for every data set (paper section 4.3).
 
-    As small networks of its kind say (results/shortcuts.csv); at full size it has been trained for ten epochs.
+    As small networks of its kind say (studies/shortcuts); at full size it has been trained for ten epochs.
     """
     augmented = _shifted_and_flipped if dataset == "cifar10" else _shifted
     config = augmented(_run(dataset, "resnet18", family, epochs=30), batch_size=125)
