@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "conductance needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.12 ..."; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,report,biophysics,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,images,report,biophysics,dev]'
 	@touch $@
 
 demo: $(STAMP)  ## train CWA and affine networks on real digits, compare them, write demo/report.html (under 3 minutes)

@@ -5,6 +5,9 @@ from types import ModuleType
 
 from conductance.errors import ConductanceError
 
+_PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn"}
+"""Packages that are not installed by the name that they are imported by."""
+
 
 def import_extra(module: str, purpose: str, extra: str) -> ModuleType:
     """Import ``module``, or say what it is needed for and which extra of this package brings it.
@@ -15,7 +18,8 @@ def import_extra(module: str, purpose: str, extra: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError as error:
-        package = "scikit-learn" if module.startswith("sklearn") else module.partition(".")[0]
+        imported = module.partition(".")[0]
+        package = _PACKAGES.get(imported, imported)
         raise ConductanceError(
             f"{package} is needed {purpose} and is not installed: pip install 'conductance[{extra}]'"
         ) from error

@@ -1,4 +1,4 @@
-"""CIFAR-10's pickles: read as data, never run."""
+"""CIFAR's pickles: read as data, never run."""
 
 import pickle
 import pickletools
@@ -9,7 +9,7 @@ import pytest
 from tiny_sets import contents_of, python2_batch, specification_of, write
 
 from conductance.data import load_dataset
-from conductance.data.cifar import read_batch, read_cifar10
+from conductance.data.cifar import read_batch, read_cifar10, read_cifar100
 from conductance.errors import DataError
 
 PIXELS = np.arange(2 * 3072, dtype=np.uint32).astype(np.uint8).reshape(2, 3072)
@@ -30,6 +30,21 @@ def test_images_are_channels_of_rows_in_the_order_of_the_batches():
     raw = [pickle_bytes_of(contents[f"data_batch_{number}"]) for number in range(1, 6)]
     assert np.array_equal(train.pixels.numpy(), np.concatenate(raw))
     assert np.array_equal(test.pixels.numpy(), pickle_bytes_of(contents["test_batch"]))
+
+
+def test_cifar100_has_the_fine_labels():
+    contents = contents_of("cifar100")
+    for images, name in zip(read_cifar100(contents), ("train", "test"), strict=True):
+        assert np.array_equal(images.pixels.numpy(), pickle_bytes_of(contents[name]))
+        assert images.labels.tolist() == read_batch(contents[name])[b"fine_labels"]
+
+
+def test_an_array_in_the_order_of_columns_is_read_as_numpy_reads_it():
+    batch = python2_batch(PIXELS, [3, 9]).replace(b"\x89T", b"\x88T")
+    with warnings.catch_warnings(action="ignore"):
+        expected = pickle.loads(batch, encoding="bytes")[b"data"]
+    assert np.array_equal(read_batch(batch)[b"data"], expected)
+    assert not np.array_equal(expected, PIXELS)
 
 
 def pickle_bytes_of(batch):

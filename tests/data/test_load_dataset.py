@@ -1,8 +1,10 @@
 """Finding a data set's files, and refusing any but the published ones."""
 
 import gzip
+import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,8 +16,15 @@ from conductance.data import DATASETS, load_dataset
 from conductance.errors import ConductanceError, DataError, UnknownNameError
 
 ORDER = ("given", "named", "cache", "system")
-SHAPES = {"mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
-FULL_SIZES = {"mnist": (60_000, 10_000), "fashion_mnist": (60_000, 10_000), "cifar10": (50_000, 10_000)}
+GRAY, COLOR = (1, 28, 28), (3, 32, 32)
+SHAPES = {"mnist": GRAY, "fashion_mnist": GRAY, "cifar10": COLOR, "cifar100": COLOR}
+FULL_SIZES = {
+    "mnist": (60_000, 10_000),
+    "fashion_mnist": (60_000, 10_000),
+    "cifar10": (50_000, 10_000),
+    "cifar100": (50_000, 10_000),
+}
+CLASSES = {"cifar100": 100}
 
 
 @pytest.fixture
@@ -39,9 +48,9 @@ def test_torchvisions_layout_is_read(name, gzipped, places, publish, torchvision
     publish(name, specification_of(name, contents))
     write(places.given / torchvision_folder(name), contents, gzipped=gzipped)
     dataset = load_dataset(name, places.given, download=False)
-    assert (dataset.name, dataset.input_shape, dataset.num_classes) == (name, SHAPES[name], 10)
+    assert (dataset.name, dataset.input_shape, dataset.num_classes) == (name, SHAPES[name], CLASSES.get(name, 10))
     assert (len(dataset.train), len(dataset.test)) == (TRAIN_COUNT, TEST_COUNT)
-    if name != "cifar10":
+    if not name.startswith("cifar"):
         raw = np.frombuffer(contents["t10k-images-idx3-ubyte"][16:], np.uint8).reshape(TEST_COUNT, 1, 28, 28)
         assert np.array_equal(dataset.test.pixels.numpy(), raw)
         assert bytes(dataset.train.labels.tolist()) == contents["train-labels-idx1-ubyte"][8:]
@@ -108,6 +117,18 @@ def test_a_damaged_file_is_named_and_no_other_copy_taken(damage, places, mnist):
     assert "Replace it" in str(raised.value)
 
 
+def test_a_file_may_be_vouched_for_by_its_md5(places, publish):
+    contents = contents_of("cifar100")
+    checksums = {name: hashlib.md5(content).hexdigest() for name, content in contents.items()}
+    specification = DATASETS["cifar100"]
+    publish("cifar100", replace(specification, files=replace(specification.files, checksums=checksums)))
+    write(places.given, contents)
+    assert len(load_dataset("cifar100", places.given, download=False).train) == TRAIN_COUNT
+    write(places.given, {"test": contents["test"] + b"\0"})
+    with pytest.raises(DataError, match=r"given/test cannot be taken .* the MD5 of its"):
+        load_dataset("cifar100", places.given, download=False)
+
+
 def test_an_incomplete_copy_is_passed_over(places, mnist):
     write(places.cache / "MNIST/raw", mnist)
     del mnist["t10k-labels-idx1-ubyte"]
@@ -159,16 +180,18 @@ def test_a_missing_package_is_an_error_that_says_what_to_install(missing, monkey
 
 
 def test_importing_the_package_imports_no_extra():
-    program = "import sys, conductance.data; print({'sklearn', 'rich', 'platformdirs'} & {*sys.modules} or 'none')"
+    program = (
+        "import sys, conductance.data; print({'PIL', 'sklearn', 'rich', 'platformdirs'} & {*sys.modules} or 'none')"
+    )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "none"
 
 
 def test_every_specification_is_whole():
-    for specification in DATASETS.values():
-        assert len(set(specification.classes)) == 10
+    for name, specification in DATASETS.items():
+        assert len(set(specification.classes)) == len(specification.classes) == CLASSES.get(name, 10)
         if files := specification.files:
-            assert all(len(bytes.fromhex(checksum)) == 32 for checksum in files.checksums.values())
+            assert all(len(bytes.fromhex(checksum)) in (16, 32) for checksum in files.checksums.values())
             assert len(files.addresses) == 2
             assert all(address.endswith(("/", ".tar.gz")) for address in files.addresses)
 
@@ -182,4 +205,4 @@ def test_the_real_data_set(name):
             raise
         pytest.skip(f"{name} is not on this machine")
     assert (len(dataset.train), len(dataset.test)) == FULL_SIZES[name]
-    assert torch.equal(dataset.test.labels.unique(), torch.arange(10))
+    assert torch.equal(dataset.test.labels.unique(), torch.arange(dataset.num_classes))

@@ -13,7 +13,7 @@ import numpy as np
 from conductance.data import DATASETS
 
 TRAIN_COUNT, TEST_COUNT = 5, 2
-FILE_BASED = ("mnist", "fashion_mnist", "cifar10")
+FILE_BASED = ("mnist", "fashion_mnist", "cifar10", "cifar100")
 
 
 def contents_of(name: str) -> dict[str, bytes]:
@@ -22,6 +22,8 @@ def contents_of(name: str) -> dict[str, bytes]:
     if name == "cifar10":
         batches = {f"data_batch_{number}": cifar_batch(rng, 1) for number in range(1, TRAIN_COUNT + 1)}
         return {"batches.meta": b"names", **batches, "test_batch": cifar_batch(rng, TEST_COUNT)}
+    if name == "cifar100":
+        return {"meta": b"names", "train": cifar100_batch(rng, TRAIN_COUNT), "test": cifar100_batch(rng, TEST_COUNT)}
     files = {}
     for part, count in (("train", TRAIN_COUNT), ("t10k", TEST_COUNT)):
         files[f"{part}-images-idx3-ubyte"] = idx(rng.integers(0, 256, (count, 28, 28)))
@@ -39,9 +41,17 @@ def cifar_batch(rng: np.random.Generator, count: int) -> bytes:
     return python2_batch(rng.integers(0, 256, (count, 3072), dtype=np.uint8), rng.integers(0, 10, count).tolist())
 
 
-def python2_batch(data: np.ndarray, labels: list[int], code: bytes = b"u1") -> bytes:
+def cifar100_batch(rng: np.random.Generator, count: int) -> bytes:
+    coarse, fine = (rng.integers(0, classes, count).tolist() for classes in (20, 100))
+    return python2_batch(
+        rng.integers(0, 256, (count, 3072), dtype=np.uint8), {b"coarse_labels": coarse, b"fine_labels": fine}
+    )
+
+
+def python2_batch(data: np.ndarray, labels: list[int] | dict[bytes, list[int]], code: bytes = b"u1") -> bytes:
     """A batch as Python 2 and the numpy of its day pickled it, which those of today no longer do."""
     values = data.tobytes()
+    lists = labels if isinstance(labels, dict) else {b"labels": labels}
     return b"".join(
         [
             b"\x80\x02}(",
@@ -51,7 +61,10 @@ def python2_batch(data: np.ndarray, labels: list[int], code: bytes = b"u1") -> b
             b"cnumpy\ndtype\nU\x02" + code + b"K\x00K\x01\x87R",
             b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb",
             b"\x89T" + struct.pack("<i", len(values)) + values + b"tb",
-            b"U\x06labels](" + b"".join(b"K" + bytes([label]) for label in labels) + b"e",
+            *(
+                b"U" + bytes([len(name)]) + name + b"](" + b"".join(b"K" + bytes([one]) for one in values) + b"e"
+                for name, values in lists.items()
+            ),
             b"u.",
         ]
     )

@@ -41,7 +41,7 @@ def test_its_network_takes_its_images(name):
 
 
 def test_the_shapes_of_these_tests_are_those_of_the_data_sets():
-    assert SHAPES.keys() == DATASETS.keys()
+    assert SHAPES.keys() == DATASETS.keys() - {"cifar100"}  # which the presets of CIFAR-10 can be turned to
 
 
 def test_every_data_set_architecture_and_family_has_its_preset():

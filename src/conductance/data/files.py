@@ -5,7 +5,7 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import md5, sha256
 from pathlib import Path
 
 from conductance.errors import DataError
@@ -18,6 +18,9 @@ SYSTEM_FOLDER = Path("/usr/share/datasets")
 DAMAGE = (OSError, EOFError, zlib.error, ValueError)
 """What reading, unzipping and verifying a file raise where it is not as published."""
 
+MD5_DIGITS = 32
+"""Hexadecimal digits of an MD5 checksum; a SHA-256 has twice as many."""
+
 
 @dataclass(frozen=True)
 class FileSet:
@@ -27,7 +30,7 @@ class FileSet:
         title: the data set's name as its authors write it.
         folders: where the files may lie below a data folder. The first is torchvision's place, where
             downloads go; the last, ".", is for a data folder that is itself the one with the files.
-        checksums: each file's name, and the SHA-256 of its uncompressed contents.
+        checksums: each file's name, and the SHA-256 or the MD5 of its uncompressed contents, in hexadecimal.
         addresses: where they are published, the official address first. One that ends in a slash is a
             folder of .gz files; one that ends in .tar.gz is an archive of the first of `folders`.
     """
@@ -85,9 +88,10 @@ def uncompressed(path: Path) -> bytes:
 
 
 def verify(contents: bytes, checksum: str) -> None:
-    """Hold `contents` against the SHA-256 of what was published; a ValueError where they differ."""
-    if (found := sha256(contents).hexdigest()) != checksum:
-        raise ValueError(f"truncated or altered: the SHA-256 of its {len(contents):,} bytes is {found}")
+    """Compare the SHA-256 or MD5 of `contents` with the published one; a ValueError where they differ."""
+    name, algorithm = ("MD5", md5) if len(checksum) == MD5_DIGITS else ("SHA-256", sha256)
+    if (found := algorithm(contents, usedforsecurity=False).hexdigest()) != checksum:
+        raise ValueError(f"truncated or altered: the {name} of its {len(contents):,} bytes is {found}")
 
 
 def _existing(folder: Path, meaning: str) -> Path:

@@ -51,12 +51,21 @@ class Images:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set: images to train on, images to test on, and what their labels mean."""
+    """A data set.
+
+    Attributes:
+        name: what it is called.
+        train: images to train on.
+        test: images to test on.
+        classes: what the labels mean, in their order.
+        validation: images to choose by, where the data set has a part of its own for that.
+    """
 
     name: str
     train: Images
     test: Images
     classes: tuple[str, ...]
+    validation: Images | None = None
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

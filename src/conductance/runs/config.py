@@ -74,7 +74,10 @@ class DataConfig:
     """The images."""
 
     dataset: str = "digits"
-    """digits, mnist, fashion_mnist or cifar10"""
+    """digits, mnist, fashion_mnist, cifar10 or cifar100; or folder: your own images in --data-dir, one subfolder for
+    each class"""
+    image_size: int = 32
+    """folder: height and width that every image is resized to, in pixels"""
     batch_size: int = 100
     """images in a batch (on each process)"""
     preprocessing: Literal["scaled", "unit", "whitened"] | None = None
@@ -92,7 +95,7 @@ class DataConfig:
     max_mix: float = 0.0
     """mixup: each image is mixed with another, and its class too: the largest share of the other, at most 0.5"""
     validation_images: int = 0
-    """training images held out to choose by; never trained on"""
+    """training images held out to choose by, never trained on; 0: the folder's own val/ if it has one, else none"""
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,7 @@ class RunConfig:
             ("epochs", self.epochs, 1),
             ("accumulate", self.accumulate, 1),
             ("data.batch_size", self.data.batch_size, 1),
+            ("data.image_size", self.data.image_size, 1),
             ("data.validation_images", self.data.validation_images, 0),
             ("data.max_shift", self.data.max_shift, 0),
             ("data.max_turn", self.data.max_turn, 0),
@@ -248,6 +252,10 @@ def _check_choices(prefix: str, part: Any) -> None:
         value = getattr(part, name)
         if get_origin(kind) is Literal and value not in get_args(kind):
             raise UnknownNameError(prefix + name, str(value), get_args(kind))
+        if value == "None" and type(None) in get_args(kind):
+            raise InputError(
+                f"{prefix}{name}='None' reads as none at all on the command line; if it is a folder, write ./None"
+            )
 
 
 def config_from_dict(values: dict[str, Any]) -> RunConfig:
@@ -299,7 +307,7 @@ _BEFORE: dict[type[Any], dict[str, Any]] = {
     },
     ModelConfig: {"branch_scale": None, "kernel": None, "dropout": None},
     RunConfig: {"teacher": {"run": None, "share": 0.9, "temperature": 2.0}},
-    DataConfig: {"preprocessing": None, "max_turn": 10.0, "max_stretch": 0.15, "max_mix": 0.0},
+    DataConfig: {"image_size": 32, "preprocessing": None, "max_turn": 10.0, "max_stretch": 0.15, "max_mix": 0.0},
 }
 
 

@@ -44,7 +44,7 @@ def load_run(run: Path, data_dir: Path | None = None, dataset: Dataset | None = 
     folder = RunFolder(run)
     config = folder.read_config()
     weights = folder.read_weights()
-    dataset = dataset or load_dataset(config.data.dataset, data_dir)
+    dataset = dataset or load_dataset(config.data.dataset, data_dir, image_size=config.data.image_size)
     network = networks.build_network(config, dataset)
     preprocessing = Preprocessing(networks.kind_of_preprocessing(config), dataset.input_shape[0])
     try:

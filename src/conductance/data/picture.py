@@ -1,0 +1,82 @@
+"""One image file, read with Pillow as a square of pixels."""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from conductance.errors import DataError
+from conductance.extras import import_extra
+
+GRAY_MODES = frozenset({"1", "L", "LA", "La"})
+"""Pillow's names for images of 8 bits without color."""
+
+TRANSPARENT = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
+"""Pillow's names for images with an alpha channel."""
+
+SIXTEEN_BITS = frozenset({"I", "I;16", "I;16B", "I;16L"})
+"""Pillow's names for gray images of 16 bits a pixel."""
+
+
+def import_pillow() -> ModuleType:
+    """Pillow's module ``PIL.Image``.
+
+    Raises:
+        ConductanceError: Pillow is not installed.
+    """
+    return import_extra("PIL.Image", "to read image files", "images")
+
+
+def read_picture(path: Path, size: int) -> np.ndarray:
+    """Read an image file, cut its middle square out and resize it.
+
+    The camera's orientation (EXIF) is applied. Transparent parts are laid over black. Of an animation the first image
+    is read. 16-bit gray becomes 8-bit gray.
+
+    Args:
+        path: the file.
+        size: height and width of the result, in pixels.
+
+    Returns:
+        uint8 of shape (1, size, size) for a gray image, (3, size, size) for a color image.
+
+    Raises:
+        DataError: the file cannot be read, or is no image.
+        ConductanceError: Pillow is not installed.
+    """
+    pillow = import_pillow()
+    operations = import_extra("PIL.ImageOps", "to read image files", "images")
+    try:
+        with pillow.open(path) as file:
+            image = _opaque(pillow, operations.exif_transpose(file))
+            return _as_channels(operations.fit(image, (size, size), pillow.Resampling.BICUBIC))
+    except Exception as error:  # each of Pillow's readers has its own exceptions for damaged files
+        reason = str(error).replace(str(path), "file").strip() or type(error).__name__
+        raise DataError(
+            f"{path} cannot be read as an image ({reason}); replace it, or remove it from the folder"
+        ) from error
+
+
+def _opaque(pillow: ModuleType, image: Any) -> Any:
+    """The image in mode L or RGB."""
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers; convert it to 8 bits")
+    if image.mode in SIXTEEN_BITS:
+        values = np.asarray(image).astype(np.int64) >> 8
+        return pillow.fromarray(values.clip(0, np.iinfo(np.uint8).max).astype(np.uint8))
+    gray = image.mode in GRAY_MODES or (image.mode == "P" and _is_gray(image))
+    if image.mode == "P" or image.mode in TRANSPARENT or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = pillow.alpha_composite(pillow.new("RGBA", image.size, "black"), image)
+    return image.convert("L" if gray else "RGB")
+
+
+def _is_gray(image: Any) -> bool:
+    colors = np.asarray(image.convert("RGB"))
+    return bool((colors == colors[..., :1]).all())
+
+
+def _as_channels(image: Any) -> np.ndarray:
+    pixels = np.asarray(image)
+    return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
