@@ -106,7 +106,15 @@ losses = st.lists(st.integers(0, 5).map(float), max_size=20)
 def test_paper_divides_by_ten_after_just_so_many_epochs_without_a_lower_loss(losses, patience):
     sgd = optimizer()
     protocol = create_protocol(sgd, ProtocolConfig("paper", patience=patience), 1)
-    assert list(after_epochs(protocol, sgd, losses)) == pytest.approx(list(by_hand(losses, patience)), abs=1e-7)
+    assert list(after_epochs(protocol, sgd, losses)) == pytest.approx(list(by_hand(losses, patience)), rel=1e-9, abs=0)
+
+
+@given(start=st.floats(1e-12, 1.0), plateaus=st.integers(1, 12))
+def test_paper_goes_on_dividing_however_small_the_step_is(start, plateaus):
+    sgd = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=start)
+    protocol = create_protocol(sgd, ProtocolConfig("paper", patience=1), 1)
+    steps = list(after_epochs(protocol, sgd, [1.0] * (plateaus + 1)))
+    assert steps == pytest.approx([start / 10**division for division in range(plateaus + 1)], rel=1e-9, abs=0)
 
 
 def test_paper_waits_neither_longer_nor_shorter():

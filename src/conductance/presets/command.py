@@ -39,5 +39,7 @@ def _options(there: Any, here: Any, prefix: str = "") -> list[list[str]]:
 def _option(prefix: str, name: str, value: Any) -> list[str]:
     if isinstance(value, bool):
         return [f"--{prefix}{'' if value else 'no-'}{name}"]
+    if isinstance(value, str):  # in one word, for a value may begin with a dash
+        return [f"--{prefix}{name}={value}"]
     values = value if isinstance(value, tuple) else (value,)
     return [f"--{prefix}{name}", *map(str, values)]

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -15,6 +14,8 @@ from conductance.runs.config import RunConfig
 
 def create_accelerator(config: RunConfig, device: str) -> Accelerator:
     """One device, or one of several processes under ``accelerate launch``.
+
+    To be called in the block of a `SharedState`.
 
     Args:
         config: gives precision and gradient accumulation.
@@ -31,8 +32,6 @@ def create_accelerator(config: RunConfig, device: str) -> Accelerator:
     on_cpu = device == "cpu" or not torch.accelerator.is_available()
     if on_cpu and config.precision == "fp16":
         raise InputError("precision=fp16: the loss is scaled for it on GPUs alone; choose bf16 or no on a CPU")
-    # accelerate keeps one state per process; a second run in it may want another device or precision
-    AcceleratorState._reset_state(reset_partial_state=True)
     return Accelerator(
         cpu=on_cpu,  # else accelerate overlooks its fellow processes
         mixed_precision=config.precision,

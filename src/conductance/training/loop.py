@@ -34,6 +34,7 @@ from conductance.training.device import (
 from conductance.training.evaluation import EVALUATION_BATCH, evaluate
 from conductance.training.progress import TrainingProgress
 from conductance.training.protocols import create_protocol
+from conductance.training.shared_state import SharedState
 from conductance.training.tally import Tally
 from conductance.training.teacher import build_teacher
 
@@ -78,11 +79,12 @@ def train(
     folder = RunFolder(out)
     folder.check(config, resume=resume)
     if not (resume and folder.finished):
-        dataset = load_dataset(config.data.dataset, data_dir)
+        dataset = load_dataset(config.data.dataset, data_dir, image_size=config.data.image_size)
         keep_freed_memory()
-        run = _Run(config, folder, dataset, create_accelerator(config, device))
-        with folder.locked() if run.accelerator.is_main_process else nullcontext():
-            run.carry_out(resume, console, command or provenance.command_line())
+        with SharedState().in_force():
+            run = _Run(config, folder, dataset, create_accelerator(config, device))
+            with folder.locked() if run.accelerator.is_main_process else nullcontext():
+                run.carry_out(resume, console, command or provenance.command_line())
     return folder.read_summary()
 
 
@@ -97,7 +99,8 @@ class _Run:
     def __init__(self, config: RunConfig, folder: RunFolder, dataset: Dataset, accelerator: Accelerator) -> None:
         self.config, self.folder, self.accelerator = config, folder, accelerator
         device = accelerator.device
-        train, validation = split_validation(dataset.train, config.data.validation_images, VALIDATION_SEED)
+        train, held_out = split_validation(dataset.train, config.data.validation_images, VALIDATION_SEED)
+        validation = dataset.validation if held_out is None else held_out
         train, self.test = train.to(device), dataset.test.to(device)
         self.validation = validation.to(device) if validation is not None else None
         self.preprocessing = build.build_preprocessing(config, train).to(device)

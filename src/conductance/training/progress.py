@@ -59,4 +59,5 @@ class TrainingProgress:
             f"train {metrics['train_accuracy']:5.2f} %{held_out}  test {metrics['test_accuracy']:5.2f} %  "
             f"{metrics['seconds']:.1f} s",
             highlight=False,
+            soft_wrap=True,  # one line in a file or pipe, however narrow the terminal is taken to be
         )

@@ -45,8 +45,9 @@ class Plateau:
     """The paper's (section 4.3): a tenth of the step after ``patience`` epochs without a lower training loss."""
 
     def __init__(self, optimizer: Optimizer, config: ProtocolConfig) -> None:
-        # torch counts the epochs it tolerates, the paper those that elapse
-        self.schedule = ReduceLROnPlateau(optimizer, factor=0.1, patience=max(0, config.patience - 1), threshold=0)
+        # torch counts the epochs it tolerates, the paper those that elapse; eps=0, or steps below 1e-8 would stay
+        patience = max(0, config.patience - 1)
+        self.schedule = ReduceLROnPlateau(optimizer, factor=0.1, patience=patience, threshold=0, eps=0)
         self.stop_above = config.stop_train_accuracy
 
     def after_step(self) -> None:
