@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from conductance.analysis.internals import EDGES, count_balance
+
 LAYERS = {
     "cnn": (("hidden.0", 32), ("hidden.1", 64), ("hidden.2", 128), ("readout", 10)),
     "mlp": (("hidden.0", 256), ("hidden.1", 256), ("readout", 10)),
@@ -23,9 +25,13 @@ def write_run(
     seed: int = 0,
     epochs: int = 20,
     done: int | None = None,
+    version: str = "0.2.0",
     **summary: Any,
 ) -> Path:
-    """One run folder, unfinished where `done` epochs are fewer than `epochs`; `summary` overrides its own."""
+    """One run folder, unfinished where `done` epochs are fewer than `epochs`; `summary` overrides its own.
+
+    Version 0.1 repeated the config in the summary, and wrote edges beside counts and E' and I' of every unit.
+    """
     rng = np.random.default_rng([seed, len(family), len(architecture)])
     done = epochs if done is None else done
     config = {
@@ -41,9 +47,11 @@ def write_run(
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in metrics))
     if done == epochs:
-        (folder / "summary.json").write_text(json.dumps(_summary(config, metrics) | summary))
+        repeated = {"config": config} if version == "0.1.0" else {}
+        (folder / "summary.json").write_text(json.dumps(_summary(config, metrics) | repeated | summary))
         if family.startswith("cwa") and architecture in LAYERS:
-            layers = [_layer(*layer, rng) for layer in LAYERS[architecture]]
+            write_layer = _layer_of_0_1 if version == "0.1.0" else _layer
+            layers = [write_layer(*layer, rng) for layer in LAYERS[architecture]]
             (folder / "internals.json").write_text(json.dumps({"images": 500, "layers": layers}))
     return folder
 
@@ -94,29 +102,35 @@ def _summary(config: dict[str, Any], metrics: list[dict[str, Any]]) -> dict[str,
         "hardware": {"device": "cpu", "cpu": "Example 3000", "threads": 2},
         "git_commit": "0123456789abcdef0123456789abcdef01234567",
         "command": f"conductance train {config['name']} --seed {config['seed']}",
-        "config": config,
     }
 
 
 def _layer(name: str, units: int, rng: np.random.Generator) -> dict[str, Any]:
+    values, E, I = _drawn(units, rng)
+    counts = {quantity: _counts(values[quantity], edges) for quantity, edges in EDGES.items()}
+    return {**_description(name, units, values), **counts, "balance": count_balance(E, I)}
+
+
+def _layer_of_0_1(name: str, units: int, rng: np.random.Generator) -> dict[str, Any]:
+    values, E, I = _drawn(units, rng)
+    counted = {quantity: _counts(values[quantity], edges) for quantity, edges in EDGES.items()}
+    histograms = {quantity: {"edges": list(EDGES[quantity]), "counts": counts} for quantity, counts in counted.items()}
+    return {**_description(name, units, values), **histograms, "excitation": E.tolist(), "inhibition": I.tolist()}
+
+
+def _description(name: str, units: int, values: dict[str, np.ndarray]) -> dict[str, Any]:
+    active = float((values["z"] > 0).mean())
+    return {"name": name, "kind": "CWALinear", "units": units, "fan_in": 64, "active_fraction": active}
+
+
+def _drawn(units: int, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Values of each quantity, and each unit's mean E' and I'."""
     means = rng.gamma(6, 1.5, (2, 1, units))
     E, I = rng.gamma(4, means / 4, (2, 200, units))
     z = (E - I) / (E + I)
-    p = np.maximum(z, 0)
-    return {
-        "name": name,
-        "kind": "CWALinear",
-        "units": units,
-        "excitatory_conductance": _histogram(E, np.geomspace(1e-3, 1e2, 51)),
-        "inhibitory_conductance": _histogram(I, np.geomspace(1e-3, 1e2, 51)),
-        "z": _histogram(z, np.linspace(-1, 1, 61)),
-        "p": _histogram(p, np.linspace(0, 1, 61)),
-        "excitation": E.mean(axis=0).tolist(),
-        "inhibition": I.mean(axis=0).tolist(),
-        "active_fraction": float((z > 0).mean()),
-    }
+    values = {"excitatory_conductance": E, "inhibitory_conductance": I, "z": z, "p": np.maximum(z, 0)}
+    return values, E.mean(axis=0), I.mean(axis=0)
 
 
-def _histogram(values: np.ndarray, edges: np.ndarray) -> dict[str, list[float]]:
-    counts, _ = np.histogram(values.clip(edges[0], edges[-1]), edges)
-    return {"edges": edges.tolist(), "counts": counts.tolist()}
+def _counts(values: np.ndarray, edges: tuple[float, ...]) -> list[int]:
+    return np.histogram(values.clip(edges[0], edges[-1]), edges)[0].tolist()

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -49,6 +50,20 @@ def is_temporary(file: Path, of: Path) -> bool:
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, in UTF-8."""
     write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON file atomically: a line for each field, lists of plain values on one line."""
+    write_text(path, _to_json(values, "\n") + "\n")
+
+
+def _to_json(value: Any, newline: str) -> str:
+    if isinstance(value, Mapping) and value:
+        fields = (f"{json.dumps(name)}: {_to_json(field, newline + '  ')}" for name, field in value.items())
+        return "{" + ",".join(newline + "  " + field for field in fields) + newline + "}"
+    if isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+        return "[" + ",".join(newline + "  " + _to_json(item, newline + "  ") for item in value) + newline + "]"
+    return json.dumps(value, separators=(",", ":"))
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

@@ -18,7 +18,7 @@ from conductance.files import write_table, write_text
 from conductance.report.rows import spread
 from conductance.report.table import markdown_lines, with_spread
 from conductance.runs import RunConfig
-from conductance.runs.fields import run_folder_name
+from conductance.runs.names import run_folder_name
 from conductance.runs.provenance import git_commit
 from conductance.training import NonFiniteLossError, train
 from studies.shared.folder import StudyFolder

@@ -5,14 +5,20 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
+from conductance.analysis.internals import count_balance
 from conductance.errors import ConductanceError
-from conductance.report import write_report
+from conductance.report import summarize, write_report
 from conductance.report.curves import ACCURACIES, _fall, _rise
-from conductance.report.internals import unit_balance
+from conductance.report.portraits import balance_counts
+from conductance.runs import load_runs
 from synthetic_runs import write_run, write_study
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -168,12 +174,12 @@ def test_dead_layers_can_be_drawn(tmp_path):
     file = write_run(tmp_path / "runs" / "a", epochs=2) / "internals.json"
     internals = json.loads(file.read_text())
     for layer in internals["layers"]:
-        layer["excitation"] = layer["inhibition"] = [0.0] * layer["units"]
+        layer["balance"] = []
         layer["active_fraction"] = 0.0
         for name in ("excitatory_conductance", "inhibitory_conductance"):
-            layer[name]["counts"] = [5] + [0] * (len(layer[name]["counts"]) - 1)
+            layer[name] = [5] + [0] * (len(layer[name]) - 1)
         for name in ("z", "p"):
-            layer[name]["counts"] = [0] * len(layer[name]["counts"])
+            layer[name] = [0] * len(layer[name])
     file.write_text(json.dumps(internals))
     text = report_text(tmp_path)
     assert "0% active" in text
@@ -203,12 +209,35 @@ def test_the_accuracy_scale_rises_and_inverts():
     assert list(ACCURACIES) == sorted(ACCURACIES, reverse=True)
 
 
-def test_unit_balance_is_bounded_and_changes_sign_with_its_inputs():
-    rng = np.random.default_rng(0)
-    layer = {"excitation": rng.gamma(1, 1, 50), "inhibition": rng.gamma(1, 1, 50)}
-    swapped = {"excitation": layer["inhibition"], "inhibition": layer["excitation"]}
-    assert (np.abs(unit_balance(layer)) <= 1).all()
-    np.testing.assert_allclose(unit_balance(layer), -unit_balance(swapped))
+@given(E=arrays(float, 20, elements=st.floats(0, 1e5)), I=arrays(float, 20, elements=st.floats(0, 1e5)))
+def test_the_balance_that_is_drawn_is_that_of_the_units(E, I):
+    total = E + I
+    balance = np.divide(E - I, total, out=np.zeros(20), where=total > 0)
+    expected, _ = np.histogram(balance, bins=40, range=(-1, 1))
+    np.testing.assert_array_equal(balance_counts({"balance": count_balance(E, I)}), expected)
+
+
+def test_runs_of_0_1_look_the_same(tmp_path):
+    for version in ("0.1.0", "0.2.0"):
+        write_run(tmp_path / version / "runs" / "a", epochs=2, version=version)
+    assert report_text(tmp_path / "0.1.0") == report_text(tmp_path / "0.2.0")
+
+
+def test_a_report_reads_each_file_once(tmp_path, monkeypatch):
+    write_study(tmp_path / "runs", epochs=2)
+    read, opened = Path.read_text, []
+
+    def counting(self, *arguments, **options):
+        opened.append(self)
+        return read(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "read_text", counting)
+    runs = load_runs([tmp_path / "runs"])
+    summarize(runs)
+    write_report(runs, tmp_path / "report.html")
+    files = [file for file in opened if tmp_path in file.parents]
+    assert {"config.json", "metrics.jsonl", "summary.json", "internals.json"} == {file.name for file in files}
+    assert len(files) == len(set(files))
 
 
 def test_importing_the_report_loads_nothing_heavy():

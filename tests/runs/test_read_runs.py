@@ -5,9 +5,12 @@ import os
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from conductance.errors import RunError
-from conductance.runs import load_runs
+from conductance.report.portraits import balance_counts
+from conductance.runs import Run, load_runs
 from synthetic_runs import write_run, write_study
 
 
@@ -15,7 +18,7 @@ def test_a_folder_stands_for_every_run_inside_it(tmp_path):
     write_study(tmp_path / "study", epochs=2)
     runs = load_runs([tmp_path])
     assert len(runs) == 18
-    assert len({(run.config["name"], run.seed) for run in runs}) == 18
+    assert len({(run.settings["name"], run.seed) for run in runs}) == 18
 
 
 def test_a_run_named_twice_is_loaded_once(tmp_path):
@@ -48,28 +51,80 @@ def test_a_run_that_has_only_begun_has_no_epochs(tmp_path):
     assert run.progress == "seed 0: 0 of 20 epochs"
 
 
-@pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "summary.json", "internals.json"])
+FILES = {"config.json": "settings", "metrics.jsonl": "epochs", "summary.json": "summary", "internals.json": "internals"}
+
+
+@pytest.mark.parametrize(("name", "attribute"), FILES.items())
 @pytest.mark.parametrize("damage", ['{"epoch": 1,', "[]", "{}", "\udcff"])
-def test_a_damaged_file_is_named(tmp_path, name, damage):
+def test_a_damaged_file_is_named(tmp_path, name, attribute, damage):
     folder = write_run(tmp_path / "a", epochs=2)
     (folder / name).write_bytes(damage.encode(errors="surrogateescape"))
+    (run,) = load_runs([tmp_path])
     with pytest.raises(RunError, match=rf"{re.escape(name)}.*; repeat that run, or leave its folder out"):
-        load_runs([tmp_path])
+        getattr(run, attribute)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["edges", "counts"]), inner),
+    max_leaves=5,
+)
+
+
+@given(data=st.data(), version=st.sampled_from(["0.1.0", "0.2.0"]))
+def test_whatever_replaces_a_field_is_read_or_refused_in_one_line(tmp_path_factory, data, version):
+    folder = write_run(tmp_path_factory.mktemp("run") / "a", epochs=1, version=version)
+    name = data.draw(st.sampled_from(["config.json", "summary.json", "internals.json", "metrics.jsonl"]))
+    content = json.loads((folder / name).read_text())
+    inside = content["layers"][1] if name == "internals.json" and data.draw(st.booleans()) else content
+    inside[data.draw(st.sampled_from(sorted(inside)))] = data.draw(json_values)
+    (folder / name).write_text(json.dumps(content))
+    (run,) = load_runs([folder])
+    complaint = ""
+    try:
+        assert isinstance(run.kind, tuple)
+        assert run.summary is not None
+        assert run.epochs
+        assert all(balance_counts(layer).sum() >= 0 for layer in run.internals["layers"])
+    except RunError as error:
+        complaint = str(error)
+    assert not complaint or (str(folder) in complaint and "\n" not in complaint)
+
+
+@pytest.mark.parametrize("attribute", [*FILES.values(), "config", "network"])
+def test_no_file_is_read_before_it_is_needed(tmp_path, attribute):
+    folder = write_run(tmp_path / "a", epochs=2)
+    for name in FILES:
+        (folder / name).write_text("damaged")
+    (run,) = load_runs([folder])
+    assert (run.path, run.finished) == (folder, True)
+    with pytest.raises(RunError):
+        getattr(run, attribute)
+
+
+def test_a_file_is_read_once(tmp_path):
+    (run,) = load_runs([write_run(tmp_path / "a", epochs=2)])
+    before = {attribute: getattr(run, attribute) for attribute in FILES.values()}
+    for name in FILES:
+        (run.path / name).write_text("damaged")
+    assert all(getattr(run, attribute) is value for attribute, value in before.items())
 
 
 def test_a_finished_run_without_metrics_is_damaged(tmp_path):
     folder = write_run(tmp_path / "a", epochs=2)
     (folder / "metrics.jsonl").unlink()
-    with pytest.raises(RunError, match=r"metrics\.jsonl is missing"):
-        load_runs([folder])
+    (run,) = load_runs([folder])
+    with pytest.raises(RunError, match=r"a lacks metrics\.jsonl; repeat that run"):
+        _ = run.epochs
 
 
 def test_a_value_of_the_wrong_type_is_named(tmp_path):
     folder = write_run(tmp_path / "a", epochs=2)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"seed": "zero"}))
+    (run,) = load_runs([folder])
     with pytest.raises(RunError, match="'zero' as 'seed'"):
-        load_runs([folder])
+        _ = run.settings
 
 
 def _lose_an_edge(layer):
@@ -80,30 +135,43 @@ def _lose_a_unit(layer):
     layer["excitation"].pop()
 
 
-def _start_at_zero(layer):
-    layer["excitatory_conductance"]["edges"][0] = 0.0
+def _lose_a_count(layer):
+    layer["z"].pop()
 
 
 def _lose_p(layer):
     del layer["p"]
 
 
+def _leave_the_bins(layer):
+    layer["balance"][0][1] = 40
+
+
 @pytest.mark.parametrize(
-    ("damage", "complaint"),
+    ("version", "damage", "complaint"),
     [
-        (_start_at_zero, "layer 1, 'excitatory_conductance' has an edge at or below 0"),
-        (_lose_an_edge, "layer 1, 'z' does not have one edge more than counts"),
-        (_lose_a_unit, "layer 1 has excitation and inhibition of different lengths"),
-        (_lose_p, "layer 1 lacks 'p'"),
+        ("0.1.0", _lose_an_edge, "layer 1 cannot be converted from the form of 0.1 .'z' is counted between other"),
+        ("0.1.0", _lose_a_unit, "layer 1 cannot be converted from the form of 0.1"),
+        ("0.1.0", _lose_p, "layer 1 lacks 'p'"),
+        ("0.2.0", _lose_p, "layer 1 lacks 'p'"),
+        ("0.2.0", _lose_a_count, "layer 1, 'z' does not hold 60 counts"),
+        ("0.2.0", _leave_the_bins, "layer 1, 'balance' does not hold a count of units for each pair of bins"),
     ],
 )
-def test_internals_that_do_not_fit_together_are_refused(tmp_path, damage, complaint):
-    file = write_run(tmp_path / "a", epochs=2) / "internals.json"
+def test_internals_that_do_not_fit_together_are_refused(tmp_path, version, damage, complaint):
+    file = write_run(tmp_path / "a", epochs=2, version=version) / "internals.json"
     internals = json.loads(file.read_text())
     damage(internals["layers"][1])
     file.write_text(json.dumps(internals))
+    (run,) = load_runs([tmp_path])
     with pytest.raises(RunError, match=complaint):
-        load_runs([tmp_path])
+        _ = run.internals
+
+
+def test_internals_of_0_1_become_the_same_counts(tmp_path):
+    old, new = (write_run(tmp_path / version, epochs=2, version=version) for version in ("0.1.0", "0.2.0"))
+    assert Run(old).internals == Run(new).internals
+    assert json.loads((new / "internals.json").read_text()) == Run(new).internals
 
 
 def test_no_runs_at_all(tmp_path):

@@ -11,7 +11,8 @@ from conductance.biophysics import simulate, to_biophysical
 from conductance.errors import InputError
 from conductance.presets import get_preset
 from conductance.report.potentials import simulate_run
-from conductance.training import load_run, train
+from conductance.runs import load_run
+from conductance.training import train
 from studies.membranes import measure as membranes
 
 ROOT = Path(__file__).parents[2]

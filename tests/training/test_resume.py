@@ -5,7 +5,7 @@ import torch
 
 from conductance.errors import RunError
 from conductance.optim import create_optimizer
-from conductance.runs import ProtocolConfig, RunFolder
+from conductance.runs import ProtocolConfig, Run, RunFolder
 from conductance.training.device import lay_out_like_parameters
 from conductance.training.protocols import create_protocol
 from tiny_runs import lines, run, tiny, weights
@@ -95,7 +95,7 @@ def test_a_run_that_its_protocol_stopped_stays_stopped(out, monkeypatch):
 def test_resuming_a_finished_run_gives_its_summary_and_writes_nothing(finished):
     folder = RunFolder(finished / "cwa")
     before = {path.name: path.stat().st_mtime_ns for path in folder.path.iterdir()}
-    assert run(folder.read_config(), folder.path, resume=True) == folder.read_json(folder.summary_file)
+    assert run(folder.read_config(), folder.path, resume=True) == Run(folder.path).summary
     assert {path.name: path.stat().st_mtime_ns for path in folder.path.iterdir()} == before
 
 

@@ -1,31 +1,73 @@
-"""What only a network of conductances can show, as numbers small enough to keep beside every run."""
+"""What happens inside a network of conductances, as counts small enough to keep beside every run."""
 
-from math import log10
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from conductance.analysis.observe import Observation, observe
 
-BINS = 60
-# Conductances are counted by their logarithm, ten bins to a decade: they spread over many, as cortical synapses do.
-SMALLEST, LARGEST, CONDUCTANCE_BINS = 1e-3, 1e2, 50
+
+def _logarithmic(low: float, high: float, bins: int) -> tuple[float, ...]:
+    exponents = torch.linspace(low, high, bins + 1).tolist()
+    return tuple(float(f"{10 ** round(exponent, 6):.6g}") for exponent in exponents)
+
+
+def _uniform(low: float, high: float, bins: int) -> tuple[float, ...]:
+    return tuple(round(edge, 6) for edge in np.linspace(low, high, bins + 1).tolist())
+
+
+CONDUCTANCE_EDGES = _logarithmic(-3, 2, 50)
+"""Conductances are counted on a logarithmic scale, ten bins to a decade: they spread over many, as in cortex."""
+Z_EDGES = _uniform(-1, 1, 60)
+P_EDGES = _uniform(0, 1, 60)
+EDGES = {
+    "excitatory_conductance": CONDUCTANCE_EDGES,
+    "inhibitory_conductance": CONDUCTANCE_EDGES,
+    "z": Z_EDGES,
+    "p": P_EDGES,
+}
+"""Between which edges the values of each quantity are counted. A value beyond the outermost edges counts in the
+outermost bin."""
+
+TOTAL_EDGES = _logarithmic(-2, 6, 40)
+BALANCE_EDGES = tuple(np.linspace(-1, 1, 41).tolist())
+"""Units are counted by their mean total conductance E' + I', and by their balance (E' - I')/(E' + I')."""
 
 
 def internals(network: nn.Module, batch: Tensor) -> dict[str, Any]:
-    """Distributions of G, z and p, and the mean E' and I' of every unit, for each conductance layer.
+    """Distributions of G, z and p over each conductance layer, and of E' and I' over its units.
 
     Args:
         network: a trained network.
         batch: open probabilities as the network takes them.
 
     Returns:
-        Plain values: histograms as ``{"edges": [...], "counts": [...]}``. A conductance below 0.001, silent synapses
-        among them, is counted in the first bin, one above 100 in the last.
+        Plain values: ``images`` and ``layers``, each layer with its ``name``, ``kind``, ``units``, ``fan_in`` and
+        ``active_fraction`` (the share of p > 0), a list of counts for each quantity in `EDGES`, and ``balance``: a
+        triple ``[i, j, n]`` for every n units that have their total in bin i of `TOTAL_EDGES` and their balance in
+        bin j of `BALANCE_EDGES`.
     """
     last = {seen.name: seen for seen in observe(network, batch)}  # interneurons run once in each time slice
     return {"images": len(batch), "layers": [_layer(seen) for seen in last.values()]}
+
+
+def count_balance(excitation: ArrayLike, inhibition: ArrayLike) -> list[list[int]]:
+    """Count units by their total conductance and their balance; a unit without conductance has balance 0.
+
+    >>> count_balance([3.0, 1.0, 1.0, 0.0], [1.0, 1.0, 1.0, 0.0])
+    [[0, 20, 1], [11, 20, 2], [13, 30, 1]]
+
+    Raises:
+        ValueError: lists of different lengths.
+    """
+    E, I = np.asarray(excitation, float), np.asarray(inhibition, float)
+    total = E + I
+    balance = np.divide(E - I, total, out=np.zeros_like(total), where=total > 0)
+    counts, _, _ = np.histogram2d(total.clip(TOTAL_EDGES[0], TOTAL_EDGES[-1]), balance, (TOTAL_EDGES, BALANCE_EDGES))
+    return [[int(i), int(j), int(counts[i, j])] for i, j in np.argwhere(counts)]
 
 
 def _layer(seen: Observation) -> dict[str, Any]:
@@ -36,26 +78,20 @@ def _layer(seen: Observation) -> dict[str, Any]:
         "kind": type(layer).__name__,
         "units": layer.out_channels,
         "fan_in": layer.fan_in,
-        "excitatory_conductance": _conductances(G[excitatory]),
-        "inhibitory_conductance": _conductances(G[~excitatory]),
-        "z": _histogram(seen.z, -1.0, 1.0),
-        "p": _histogram(seen.p, 0.0, 1.0),
-        "excitation": _per_unit(seen.excitation),
-        "inhibition": _per_unit(seen.inhibition),
         "active_fraction": float((seen.p > 0).float().mean()),
+        "excitatory_conductance": _counts(G[excitatory], CONDUCTANCE_EDGES),
+        "inhibitory_conductance": _counts(G[~excitatory], CONDUCTANCE_EDGES),
+        "z": _counts(seen.z, Z_EDGES),
+        "p": _counts(seen.p, P_EDGES),
+        "balance": count_balance(_unit_means(seen.excitation), _unit_means(seen.inhibition)),
     }
 
 
-def _conductances(G: Tensor) -> dict[str, list[float]]:
-    exponents = _histogram(G.clamp(min=SMALLEST).log10(), log10(SMALLEST), log10(LARGEST), CONDUCTANCE_BINS)
-    return {"edges": [float(f"{10**edge:.6g}") for edge in exponents["edges"]], "counts": exponents["counts"]}
+def _counts(values: Tensor, edges: tuple[float, ...]) -> list[int]:
+    inside = values.double().cpu().flatten().clamp(edges[0], edges[-1])
+    counts, _ = torch.histogram(inside, torch.tensor(edges, dtype=torch.float64))
+    return counts.int().tolist()
 
 
-def _histogram(values: Tensor, low: float, high: float, bins: int = BINS) -> dict[str, list[float]]:
-    inside = values.float().cpu().flatten().clamp(low, high)
-    counts, edges = torch.histogram(inside, bins, range=(low, high))
-    return {"edges": [round(edge, 6) for edge in edges.tolist()], "counts": counts.int().tolist()}
-
-
-def _per_unit(values: Tensor) -> list[float]:
-    return [round(value, 6) for value in values.float().transpose(0, 1).flatten(1).mean(1).tolist()]
+def _unit_means(values: Tensor) -> np.ndarray:
+    return values.double().transpose(0, 1).flatten(1).mean(1).cpu().numpy()

@@ -51,7 +51,7 @@ def train(arguments: list[str]) -> None:
     from conductance.presets import PRESETS, get_preset
     from conductance.presets.command import train_command
     from conductance.runs import RunConfig
-    from conductance.runs.fields import run_folder_name
+    from conductance.runs.names import run_folder_name
     from conductance.training import train as run_training
 
     globals()["RunConfig"] = RunConfig  # for tyro, which resolves the annotation by its name

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from conductance.presets.command import train_command
 from conductance.presets.named import get_preset
 from conductance.runs import RunConfig
-from conductance.runs.fields import run_folder_name
+from conductance.runs.names import run_folder_name
 from conductance.training import train
 
 FAMILIES = ("cwa", "affine", "affine_bn")

@@ -6,7 +6,7 @@ from typing import Any
 
 from conductance.presets.named import get_preset
 from conductance.runs import RunConfig
-from conductance.runs.fields import preset_name
+from conductance.runs.names import preset_name
 
 
 def train_command(config: RunConfig, preset: str | None = None) -> str:

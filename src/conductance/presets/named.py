@@ -18,7 +18,7 @@ from conductance.runs.config import (
     OptimizerConfig,
     RunConfig,
 )
-from conductance.runs.fields import preset_name
+from conductance.runs.names import preset_name
 
 Preset = Callable[[], RunConfig]
 

@@ -1,14 +1,12 @@
-"""Tables and figures from results on disk. Nothing here trains; matplotlib and jinja2 load on first use."""
+"""Tables, curves and pages of any runs. Nothing here trains; matplotlib and jinja2 load on first use."""
 
+from conductance.deprecation import moved
 from conductance.report.page import write_report
 from conductance.report.rows import Row, summarize
 from conductance.report.table import markdown_table, terminal_table, write_csv, write_markdown
-from conductance.runs.read import Run, load_runs
 
 __all__ = [
     "Row",
-    "Run",
-    "load_runs",
     "markdown_table",
     "summarize",
     "terminal_table",
@@ -16,3 +14,5 @@ __all__ = [
     "write_markdown",
     "write_report",
 ]
+
+__getattr__ = moved(__name__, dict.fromkeys(("Run", "load_runs"), "conductance.runs"))

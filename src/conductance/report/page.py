@@ -9,32 +9,44 @@ from conductance.files import write_text
 from conductance.report.colors import family_colors
 from conductance.report.rows import row_of
 from conductance.report.table import COLUMNS
+from conductance.runs.find import load_runs
 from conductance.runs.groups import Group, group_runs
-from conductance.runs.origin import provenance_of
-from conductance.runs.read import load_runs
+from conductance.runs.run import Run
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-def write_report(paths: Iterable[str | Path], destination: str | Path) -> Path:
-    """Write the report on the runs under `paths` and return where it lies.
+def write_report(runs: Iterable[Run | str | Path], destination: str | Path) -> Path:
+    """Write the report on some runs.
 
-    `destination` is the page itself where it ends in .html, else the folder that receives `report.html`.
+    Args:
+        runs: from `load_runs`; or folders, as `load_runs` takes them.
+        destination: the page itself where it ends in ``.html``, else the folder that receives ``report.html``.
+
+    Returns:
+        The page.
     """
     for package in ("jinja2", "matplotlib"):
         import_extra(package, "to draw a report", "report")
-    page = render_page(group_runs(load_runs(paths)))
+    page = render_page(group_runs(_loaded(runs)))
     destination = Path(destination)
     target = destination if destination.suffix == ".html" else destination / "report.html"
     write_text(target, page)
     return target
 
 
+def _loaded(runs: Iterable[Run | str | Path]) -> list[Run]:
+    given = list(runs)
+    folders = [run for run in given if not isinstance(run, Run)]
+    loaded = [run for run in given if isinstance(run, Run)]
+    return loaded + load_runs(folders) if folders or not loaded else loaded
+
+
 def render_page(groups: list[Group]) -> str:
     """The page as text; the same runs always give the same page."""
     from conductance.report.curves import curve_panels
-    from conductance.report.internals import portraits
+    from conductance.report.portraits import portraits
 
     rows = [row_of(group) for group in groups]
     colors = family_colors(group.family for group in groups)
@@ -47,7 +59,7 @@ def render_page(groups: list[Group]) -> str:
             colors=colors,
             panels=curve_panels(groups, colors),
             portraits=portraits(groups),
-            provenance=[provenance_of(group) for group in groups if group.finished],
+            provenance=[group for group in groups if group.finished],
             finished=sum(len(group.finished) for group in groups),
             unfinished=[(group, run) for group in groups for run in group.unfinished],
         )
@@ -55,7 +67,7 @@ def render_page(groups: list[Group]) -> str:
 
 
 def environment(*packages: str) -> "Environment":
-    """Where the templates of pages are: here and in ``packages``; a name that a template misses is an error."""
+    """The templates of pages, from this package and from ``packages``; an undefined name is an error."""
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     return Environment(

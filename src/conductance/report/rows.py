@@ -4,19 +4,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from conductance.runs.fields import OF_THE_HARDWARE
+from conductance.runs.differences import HARDWARE_FIELDS
 from conductance.runs.groups import Group, group_runs, label
-from conductance.runs.origin import varying_settings
-from conductance.runs.read import Run
+from conductance.runs.run import Run
 
 
 @dataclass(frozen=True)
 class Row:
-    """A configuration over its seeds: accuracies in %, taken from the finished runs alone.
+    """A configuration over its seeds: accuracies in %, means over the finished runs.
 
-    Where no run has finished, `seeds` is empty and the numbers are None; `test_accuracy_std`, the sample
-    standard deviation, is also None for a single seed. `unfinished` tells how far each unfinished run is, `varying`
-    which settings the finished ones do not share, and their values.
+    Where no run has finished, `seeds` is empty and the numbers are None. `test_accuracy_std`, the sample standard
+    deviation, is also None for a single seed. `unfinished` says how far each unfinished run is, `varying` in which
+    settings the finished ones differ.
     """
 
     dataset: str
@@ -36,7 +35,7 @@ class Row:
 
     @property
     def label(self) -> str:
-        """What tells it apart among the rows of its data set and architecture, but for the epochs."""
+        """The family, and what the name adds to the preset's."""
         return label(self.dataset, self.architecture, self.family, self.name)
 
 
@@ -66,12 +65,10 @@ def row_of(group: Group) -> Row:
         seconds=mean("seconds"),
         parameters=summaries[0]["parameters"] if summaries else None,
         unfinished=tuple(run.progress for run in group.unfinished),
-        varying=tuple(
-            f"{name} {variants}" for name, variants in varying_settings(group).items() if name not in OF_THE_HARDWARE
-        ),
+        varying=tuple(f"{name} {variants}" for name, variants in group.varying.items() if name not in HARDWARE_FIELDS),
     )
 
 
 def spread(values: Sequence[float]) -> float | None:
-    """The sample standard deviation, which fewer than two values have not."""
+    """The sample standard deviation; None for fewer than two values."""
     return stdev(values) if len(values) > 1 else None

@@ -9,7 +9,6 @@ from conductance.report.colors import family_colors
 from conductance.report.page import environment
 from conductance.reproduction.table import PAPER_COLUMNS, PaperRow
 from conductance.runs.groups import Group
-from conductance.runs.origin import provenance_of
 
 TITLES = {"table1": "Table 1: CWA and affine networks", "table2": "Table 2: variants of CWA"}
 
@@ -37,7 +36,7 @@ def write_paper_page(
             claims=claims,
             colors=colors,
             panels=curve_panels(groups, colors),
-            provenance=[provenance_of(group) for group in groups if group.finished],
+            provenance=[group for group in groups if group.finished],
             measured=sum(row.seeds > 0 for row in rows),
             cells=len({(row.table, row.kind) for row in rows}),
             unfinished=[(group, run) for group in groups for run in group.unfinished],

@@ -12,8 +12,8 @@ from conductance.reproduction.recipes import Recipe
 from conductance.reproduction.tables import Cell
 from conductance.runs import RunConfig, RunFolder
 from conductance.runs.config import Precision
-from conductance.runs.fields import run_folder_name
-from conductance.runs.records import read_epochs
+from conductance.runs.names import run_folder_name
+from conductance.runs.schema import read_epochs, read_summary
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class PlannedRun:
         if self.config is None:
             return "family not available"
         if self.finished:
-            return f"finished, {RunFolder(self.folder).read_summary()['test_accuracy']:.2f} %"
+            return f"finished, {read_summary(RunFolder(self.folder).summary_file)['test_accuracy']:.2f} %"
         done = self.epochs_done()
         return f"{len(done)} of {self.config.epochs} epochs" if done else "to do"
 

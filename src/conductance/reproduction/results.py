@@ -18,14 +18,15 @@ from conductance.reproduction.table import PaperRow, measured_row, open_row, wri
 from conductance.reproduction.tables import TABLES, Cell
 from conductance.runs import load_runs
 from conductance.runs.config import config_from_dict
-from conductance.runs.fields import OF_THE_HARDWARE, differing_fields, preset_name
+from conductance.runs.differences import HARDWARE_FIELDS, differing_fields
 from conductance.runs.groups import Group, group_runs
-from conductance.runs.read import Run
+from conductance.runs.names import preset_name
+from conductance.runs.run import Run
 
 EARLIER = "modern-v1"
 """The recipe `modern` before a run could choose its optimizer: Adam's steps were not yet shares of a layer's mean."""
 
-_NO_PART_OF_A_RECIPE = OF_THE_HARDWARE | {"name", "seed", "epochs"}
+_NO_PART_OF_A_RECIPE = HARDWARE_FIELDS | {"name", "seed", "epochs"}
 
 
 def recipe_of(config: dict[str, Any], cell: Cell) -> tuple[str, int]:
@@ -64,9 +65,9 @@ def _rows_of(table: str, cell: Cell, runs: list[Run]) -> list[PaperRow]:
     kind = (cell.dataset, cell.architecture, cell.family)
     made: dict[tuple[str, int], list[Run]] = {}
     for run in runs:
-        if kind_of(run) == kind:
+        if run.kind == kind:
             try:
-                made.setdefault(recipe_of(run.config, cell), []).append(run)
+                made.setdefault(recipe_of(run.settings, cell), []).append(run)
             except ConductanceError as error:
                 raise InputError(f"{run.path}: {error}; leave it out of the folder") from None
     rows = []
@@ -88,11 +89,6 @@ def _name_if_needed(group: Group, groups: Sequence[Group]) -> str:
     return f"; name={group.name}" if len(alike) > 1 and group.name != preset else ""
 
 
-def kind_of(run: Run) -> tuple[str, str, str]:
-    """Data set, architecture and family of a run."""
-    return run.config["data"]["dataset"], run.config["model"]["architecture"], run.config["model"]["family"]
-
-
 def write_tables(runs: Sequence[Run], out: Path, *, page: bool = True) -> list[Path]:
     """Write ``table1`` and ``table2`` as CSV and Markdown, ``claims.md``, and ``tables.html`` with learning curves.
 
@@ -106,7 +102,7 @@ def write_tables(runs: Sequence[Run], out: Path, *, page: bool = True) -> list[P
     for name, table in tables.items():
         written += [write_paper_csv(table, out / f"{name}.csv"), write_paper_markdown(table, out / f"{name}.md")]
     if page:
-        groups = group_runs(run for run in runs if kind_of(run) in {row.kind for row in rows})
+        groups = group_runs(run for run in runs if run.kind in {row.kind for row in rows})
         claims = (COLUMNS, NUMERIC, claim_lines(rows))
         written.append(write_paper_page(tables, groups, claims, out / "tables.html"))
     return written

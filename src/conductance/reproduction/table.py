@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from conductance.runs.groups import Group
-    from conductance.runs.read import Run
+    from conductance.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _hardware(run: Run) -> str:
     """The device, and the precision of the products where it is not float32."""
     recorded = (run.summary or {}).get("hardware")
     recorded = recorded if isinstance(recorded, dict) else {"device": recorded}
-    device, precision = recorded.get("device"), run.config.get("precision", "no")
+    device, precision = recorded.get("device"), run.settings.get("precision", "no")
     processor = f"{recorded['cpu']}, {recorded['threads']} threads" if {"cpu", "threads"} <= recorded.keys() else ""
     where = processor if device in (None, "cpu") else str(device)
     return where if precision == "no" else f"{where}, {precision}".removeprefix(", ")

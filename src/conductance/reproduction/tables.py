@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from conductance.errors import UnknownNameError
-from conductance.runs.fields import preset_name
+from conductance.runs.names import preset_name
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Run folders: what a run is, what it leaves behind, how it is read again."""
+"""Run folders: the config of a run, the files it leaves, and how it is read back."""
 
 from conductance.runs import provenance
 from conductance.runs.config import (
@@ -10,9 +10,9 @@ from conductance.runs.config import (
     RunConfig,
     TeacherConfig,
 )
+from conductance.runs.find import load_runs
 from conductance.runs.folder import BusyRunError, RunFolder
-from conductance.runs.read import Run, load_runs
-from conductance.runs.trained import TrainedRun, load_run
+from conductance.runs.run import Run, load_run
 
 __all__ = [
     "BusyRunError",
@@ -25,7 +25,6 @@ __all__ = [
     "RunConfig",
     "RunFolder",
     "TeacherConfig",
-    "TrainedRun",
     "load_run",
     "load_runs",
     "provenance",

@@ -4,11 +4,13 @@ The text under each field is the help that ``conductance train PRESET --help`` s
 """
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from conductance.errors import InputError, UnknownNameError
+from conductance.runs.earlier import with_every_field
 
 Precision = Literal["no", "bf16", "fp16"]
 
@@ -258,62 +260,17 @@ def _check_choices(prefix: str, part: Any) -> None:
             )
 
 
-def config_from_dict(values: dict[str, Any]) -> RunConfig:
-    """The inverse of `RunConfig.to_dict`, after a trip through JSON.
+def config_from_dict(values: Mapping[str, Any]) -> RunConfig:
+    """The inverse of `RunConfig.to_dict`, for values that went through JSON; also for configs of earlier versions.
 
     Raises:
-        InputError: a field that no `RunConfig` has, or one that is missing: another version wrote it.
+        InputError: a field that no `RunConfig` has, or one that is missing.
     """
-    return _build(RunConfig, with_current_names(values))
-
-
-# What 0.1 called fields and values that have other names now.
-_RENAMED_FIELDS = {"optimizer": {"centred": "centered"}}
-_RENAMED_VALUES = {("conductance", "activation"): {"uncut": "full_range"}}
-
-
-def with_current_names(values: dict[str, Any]) -> dict[str, Any]:
-    """A recorded config with the names that this version has for its fields and values."""
-    current = dict(values)
-    for part, names in _RENAMED_FIELDS.items():
-        if isinstance(current.get(part), dict):
-            current[part] = {names.get(name, name): value for name, value in current[part].items()}
-    for (part, field_name), choices in _RENAMED_VALUES.items():
-        fields = current.get(part)
-        if isinstance(fields, dict) and fields.get(field_name) in choices:
-            current[part] = {**fields, field_name: choices[fields[field_name]]}
-    return current
-
-
-# What runs were before a field existed, so that earlier results can still be read. (Adam then moved the conductances
-# by the absolute `learning_rate`, and the weights of affine layers by the `readout_learning_rate`.)
-_BEFORE: dict[type[Any], dict[str, Any]] = {
-    OptimizerConfig: {
-        "name": "adam",
-        "leak_learning_rate": None,
-        "momentum": None,
-        "block": 32,
-        "centered": False,
-        "homeostasis": 0.0,
-        "weight_average": 0.0,
-    },
-    ConductanceConfig: {
-        "resting_share": None,
-        "activation": "relu",
-        "learn_gate": False,
-        "detached_denominator": False,
-        "interneurons": 0.25,
-        "slices": 2,
-    },
-    ModelConfig: {"branch_scale": None, "kernel": None, "dropout": None},
-    RunConfig: {"teacher": {"run": None, "share": 0.9, "temperature": 2.0}},
-    DataConfig: {"image_size": 32, "preprocessing": None, "max_turn": 10.0, "max_stretch": 0.15, "max_mix": 0.0},
-}
+    return _build(RunConfig, with_every_field(values))
 
 
 def _build(kind: type[Any], values: dict[str, Any]) -> Any:
     types = get_type_hints(kind)
-    values = {**_BEFORE.get(kind, {}), **values}
     for what, names in (("has no field", set(values) - set(types)), ("lacks the field", set(types) - set(values))):
         if names:
             here = kind.__name__ if what == "has no field" else f"this {kind.__name__}"

@@ -1,4 +1,4 @@
-"""A run's folder: what is written where, and never half."""
+"""A run's folder: the names of its files, its lock, and writing that never leaves half a file."""
 
 import errno
 import io
@@ -15,28 +15,32 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from conductance.errors import RunError
-from conductance.files import is_temporary, write_atomically, write_text
-from conductance.runs.config import RunConfig, config_from_dict
-from conductance.runs.fields import differing_fields
+from conductance.files import is_temporary, write_atomically, write_json, write_text
+from conductance.runs.config import RunConfig
+from conductance.runs.differences import differing_fields
+from conductance.runs.schema import config_of, read_settings
 
 FORMAT = "conductance-checkpoint-2"
+CONFIG = "config.json"
 
 
 class BusyRunError(RunError):
-    """Another process is at a run."""
+    """Another process is working on the run."""
 
 
 class RunFolder:
-    """The files of one run.
+    """A place on disk for one run.
 
-    ``config.json`` what was asked; ``metrics.jsonl`` one line per epoch; ``checkpoint.pt`` where to go on from, while
-    it runs; ``summary.json``, ``model.safetensors`` and ``internals.json`` once it has finished. Until then
-    ``.lock`` is held by the process that is at it.
+    ``config.json`` holds what was asked; ``metrics.jsonl`` one line for each epoch; ``checkpoint.pt`` the state to
+    resume from, until the run has finished; ``summary.json``, ``model.safetensors`` and, for networks of conductances,
+    ``internals.json`` what came of it. The process that trains holds ``.lock``.
+
+    `Run` reads a run back.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.config_file = path / "config.json"
+        self.config_file = path / CONFIG
         self.metrics_file = path / "metrics.jsonl"
         self.checkpoint_file = path / "checkpoint.pt"
         self.summary_file = path / "summary.json"
@@ -45,18 +49,27 @@ class RunFolder:
         self.lock_file = path / ".lock"
 
     @property
+    def started(self) -> bool:
+        """Whether a run has begun here."""
+        try:
+            return self.config_file.exists()
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be looked into ({error.strerror}); make it readable") from error
+
+    @property
     def finished(self) -> bool:
         """Whether the run has reached its end."""
         return self.summary_file.exists()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep the run to this process for a block, and for blocks within it.
+        """Keep other processes out of the run for the length of a ``with`` block. Blocks may be nested.
 
-        The operating system drops the lock of a process that is no more; where it has no locks, a warning says so.
+        The operating system releases the lock when the process exits. Where the file system has no locks, a warning
+        says so.
 
         Raises:
-            BusyRunError: another process is at this run.
+            BusyRunError: another process is working on this run.
             RunError: the folder cannot be written to.
         """
         lock = FileLock(self.path.resolve() / self.lock_file.name, timeout=0, is_singleton=True)
@@ -64,34 +77,39 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except Timeout:
-            raise BusyRunError(f"another process is at {self.path}; let it end, or choose another --out") from None
+            raise BusyRunError(
+                f"another process is working on {self.path}; wait until it ends, or choose another --out"
+            ) from None
         except (OSError, NotImplementedError) as error:
             if not (isinstance(error, NotImplementedError) or error.errno in (errno.ENOLCK, errno.ENOTSUP)):
                 raise RunError(
                     f"cannot lock {self.path} ({error.strerror or error}); choose an --out that you may write to"
                 ) from error
-            warnings.warn(f"{self.path}: no locks here ({error}); let no two processes share a run", stacklevel=3)
+            warnings.warn(
+                f"{self.path}: this file system has no locks ({error}); do not let two processes share a run",
+                stacklevel=3,
+            )
         try:
             yield
         finally:
-            if self.finished:  # nobody has anything left to do here, so that no two can come by different locks
+            if self.finished:  # removed before it is released: two processes must not hold two different files
                 with suppress(OSError):
                     self.lock_file.unlink(missing_ok=True)
             lock.release()
 
     def check(self, config: RunConfig, *, resume: bool) -> None:
-        """Whether the folder can take this run; writes nothing.
+        """Check that this run may be written here. Writes nothing.
 
         Raises:
-            RunError: it holds a run and ``resume`` is off, it holds a run of another config, or it is some other
-                folder with files in it.
+            RunError: the folder holds a run and ``resume`` is off, or it holds a run with another config, or it holds
+                other files and no run.
         """
-        if not self._holds_a_run():
-            if self.path.exists() and (not self.path.is_dir() or any(map(self._is_anothers, self.path.iterdir()))):
+        if not self.started:
+            if self.path.exists() and (not self.path.is_dir() or any(map(self._is_foreign, self.path.iterdir()))):
                 raise RunError(f"{self.path} is not empty and holds no run; choose another folder with --out")
             return
         if not resume:
-            raise RunError(f"{self.path} already holds a run; add --resume to go on with it, or choose another --out")
+            raise RunError(f"{self.path} already holds a run; add --resume to continue it, or choose another --out")
         different = differing_fields(self.read_config().to_dict(), config.to_dict())
         if different:
             values = "; ".join(f"{name} is {old} there, {new} here" for name, (old, new) in different.items())
@@ -99,23 +117,17 @@ class RunFolder:
                 f"{self.path} holds another run ({values}); resume with its own settings, or choose another --out"
             )
 
-    def _holds_a_run(self) -> bool:
-        try:
-            return self.config_file.exists()
-        except OSError as error:
-            raise RunError(f"{self.path} cannot be looked into ({error.strerror}); make it readable") from error
-
     def claim(self, config: RunConfig) -> None:
-        """Make the folder this run's, and clear what a process that was killed has left half-written."""
+        """Write the config, and remove the temporary files of a process that was killed."""
         for file in filter(self._is_leftover, self.path.iterdir()) if self.path.exists() else ():
             file.unlink(missing_ok=True)
         self.write_json(self.config_file, config.to_dict())
 
-    def _is_anothers(self, file: Path) -> bool:
+    def _is_foreign(self, file: Path) -> bool:
         return file.name != self.lock_file.name and not self._is_leftover(file)
 
     def _is_leftover(self, file: Path) -> bool:
-        """Whether a file was to take the place of one of the run's own, see `write_atomically`."""
+        """Whether this is a temporary file of `write_atomically` for one of the run's own files."""
         own = (self.config_file, self.metrics_file, self.checkpoint_file, self.summary_file, self.weights_file)
         return any(is_temporary(file, of) for of in (*own, self.internals_file))
 
@@ -123,45 +135,13 @@ class RunFolder:
         """The run's config.
 
         Raises:
-            RunError: no run here, or its config cannot be read.
+            RunError: there is no run here, or its config is damaged.
         """
-        try:
-            return config_from_dict(self.read_json(self.config_file))
-        except (TypeError, ValueError, LookupError, AttributeError) as error:
-            raise RunError(f"{self.config_file} is damaged: {error}") from None
-
-    def read_json(self, file: Path) -> dict[str, Any]:
-        """One of the run's JSON files.
-
-        Raises:
-            RunError: missing or damaged.
-        """
-        try:
-            return json.loads(file.read_text())
-        except FileNotFoundError:
-            raise RunError(
-                f"{self.path} holds no {file.name}: it is not a run, or one that has not got that far"
-            ) from None
-        except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise RunError(f"{file} is damaged: {error}") from None
-
-    def read_summary(self) -> dict[str, Any]:
-        """How a finished run ended.
-
-        Raises:
-            RunError: missing or damaged.
-        """
-        summary = self.read_json(self.summary_file)
-        lacking = {"name", "seed", "epochs", "seconds", "test_accuracy", "best_test_accuracy"} - set(summary)
-        if lacking:
-            raise RunError(
-                f"{self.summary_file} is damaged: it lacks {', '.join(sorted(lacking))}; delete it to resume"
-            )
-        return summary
+        return config_of(read_settings(self.config_file), self.config_file)
 
     def write_epoch(self, checkpoint: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> None:
-        """Save where the run stands; an epoch among the metrics on disk is one that its checkpoint holds."""
-        contents = io.BytesIO()  # torch's own writer hides why a disk does not take it
+        """Save the state after an epoch: the checkpoint first, so that metrics never run ahead of it."""
+        contents = io.BytesIO()  # torch's own writer hides the reason when a disk is full
         torch.save({"format": FORMAT, **checkpoint}, contents)
         write_atomically(self.checkpoint_file, lambda file: file.write(contents.getbuffer()))
         self.write_metrics(metrics)
@@ -171,17 +151,19 @@ class RunFolder:
         write_text(self.metrics_file, "".join(json.dumps(line) + "\n" for line in metrics))
 
     def read_checkpoint(self) -> dict[str, Any] | None:
-        """Where the run stands; None before the end of its first epoch.
+        """The state to resume from; None before the end of the first epoch.
+
+        The file is read as plain data: no code in it is ever executed.
 
         Raises:
-            RunError: the file is damaged or no checkpoint of ours. Nothing in it is ever executed.
+            RunError: the file is damaged, or is no checkpoint of this package.
         """
         if not self.checkpoint_file.exists():
             return None
         remedy = f"delete {self.checkpoint_file} to start this run again from its first epoch"
         try:
             checkpoint = torch.load(self.checkpoint_file, map_location="cpu", weights_only=True)
-        except Exception as error:  # zip, pickle and torch each have their own ways of saying so
+        except Exception as error:  # zip, pickle and torch each raise their own kinds
             raise RunError(f"{self.checkpoint_file} is damaged ({type(error).__name__}); {remedy}") from None
         if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
             raise RunError(f"{self.checkpoint_file} is not a {FORMAT} file; {remedy}")
@@ -196,7 +178,7 @@ class RunFolder:
         """The trained network.
 
         Raises:
-            RunError: missing or damaged.
+            RunError: the file is missing or damaged.
         """
         if not self.weights_file.exists():
             raise RunError(f"{self.path} holds no {self.weights_file.name}; has the run finished?")
@@ -206,5 +188,5 @@ class RunFolder:
             raise RunError(f"{self.weights_file} is damaged: {error}") from None
 
     def write_json(self, file: Path, values: Mapping[str, Any]) -> None:
-        """Write one of the run's JSON files atomically."""
-        write_text(file, json.dumps(values, indent=2) + "\n")
+        """Write one of the run's JSON files."""
+        write_json(file, values)

@@ -21,6 +21,7 @@ from conductance.errors import InputError, RunError
 from conductance.runs import provenance
 from conductance.runs.config import RunConfig
 from conductance.runs.folder import RunFolder
+from conductance.runs.schema import read_summary
 from conductance.training import build
 from conductance.training.device import (
     create_accelerator,
@@ -85,7 +86,7 @@ def train(
             run = _Run(config, folder, dataset, create_accelerator(config, device))
             with folder.locked() if run.accelerator.is_main_process else nullcontext():
                 run.carry_out(resume, console, command or provenance.command_line())
-    return folder.read_summary()
+    return read_summary(folder.summary_file)
 
 
 def _running_mean(network: nn.Module, decay: float) -> AveragedModel:
@@ -339,7 +340,6 @@ class _Run:
             "hardware": provenance.hardware(self.accelerator.device),
             "git_commit": provenance.git_commit(),
             "command": command,
-            "config": config.to_dict(),
         }
         if self.accelerator.is_main_process:
             preprocessing = {f"preprocessing.{k}": v for k, v in self.preprocessing.state_dict().items()}

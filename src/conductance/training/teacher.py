@@ -1,7 +1,5 @@
 """A teacher: a finished run's network, whose answers another learns beside the labels."""
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -9,9 +7,8 @@ from torch.nn import functional as F
 from conductance.data import Dataset, Preprocessing
 from conductance.errors import InputError
 from conductance.runs.config import RunConfig
-from conductance.runs.folder import RunFolder
 from conductance.runs.network import kind_of_preprocessing
-from conductance.runs.trained import load_run
+from conductance.runs.run import Run
 from conductance.transform import freeze
 
 
@@ -35,14 +32,14 @@ class Teacher:
     def __init__(self, config: RunConfig, dataset: Dataset, preprocessing: Preprocessing) -> None:
         assert config.teacher.run is not None
         self.share, self.temperature = config.teacher.share, config.teacher.temperature
-        folder = RunFolder(Path(config.teacher.run))
-        _check(config, folder.read_config())
-        trained = load_run(folder.path, dataset=dataset)
-        summary = folder.read_json(folder.summary_file)
-        self.description = {name: summary[name] for name in ("name", "seed", "epochs", "test_accuracy", "git_commit")}
+        run = Run(config.teacher.run, dataset=dataset)
+        _check(config, run.config)
+        network, summary = run.network, run.summary or {}
+        fields = ("name", "seed", "epochs", "test_accuracy", "git_commit")
+        self.description = {name: summary.get(name) for name in fields}
         device = preprocessing.scale.device
-        self.network = freeze(trained.network.to(device))
-        self.preprocessing, self.seen_by_network = trained.preprocessing.to(device), preprocessing
+        self.network = freeze(network.to(device))
+        self.preprocessing, self.seen_by_network = run.preprocessing.to(device), preprocessing
 
     @torch.no_grad()
     def logits(self, inputs: Tensor) -> Tensor:

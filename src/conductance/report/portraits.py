@@ -1,4 +1,4 @@
-"""What only a network of conductances can show: its excitation, its inhibition, and what they settle to."""
+"""Inside the neurons: the conductances, states and outputs of a trained network, a figure for each quantity."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -8,11 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, StrMethodFormatter
 
+from conductance.analysis.internals import BALANCE_EDGES, CONDUCTANCE_EDGES, P_EDGES, Z_EDGES
 from conductance.report.colors import EXCITATORY, INHIBITORY, INK
 from conductance.report.svg import figure_style, to_svg
 from conductance.runs.groups import Group
-from conductance.runs.read import Run
-from conductance.runs.records import Record
+from conductance.runs.run import Run
+from conductance.runs.schema import Record
 
 WIDTH, HEAD, ROW, PLOT, FOOT = 2.9, 0.3, 0.92, 0.5, 0.42
 LEFT, RIGHT = 0.16, 0.1
@@ -22,7 +23,7 @@ Draw = Callable[[Axes, Record], None]
 
 @dataclass(frozen=True)
 class Column:
-    """One quantity, layer below layer."""
+    """One quantity, a panel for each layer."""
 
     title: str
     svg: str
@@ -30,7 +31,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Portrait:
-    """The inside of one trained network."""
+    """The figures of one trained network."""
 
     group: Group
     seed: int
@@ -39,20 +40,17 @@ class Portrait:
 
 
 def portraits(groups: Iterable[Group]) -> list[Portrait]:
-    """One portrait for each configuration that recorded its internals, of its lowest such seed."""
+    """One portrait for each configuration: of the lowest seed that has recorded internals."""
     with figure_style():
         return [_portrait(group, run) for group in groups for run in _recorded(group)[:1]]
 
 
-def unit_balance(layer: Record) -> np.ndarray:
-    """(E - I) / (E + I) of each unit's mean conductances; a unit with neither sits at 0.
-
-    >>> unit_balance({"excitation": [3.0, 1.0, 0.0], "inhibition": [1.0, 1.0, 0.0]}).tolist()
-    [0.5, 0.0, 0.0]
-    """
-    E, I = np.asarray(layer["excitation"], float), np.asarray(layer["inhibition"], float)
-    total = E + I
-    return np.divide(E - I, total, out=np.zeros_like(total), where=total > 0)
+def balance_counts(layer: Record) -> np.ndarray:
+    """How many units have their balance (E - I) / (E + I) in each bin of `BALANCE_EDGES`, whatever their total."""
+    counts = np.zeros(len(BALANCE_EDGES) - 1)
+    for _, balance, units in layer["balance"]:
+        counts[balance] += units
+    return counts
 
 
 def _recorded(group: Group) -> list[Run]:
@@ -74,7 +72,7 @@ def _portrait(group: Group, run: Run) -> Portrait:
 
 
 def _stack(layers: Sequence[Record], title: str, label: str, draw: Draw, group: Group) -> str:
-    """The layers one below the other, the input's first."""
+    """The layers below each other, the one nearest the input first."""
     height = HEAD + ROW * (len(layers) - 1) + PLOT + FOOT
     figure = Figure(figsize=(WIDTH, height))
     for index, layer in enumerate(layers):
@@ -96,39 +94,38 @@ def _dress(axes: Axes, title: str) -> None:
 
 
 def _draw_conductances(axes: Axes, layer: Record) -> None:
-    """Over a logarithmic axis; the first bar holds all that is smaller, silent synapses too, and is cut off."""
+    """On a logarithmic axis. The first bar holds all smaller values, silent synapses too, and may be cut off."""
     tallest = 0.0
     for height, name, color in (
         (0.95, "excitatory_conductance", EXCITATORY),
         (0.68, "inhibitory_conductance", INHIBITORY),
     ):
-        edges, counts = np.asarray(layer[name]["edges"], float), np.asarray(layer[name]["counts"], float)
+        counts = np.asarray(layer[name], float)
         share = counts / max(1.0, counts.sum())
-        axes.stairs(share, edges, fill=True, color=color, alpha=0.25, linewidth=0)
-        axes.stairs(share, edges, color=color, linewidth=1.1)
+        axes.stairs(share, CONDUCTANCE_EDGES, fill=True, color=color, alpha=0.25, linewidth=0)
+        axes.stairs(share, CONDUCTANCE_EDGES, color=color, linewidth=1.1)
         axes.text(0.05, height, f"{share[0]:.0%} silent", transform=axes.transAxes, va="top", fontsize=7.5, color=color)
         tallest = max(tallest, share[1:].max(initial=0.0))
     axes.set_xscale("log")
-    axes.set_xlim(edges[0], edges[-1])
+    axes.set_xlim(CONDUCTANCE_EDGES[0], CONDUCTANCE_EDGES[-1])
     axes.xaxis.set_minor_locator(NullLocator())
     if tallest > 0:
         axes.set_ylim(top=1.1 * tallest)
 
 
 def _draw_z(axes: Axes, layer: Record) -> None:
-    """Units without input all rest at one value; the bar that holds it is cut off."""
-    edges, density = _density(layer["z"])
-    _draw_by_sign(axes, edges, density)
+    """Units without input all rest at one value; its bar may be cut off."""
+    density = _density(layer["z"], Z_EDGES)
+    _draw_by_sign(axes, Z_EDGES, density)
     _cut_off(axes, density)
 
 
 def _draw_balance(axes: Axes, layer: Record) -> None:
-    counts, edges = np.histogram(unit_balance(layer), bins=40, range=(-1, 1))
-    _draw_by_sign(axes, edges, counts.astype(float))
+    _draw_by_sign(axes, BALANCE_EDGES, balance_counts(layer))
 
 
-def _draw_by_sign(axes: Axes, edges: np.ndarray, heights: np.ndarray) -> None:
-    middles = (edges[:-1] + edges[1:]) / 2
+def _draw_by_sign(axes: Axes, edges: Sequence[float], heights: np.ndarray) -> None:
+    middles = (np.asarray(edges[:-1]) + np.asarray(edges[1:])) / 2
     for color, chosen in ((INHIBITORY, middles < 0), (EXCITATORY, middles >= 0)):
         axes.stairs(np.where(chosen, heights, 0), edges, fill=True, color=color, alpha=0.75, linewidth=0)
     axes.axvline(0, color=INK, linewidth=0.6, alpha=0.5)
@@ -137,9 +134,9 @@ def _draw_by_sign(axes: Axes, edges: np.ndarray, heights: np.ndarray) -> None:
 
 
 def _draw_p(axes: Axes, layer: Record) -> None:
-    """The silent values pile up in the first bar; it is cut off so that the rest can be seen."""
-    edges, density = _density(layer["p"])
-    axes.stairs(density, edges, fill=True, color=INK, alpha=0.45, linewidth=0)
+    """All silent values are in the first bar; it is cut off so that the others can be seen."""
+    density = _density(layer["p"], P_EDGES)
+    axes.stairs(density, P_EDGES, fill=True, color=INK, alpha=0.45, linewidth=0)
     axes.text(
         0.98,
         0.95,
@@ -155,14 +152,14 @@ def _draw_p(axes: Axes, layer: Record) -> None:
 
 
 def _cut_off(axes: Axes, heights: np.ndarray) -> None:
-    """Let one bar that towers over all others end at the top of the picture."""
+    """End the axis below the top of a bar that is far higher than all others."""
     tallest, next_tallest = np.sort(heights)[[-1, -2]]
     if next_tallest > 0:
         axes.set_ylim(top=min(1.05 * tallest, 1.6 * next_tallest))
 
 
-def _density(histogram: Record) -> tuple[np.ndarray, np.ndarray]:
-    """Edges, and heights that enclose an area of 1: bins of different widths compare fairly."""
-    edges, counts = np.asarray(histogram["edges"], float), np.asarray(histogram["counts"], float)
-    mass = counts.sum() * np.diff(edges)
-    return edges, np.divide(counts, mass, out=np.zeros_like(counts), where=mass > 0)
+def _density(counts: Sequence[int], edges: Sequence[float]) -> np.ndarray:
+    """Heights that enclose an area of 1: bins of different widths compare fairly."""
+    heights = np.asarray(counts, float)
+    mass = heights.sum() * np.diff(edges)
+    return np.divide(heights, mass, out=np.zeros_like(heights), where=mass > 0)

@@ -1,6 +1,6 @@
 """Nested settings, field by field."""
 
-from conductance.runs.fields import differing_fields, flat_fields
+from conductance.runs.differences import differing_fields, flat_fields
 
 SETTINGS = {"seed": 0, "model": {"widths": (8, 4)}, "data": {"dataset": "digits"}, "teacher": None}
 
