@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from conductance.cli import app
-from conductance.runs import RunFolder, load_run
+from conductance.runs import Run, load_run
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def images(tmp_path):
 def test_a_preset_is_trained_on_it_and_evaluated_again(images, out, capsys):
     chosen = ["--data.dataset", "folder", "--data.image-size", "8", "--data-dir", str(images), "--data.batch-size", "8"]
     app.main(["train", "digits-cnn-cwa", *chosen, "--model.widths", "8", "8", "--epochs", "8", "--out", str(out)])
-    summary = RunFolder(out).read_summary()
+    summary = Run(out).summary
     assert summary["dataset"] == "folder"
     assert summary["validation_accuracy"] > 60
     assert summary["test_accuracy"] > 60
