@@ -62,15 +62,23 @@ def test_what_a_page_points_to_is_there(page):
     assert all((page.parent / link).exists() for link in links)
 
 
-TABLES = sorted(STUDIES.glob("*/table.md"))
+COMPARISONS = [name for name in NAMES if "comparison.Comparison(" in (STUDIES / name / "measure.py").read_text()]
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.parent.name)
-def test_a_page_shows_its_table_and_the_table_is_of_the_result(table):
-    module = import_module(f"studies.{table.parent.name}.measure")
+@pytest.mark.parametrize("name", COMPARISONS)
+def test_the_table_of_a_comparison_is_of_its_result(name):
+    module = import_module(f"studies.{name}.measure")
     (study,) = (value for value in vars(module).values() if hasattr(value, "markdown"))
-    assert table.read_text() == study.markdown()
-    assert f"<!-- table.md -->\n\n{table.read_text()}" in (table.parent / "README.md").read_text()
+    assert study.folder.table.read_text() == study.markdown()
+
+
+TABLES = [path for path in STUDIES.glob("*/*.md") if path.name != "README.md"]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: f"{table.parent.name}/{table.name}")
+def test_a_table_stands_in_a_page(table):
+    pages = [table.parent / "README.md", *(ROOT / "docs").glob("*.md")]
+    assert any(f"{table.name} -->\n\n{table.read_text()}" in page.read_text() for page in pages)
 
 
 def imported_by(source):

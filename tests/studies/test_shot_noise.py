@@ -7,8 +7,10 @@ import pytest
 import torch
 from rich.console import Console
 
+from figures import words
 from shot_noise_reference import expected_potential
 from studies.shot_noise import measure as shot_noise
+from studies.shot_noise.figure import shot_noise_figure
 from studies.shot_noise.measure import CASES, Case, measure_shot_noise, simulate_shifts
 
 FEW_CASES = [Case("excitation", 100, 10.0), Case("inhibition", 30, 3.0), Case("both", 10, 10.0)]
@@ -68,3 +70,15 @@ def test_what_is_checked_in_is_of_these_cases_and_agrees_with_theory():
         assert re.fullmatch(r"[0-9a-f]{12}", row["commit"])
         error = float(row["standard_error"])
         assert float(row["shift"]) == pytest.approx(exact_shift(case), abs=4.5 * error, rel=0.01)
+
+
+def test_the_figure_is_a_light_page_of_svg_with_words_for_all_it_shows():
+    text = shot_noise_figure(shot_noise.FOLDER.result)
+    assert {"theory, second order", "10 spikes/s per synapse", "excitation: mean below eq. 1"} <= words(text)
+    assert len(text) < 200_000
+
+
+def test_the_checked_in_figure_is_of_the_result_and_as_light():
+    checked_in = shot_noise.FOLDER.figure.read_text()
+    assert words(checked_in) == words(shot_noise_figure(shot_noise.FOLDER.result))
+    assert len(checked_in) < 200_000
