@@ -46,7 +46,7 @@ tables: $(STAMP)  ## write the tables in results/ and in the pages anew from the
 bench: $(STAMP)  ## measure speed and memory again and write benchmarks/ (about five minutes; nothing else may run)
 	$(BIN)/python tools/write_benchmarks.py
 
-bench-import: $(STAMP)  ## how much longer `import conductance` takes than `import torch`
+bench-import: $(STAMP)  ## how much longer `import conductance.nn` takes than `import torch`
 	$(BIN)/python benchmarks/import_time.py
 
 format: $(STAMP)  ## rewrite the code in the house style

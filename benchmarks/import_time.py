@@ -1,4 +1,4 @@
-"""How much longer `import conductance` takes than `import torch`: python benchmarks/import_time.py"""
+"""How much longer `import conductance.nn` takes than `import torch`: python benchmarks/import_time.py"""
 
 import statistics
 import subprocess
@@ -15,14 +15,14 @@ def seconds(statement: str) -> float:
 
 
 def main() -> None:
-    statements = {"import torch": [], "import torch, conductance": []}
+    statements = {"import torch": [], "import torch, conductance.nn": []}
     for _ in range(ROUNDS + 1):
         for statement, times in statements.items():
             times.append(seconds(statement))
     alone, both = (statistics.median(times[1:]) for times in statements.values())  # the first round warms the disk
-    print(f"import torch              {alone:.3f} s (median of {ROUNDS})")
-    print(f"import torch, conductance {both:.3f} s")
-    print(f"conductance adds          {both - alone:.3f} s")
+    print(f"import torch                 {alone:.3f} s (median of {ROUNDS})")
+    print(f"import torch, conductance.nn {both:.3f} s")
+    print(f"conductance adds             {both - alone:.3f} s")
 
 
 if __name__ == "__main__":

@@ -4,15 +4,57 @@
     model = conductance.create_model("cnn", family="cwa", input_shape=(3, 32, 32), num_classes=10)
 
 `conductance.nn` has the layers, `conductance.functional` the equation, `conductance.init` and `conductance.optim` what
-trains them, `conductance.biophysics` the same in millivolts and nanosiemens.
+trains them, `conductance.biophysics` the same in millivolts and nanosiemens. Each is imported when it is first used.
 """
 
-from conductance import functional, init, nn, optim
-from conductance.analysis import observe
-from conductance.errors import ConductanceError
-from conductance.models import create_model
-from conductance.transform import freeze
+TYPE_CHECKING = False  # type checkers take it for True; the module typing would double the time of this import
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from conductance import analysis, biophysics, data, functional, init, models, nn, optim, transform
+    from conductance.analysis.observe import observe
+    from conductance.errors import ConductanceError
+    from conductance.models import create_model
+    from conductance.transform.freeze import freeze
 
-__all__ = ["ConductanceError", "create_model", "freeze", "functional", "init", "nn", "observe", "optim"]
+__version__ = "0.2.0"
+
+__all__ = [
+    "ConductanceError",
+    "analysis",
+    "biophysics",
+    "create_model",
+    "data",
+    "freeze",
+    "functional",
+    "init",
+    "models",
+    "nn",
+    "observe",
+    "optim",
+    "transform",
+]
+
+# Where a name is that is no module of its own. Imports wait until then, so that the command line starts at once.
+_HOMES = {
+    "ConductanceError": "conductance.errors",
+    "create_model": "conductance.models",
+    "freeze": "conductance.transform",
+    "observe": "conductance.analysis",
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        from importlib import import_module
+
+        if name in _HOMES:
+            value = getattr(import_module(_HOMES[name]), name)
+        elif name in __all__:
+            value = import_module(f"conductance.{name}")
+        else:
+            raise AttributeError(f"module 'conductance' has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

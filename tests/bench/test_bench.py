@@ -5,12 +5,11 @@ import json
 import pytest
 import torch
 
-from conductance import bench, kernels
+from conductance import bench, cli, kernels
 from conductance.bench import bench_device, bench_training, layers, precision, take_turns, timing_rows
 from conductance.bench.memory import peak_bytes
 from conductance.bench.products import floating_point_operations
 from conductance.bench.rounds import BASELINE
-from conductance.cli import app as cli
 from conductance.errors import ConductanceError, InputError
 
 CPU = torch.device("cpu")
@@ -56,7 +55,7 @@ def test_the_table_ends_with_the_geometric_means():
 def test_what_the_machine_lacks_is_refused_before_work_starts(options, complaint, monkeypatch):
     monkeypatch.setitem(bench.BENCHMARKS, "layers", None)
     with pytest.raises(ConductanceError, match=complaint):
-        cli.bench("layers", **options)
+        bench.measure("layers", **options)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
@@ -94,7 +93,7 @@ def test_operations_are_those_of_the_products():
 
 def test_too_few_rounds_are_refused():
     with pytest.raises(InputError, match="rounds=1"):
-        cli.bench("training", rounds=1)
+        bench.measure("training", rounds=1)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -103,7 +102,7 @@ def test_too_few_rounds_are_refused():
 def test_figures_go_to_a_file_with_where_they_come_from(what, dtype, tmp_path, monkeypatch):
     full = bench.BENCHMARKS[what]
     monkeypatch.setitem(bench.BENCHMARKS, what, lambda device, rounds: full(device, rounds, {"fcn": 2}))
-    cli.bench(what, rounds=2, dtype=dtype, json=tmp_path / "figures.json")
+    cli.main(["bench", what, "--rounds", "2", "--dtype", dtype, "--json", str(tmp_path / "figures.json")])
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert any(t["contender"].startswith("CWA") for t in figures["timings"])
     assert figures["dtype"] == dtype

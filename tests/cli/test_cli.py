@@ -12,10 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from conductance import __version__
-from conductance.cli import app as cli
+from conductance import __version__, cli
+from conductance.cli.app import COMMANDS
 from conductance.models import ARCHITECTURES, FAMILIES
 from conductance.presets import PRESETS, get_preset
 from conductance.runs import RunFolder
@@ -37,15 +36,9 @@ SMALL = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _wide(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(cli, "console", Console(width=200))
-
-
 @pytest.fixture
 def call(capsys):
-    """Run a command in this process; gives its exit status, stdout and stderr."""
+    """Run a command in this process; returns its exit status, stdout and stderr."""
 
     def run(*arguments):
         try:
@@ -74,8 +67,8 @@ def test_the_overview_names_every_command(arguments, call):
     status, out, err = call(*arguments)
     assert (status, err) == (0, "")
     assert "usage: conductance COMMAND [options]" in out
-    for name in cli.COMMANDS:
-        assert re.search(rf"^ *{name} +\w", out, re.MULTILINE)
+    for name in COMMANDS:
+        assert re.search(rf"^  {name} +\w", out, re.MULTILINE)
 
 
 def test_the_version(call):
@@ -86,7 +79,7 @@ HELP = {
     "train": "PRESET is one of",
     "evaluate": "--data-dir",
     "presets": "List the presets",
-    "models": "List the architectures",
+    "models": "List the network architectures",
     "report": "--out",
     "reproduce": "--recipe",
     "simulate": "--rate-max",
@@ -95,7 +88,7 @@ HELP = {
 }
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command, call):
     status, out, err = call(command, "--help")
     assert (status, err) == (0, "")
@@ -218,7 +211,7 @@ def test_simulate_draws_potentials_and_compares_with_the_network(trained, call, 
         (["report", "nowhere"], "nowhere"),
         (["simulate", "nowhere"], "nowhere holds no config.json"),
         (["simulate", "nowhere", "--seed", "-1"], "seed=-1: must lie in"),
-        (["reproduce", "table1", "--cells", ","], "cells=',' names none"),
+        (["reproduce", "table1", "--cells", ","], "cells=',' names no cell"),
         (["report", "nowhere", "--out", "r.pdf"], "out=r.pdf: a report is written as"),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
@@ -366,6 +359,17 @@ def test_names_are_shown_as_they_are(call, tmp_path):
     assert (status, err) == (0, "")
     assert "x[/] [red]y seed 0: test accuracy" in out
     assert call("evaluate", tmp_path / "run")[1].startswith("x[/] [red]y: test accuracy")
+
+
+@pytest.mark.parametrize("columns", ["", "20", "80"])
+def test_names_are_whole_in_a_pipe_of_any_width(columns, call, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    name, folder = "a-long-name-" * 12, tmp_path / "folder-" / ("b" * 90)
+    assert call("train", "digits-fcn-affine", *SMALL, "--name", name, "--out", folder)[1].count(f"{folder}\n") == 1
+    assert f"{name}: test accuracy" in call("evaluate", folder)[1]
+    assert name in call("report", folder, "--out", tmp_path / "table.md")[1]
+    assert all(f" {preset} " in call("presets")[1] for preset in list(PRESETS)[::9])
+    assert " cifar10-resnet18-affine_bn seed 2 " in call("reproduce", "table1", "--plan", "--out", tmp_path / "no")[1]
 
 
 def test_a_terminal_of_few_letters_shows_the_others_as_question_marks(trained, tmp_path):

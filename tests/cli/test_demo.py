@@ -33,14 +33,14 @@ def short(monkeypatch):
 
 
 def test_each_run_has_its_folder_and_a_second_demo_trains_nothing(short, tmp_path, monkeypatch):
-    summaries = demo.run_demo(tmp_path, device="cpu", console=Console(quiet=True))
+    summaries = demo.train_all(demo.demo_runs(), tmp_path, device="cpu", console=Console(quiet=True))
     folders = [tmp_path / "runs" / f"{run.name}-seed{run.seed}" for run in short]
     assert sorted((tmp_path / "runs").iterdir()) == sorted(folders)
     assert json.loads(json.dumps(summaries)) == [
         json.loads((folder / "summary.json").read_text()) for folder in folders
     ]
     monkeypatch.setattr(RunFolder, "claim", lambda *_: pytest.fail("trained again"))
-    again = demo.run_demo(tmp_path, device="cpu")
+    again = demo.train_all(demo.demo_runs(), tmp_path, device="cpu")
     assert json.dumps(again) == json.dumps(summaries)
 
 
@@ -52,5 +52,5 @@ def test_an_interrupted_demo_goes_on(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "write_weights", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            demo.run_demo(tmp_path, device="cpu")
-    assert [summary["epochs"] for summary in demo.run_demo(tmp_path, device="cpu")] == [1, 1]
+            demo.train_all(demo.demo_runs(), tmp_path, device="cpu")
+    assert [summary["epochs"] for summary in demo.train_all(demo.demo_runs(), tmp_path, device="cpu")] == [1, 1]

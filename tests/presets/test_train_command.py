@@ -8,7 +8,7 @@ import tyro
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conductance.cli import app as cli
+from conductance import cli
 from conductance.errors import InputError
 from conductance.models import FAMILIES
 from conductance.presets import get_preset
@@ -30,7 +30,7 @@ def trained_by(command, monkeypatch):
         seen.append(config)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("conductance.training.train", note)
+    monkeypatch.setattr("conductance.cli.train.train", note)
     with pytest.raises(SystemExit):
         cli.main(arguments)
     return seen[0]

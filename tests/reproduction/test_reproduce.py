@@ -14,9 +14,8 @@ import warnings
 import pytest
 import tiny_tables
 from filelock import FileLock
-from rich.console import Console
 
-from conductance.cli import app as cli
+from conductance import cli
 from conductance.reproduction import plan
 from conductance.reproduction.recipes import RECIPES
 from conductance.runs import RunFolder
@@ -28,7 +27,6 @@ RUNS = [f"modern/digits-fcn-{family}-seed{seed}" for seed in (0, 1) for family i
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch):
     tiny_tables.install(monkeypatch.setitem)
-    monkeypatch.setattr(cli, "console", Console(width=300))
 
 
 @pytest.fixture

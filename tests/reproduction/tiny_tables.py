@@ -4,7 +4,7 @@ import sys
 from dataclasses import replace
 from functools import partial
 
-from conductance.cli import app as cli
+from conductance import cli
 from conductance.presets import named as presets
 from conductance.reproduction import tables as paper_tables
 from conductance.reproduction.tables import Cell

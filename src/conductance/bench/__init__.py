@@ -2,6 +2,7 @@
 
 from conductance.bench.inference import bench_inference
 from conductance.bench.layers import bench_layers
+from conductance.bench.measure import Figures, measure
 from conductance.bench.rounds import Timing, take_turns
 from conductance.bench.setting import bench_device, precision
 from conductance.bench.table import TIMING_COLUMNS, timing_rows
@@ -12,11 +13,13 @@ BENCHMARKS = {"layers": bench_layers, "training": bench_training, "inference": b
 __all__ = [
     "BENCHMARKS",
     "TIMING_COLUMNS",
+    "Figures",
     "Timing",
     "bench_device",
     "bench_inference",
     "bench_layers",
     "bench_training",
+    "measure",
     "precision",
     "take_turns",
     "timing_rows",
