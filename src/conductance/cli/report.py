@@ -58,8 +58,10 @@ def compare(folders: Sequence[Path], out: Path) -> None:
 def write_paper_tables(folders: Sequence[Path], runs: "Sequence[Run]") -> None:
     """Write the paper's tables into every folder that ``conductance reproduce`` has filled with some of these runs."""
     from conductance.reproduction.results import is_reproduction, write_tables
+    from conductance.runs import load_runs
 
     for folder in folders:
         if is_reproduction(folder):
-            written = write_tables([run for run in runs if run.path.is_relative_to(folder)], folder)
+            inside = {run.path for run in load_runs([folder])}
+            written = write_tables([run for run in runs if run.path in inside], folder)
             console.print(f"beside the paper: {escape(', '.join(map(str, written)))}", soft_wrap=True)
