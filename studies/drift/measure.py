@@ -17,13 +17,14 @@ from torch.nn import functional as F
 from conductance.analysis import observe
 from conductance.data import Dataset, DeviceLoader, load_dataset
 from conductance.files import write_table, write_text
+from conductance.presets import get_preset
 from conductance.runs import RunConfig
 from conductance.runs.provenance import git_commit
 from conductance.training import build
 from conductance.training.protocols import create_protocol
 from studies.drift.figure import drift_figure
+from studies.shared import changes
 from studies.shared.folder import folder_of
-from studies.shortcuts import measure as shortcuts
 
 STEPS = 80
 SCHEDULE = 320  # steps, of which the first fifth is the warm-up
@@ -36,7 +37,7 @@ Row = dict[str, Any]
 
 
 def measure_drift(file: Path, *, data_dir: Path | None = None, console: Console | None = None) -> None:
-    """Train the small ResNet of `shortcuts` for its first steps, with plain and with centered gradients.
+    """Train a small ResNet for its first steps, with plain and with centered gradients.
 
     Columns: gradients (plain or centered), seed, step, layer (from 1, in the order in which they run), open (share of
     its units with z > 0, over images and positions), offset (`offset` of its z), commit, command.
@@ -45,13 +46,19 @@ def measure_drift(file: Path, *, data_dir: Path | None = None, console: Console 
     runs = [(centered, seed) for seed in range(SEEDS) for centered in (False, True)]
     dataset = load_dataset("cifar10", data_dir)
     for centered, seed in track(runs, "deep networks warming up", console=console, disable=console is None):
-        config = shortcuts.config_of(("resnet18", "cwa", "mean"), seed)
-        config = replace(config, optimizer=replace(config.optimizer, centered=centered))
         gradients = "centered" if centered else "plain"
-        rows += [{"gradients": gradients, "seed": seed, **row} for row in _first_steps(config, dataset)]
+        rows += [
+            {"gradients": gradients, "seed": seed, **row} for row in _first_steps(config_of(centered, seed), dataset)
+        ]
     measured = {"commit": git_commit(), "command": FOLDER.command}
     columns = ["gradients", "seed", "step", "layer", "open", "offset", "commit", "command"]
     write_table(file, columns, [{**row, **measured} for row in rows])
+
+
+def config_of(centered: bool, seed: int) -> RunConfig:
+    """The preset with a quarter of the channels and one kind of gradients."""
+    change = changes.both(changes.quarter_width, changes.optimizer(centered=centered))
+    return replace(change(get_preset("cifar10-resnet18-cwa")), seed=seed)
 
 
 def _first_steps(config: RunConfig, dataset: Dataset) -> Iterator[Row]:

@@ -18,17 +18,17 @@ def unchanged(config: RunConfig) -> RunConfig:
 
 
 def conductance(**choices: Any) -> Change:
-    """Other conductances at the start."""
+    """Another start or form of the conductances."""
     return lambda config: replace(config, conductance=replace(config.conductance, **choices))
 
 
 def optimizer(**choices: Any) -> Change:
-    """Another way to learn."""
+    """Another optimizer, or other options of it."""
     return lambda config: replace(config, optimizer=replace(config.optimizer, **choices))
 
 
 def data(**choices: Any) -> Change:
-    """Other images, or the same in another form."""
+    """Other batches, or images in another form."""
     return lambda config: replace(config, data=replace(config.data, **choices))
 
 
@@ -46,3 +46,8 @@ def half_width(config: RunConfig) -> RunConfig:
     """Half the units in every hidden layer of the paper's CIFAR-10 networks."""
     widths = tuple(width // 2 for width in _CIFAR_WIDTHS[config.model.architecture])
     return model(widths=widths)(config)
+
+
+def quarter_width(config: RunConfig) -> RunConfig:
+    """A quarter of ResNet-18's channels, so that two cores can train it."""
+    return model(widths=(16, 32, 64, 128))(config)

@@ -13,7 +13,6 @@ from conductance.runs import RunConfig
 from studies.shared import changes, comparison
 from studies.shared.folder import folder_of
 
-WIDTHS = (16, 32, 64, 128)
 VALIDATION_IMAGES = 40_000
 EPOCHS = 4
 PLAIN = changes.optimizer(centered=False)
@@ -38,7 +37,7 @@ WORDS = {
 def config_of(case: comparison.Case, seed: int) -> RunConfig:
     """The preset in small, its blocks joined as named."""
     architecture, family, branch = case
-    config = changes.model(widths=WIDTHS)(BRANCHES[branch](get_preset(f"cifar10-{architecture}-{family}")))
+    config = changes.quarter_width(BRANCHES[branch](get_preset(f"cifar10-{architecture}-{family}")))
     return comparison.judged(replace(config, epochs=EPOCHS), branch, seed, VALIDATION_IMAGES)
 
 

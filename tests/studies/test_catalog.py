@@ -114,3 +114,9 @@ def test_paths_in_studies_start_from_their_source():
         for node in ast.walk(ast.parse(source.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "Path":
                 assert not any(isinstance(given, ast.Constant) for given in node.args), source
+
+
+def test_studies_share_by_the_shared_folder_alone():
+    imports = re.compile(r"^from studies\.(\w+)", re.MULTILINE)
+    for source in STUDIES.glob("*/*.py"):
+        assert set(imports.findall(source.read_text())) <= {source.parent.name, "shared"}, source

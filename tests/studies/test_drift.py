@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from conductance.data import load_dataset
+from conductance.training.build import build_network
 from figures import words
 from studies.drift import measure as drift
 from studies.drift.figure import drift_figure
@@ -16,15 +17,15 @@ from studies.shortcuts import measure as shortcuts
 @pytest.fixture
 def table(tmp_path, monkeypatch):
     """Two steps of a two-layer stage on digits, in place of CIFAR-10."""
-    config_of = shortcuts.config_of
+    config_of = drift.config_of
 
-    def small(case, seed):
-        config = config_of(case, seed)
+    def small(centered, seed):
+        config = config_of(centered, seed)
         data = replace(config.data, batch_size=20, max_shift=1)
         return replace(config, model=replace(config.model, widths=(4,)), data=data)
 
     monkeypatch.setattr(drift, "load_dataset", lambda *_: load_dataset("digits"))
-    monkeypatch.setattr(shortcuts, "config_of", small)
+    monkeypatch.setattr(drift, "config_of", small)
     for name, value in {"STEPS": 4, "BETWEEN": 2, "SEEDS": 1, "IMAGES": 20}.items():
         monkeypatch.setattr(drift, name, value)
     drift.measure_drift(tmp_path / "drift.csv")
@@ -59,3 +60,10 @@ def test_the_offset_is_what_does_not_depend_on_the_input():
     assert drift.offset(torch.tensor([[1.0, -2.0], [1.0, -2.0]])) == 1
     assert drift.offset(torch.tensor([[1.0, -2.0], [-1.0, 2.0]])) == 0
     assert drift.offset(torch.tensor([[2.0], [0.0]])) == pytest.approx(0.5)
+
+
+def test_the_network_is_the_one_of_the_shortcuts_by_their_mean():
+    measured = shortcuts.config_of(("resnet18", "cwa", "mean"), 1)
+    config = drift.config_of(True, 1)
+    assert (config.model.widths, config.optimizer) == (measured.model.widths, measured.optimizer)
+    assert build_network(config, load_dataset("digits")).stages[0][0].join == "mean" == measured.model.shortcut
