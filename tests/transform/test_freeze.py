@@ -186,7 +186,7 @@ def test_frozen_convolutions_keep_channels_last():
     frozen = freeze(model)
     frozen.hidden[1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     frozen(torch.rand(2, 3, 9, 9).to(memory_format=torch.channels_last))
-    assert frozen.hidden[1].conductance.is_contiguous(memory_format=torch.channels_last)
+    assert frozen.hidden[1].packed.is_contiguous(memory_format=torch.channels_last)
     assert seen[0].is_contiguous(memory_format=torch.channels_last)
 
 

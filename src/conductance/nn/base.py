@@ -6,10 +6,12 @@ from typing import Any, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Proxy
 
 from conductance import functional, kernels
 from conductance.errors import InputError, UnknownNameError
 from conductance.nn.gates import FullRange, Gate
+from conductance.nn.tracing import record_call
 from conductance.nonnegative import NONNEGATIVE
 from conductance.valence import Valence
 
@@ -205,6 +207,8 @@ class _AveragingLayer(nn.Module):
             extra_conductances: from elsewhere, which join the average: E' of all units, then I', along the
                 channels.
         """
+        if isinstance(p, Proxy):
+            return record_call(self, p, extra_conductances)
         sums = self.averaged(p, extra_conductances)
         return self.respond(sums, p) if self.average else kernels.dense(sums, self.channel_axis)
 

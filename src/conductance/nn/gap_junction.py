@@ -4,8 +4,10 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Proxy
 
 from conductance.errors import InputError
+from conductance.nn.tracing import record_call
 
 
 class GapJunction(nn.Module):
@@ -51,6 +53,8 @@ class GapJunction(nn.Module):
 
     def forward(self, p: Tensor) -> Tensor:
         """Open probabilities to conductances."""
+        if isinstance(p, Proxy):
+            return record_call(self, p)
         half = (self.conductance / 2).view(-1, *(1,) * (p.ndim - 2))
         coupled = half * p
         return torch.cat([half + coupled, half - coupled], 1)

@@ -1,15 +1,14 @@
-"""Networks for inference: what is the same for every input computed once, in a copy."""
+"""Networks for inference: what is the same for every input is computed once, in a copy."""
 
 import copy
-from collections import Counter
+from collections.abc import Mapping
 
-import torch
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from conductance import functional, kernels
-from conductance.errors import InputError
 from conductance.nn.base import ConductanceLayer, SignedLayer, _AveragingLayer
+from conductance.transform.flow import Pass, asks_for_types, has_hooks, passes, sole_readers, with_shared_tensors
+from conductance.transform.frozen import FrozenAverage, NormalizedLinear
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -18,18 +17,27 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 def freeze(model: nn.Module) -> nn.Module:
     """A copy of a model for inference, with the outputs of ``model.eval()`` up to rounding.
 
-    * Averaging layers become `FrozenAverage`: G, positive and laid out as the products read it, and the leak are
-      plain buffers; no h(g) is left to compute.
-    * Inside ``nn.Sequential``, a BatchNorm is folded into the affine layer before it, or becomes a scale and a shift
-      of the averaging layer before it; a ReLU after an averaging layer becomes its activation. ``nn.Identity`` takes
-      the places, so that names and indices stay.
+    * Averaging layers become `FrozenAverage`: G, non-negative and in the order in which the products read it, and the
+      leak are plain buffers; no h(g) is left to compute.
+    * A BatchNorm is folded into the affine layer before it, or becomes a scale and a shift of the averaging layer
+      before it; a ReLU after an averaging layer becomes its activation. ``nn.Identity`` takes the places, so that names
+      and indices stay.
     * Nothing asks for gradients. Those with respect to the input can still be had.
 
-    A BatchNorm that uses the statistics of its batch, a layer with hooks (other than those of
-    `optim.create_optimizer`, which act while it is trained) or a learnt gate, one of a class with a ``forward`` of
-    its own and one that is used in several places stay as they are. To freeze a frozen model changes nothing. Its
-    state dict fits any other model frozen from the same architecture. Folded behind a linear layer, a BatchNorm takes
-    (N, features) alone: of (N, L, features) it would have normalized L.
+    A module is folded into a layer where it alone reads that layer's output, and each is called once.
+    ``torch.fx`` finds out, so only networks that it can trace are folded: a network whose control flow depends on
+    values, or one that stores activations in its modules, gets frozen layers alone. Arguments of ``forward`` without
+    a default value are taken to be tensors or containers of tensors.
+
+    What ``model(...)`` returns is kept; what its parts return when they are called alone is not, as a layer may do
+    the work of its followers.
+
+    These stay as they are: a BatchNorm that uses the statistics of its batch, a layer with hooks (other than those of
+    `optim.create_optimizer`, which act in training), with a learnt gate or with a ``forward`` of its own, and all
+    layers of a network whose ``forward`` asks what kind of modules they are or reads their parameters.
+
+    Freezing a frozen model changes nothing. Its state dict fits any other model frozen from the same architecture.
+    Folded into a linear layer, a BatchNorm takes (N, features) alone: of (N, L, features) it would have normalized L.
 
     Args:
         model: any module; it is left as it was.
@@ -37,169 +45,27 @@ def freeze(model: nn.Module) -> nn.Module:
     copied = copy.deepcopy(model).eval().requires_grad_(False)
     copied.zero_grad()
     _forget_training(copied)
-    return _Freezer(copied).freeze(copied)
+    prefix = "_orig_mod." if "_orig_mod" in copied._modules else ""  # of a compiled model, which torch.fx cannot trace
+    readers = _foldable(copied.get_submodule(prefix.rstrip(".")))
+    if readers is None:
+        return copied
+    return _substitute(copied, {prefix + name: prefix + reader for name, reader in readers.items()})
 
 
-class FrozenAverage(nn.Module):
-    """An averaging layer whose conductances no longer change; made by `freeze`.
-
-    Input and output as of the layer it was made from, in [0, 1] and [-1, 1].
-
-    Attributes:
-        conductance: G >= 0 as `functional.pack` gives it.
-        leak: the leak's excitatory and inhibitory conductance, (2, units).
-        scale: of a BatchNorm that followed, (units, 1, ...), or None.
-        shift: likewise.
-    """
-
-    conductance: Tensor
-    leak: Tensor
-    scale: Tensor | None
-    shift: Tensor | None
-
-    def __init__(self, layer: _AveragingLayer) -> None:
-        super().__init__()
-        self.description = layer.extra_repr()
-        self.presynaptic = layer.presynaptic if isinstance(layer, ConductanceLayer) else None
-        self.synaptic_sum = layer.synaptic_sum
-        self.channel_axis = layer.channel_axis
-        self.rectify = layer.activation == "relu"
-        self.averages = layer.average
-        self.register_buffer("conductance", layer.packed().detach().clone(memory_format=torch.preserve_format))
-        self.register_buffer("leak", layer.leak().detach().clone())
-        self.register_buffer("scale", None)
-        self.register_buffer("shift", None)
-
-    def forward(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor:
-        """Open probabilities in [0, 1] to membrane potentials z in [-1, 1], or to open probabilities p."""
-        if self.scale is not None and self.channel_axis == -1:
-            _require_vectors(p)
-        if self.presynaptic is None:
-            sums = self.synaptic_sum.shared(p, self.conductance, self.leak)
-        else:
-            sums = functional.packed_synaptic_sums(p, self.conductance, self.presynaptic, self.leak, self.synaptic_sum)
-        if extra_conductances is not None:
-            sums = kernels.dense(sums, self.channel_axis) + extra_conductances
-        if not self.averages:
-            return kernels.dense(sums, self.channel_axis)
-        dtype = functional.low_precision(p, self.leak)
-        if self.scale is None or self.shift is None:
-            return kernels.average(sums, self.channel_axis, self.rectify, dtype)
-        z = kernels.average(sums, self.channel_axis, False, dtype)
-        normed = torch.addcmul(self.shift.to(z.dtype), z, self.scale.to(z.dtype))
-        return normed.relu_() if self.rectify else normed
-
-    def may_be_followed_by(self, norm: nn.modules.batchnorm._BatchNorm) -> bool:
-        """Whether it gives one z for each of the features that ``norm`` normalizes, and nothing comes between."""
-        alone = self.averages and self.scale is None and not self.rectify
-        return alone and norm.num_features == self.leak.shape[1]
-
-    def follow_by(self, norm: nn.modules.batchnorm._BatchNorm) -> None:
-        """Take in a BatchNorm that comes after z."""
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        scale = torch.rsqrt(norm.running_var + norm.eps)
-        if norm.affine:
-            scale = scale * norm.weight.detach()
-        shift = -norm.running_mean * scale
-        if norm.affine:
-            shift = shift + norm.bias.detach()
-        shape = (-1, *(1,) * (-1 - self.channel_axis))
-        self.scale, self.shift = scale.view(shape), shift.view(shape)
-
-    def extra_repr(self) -> str:
-        """That of the layer it was made from, and what has been folded into it."""
-        folded = ", BatchNorm folded" if self.scale is not None else ""
-        return f"{self.description}{folded}{', rectified' if self.rectify else ''}"
-
-
-class _NormalizedLinear(nn.Linear):
-    """A linear layer with a BatchNorm folded into it."""
-
-    def __init__(self, linear: nn.Linear, norm: nn.modules.batchnorm._BatchNorm) -> None:
-        super().__init__(linear.in_features, linear.out_features, device="meta")  # nothing is drawn
-        folded = fuse_linear_bn_eval(linear, norm)
-        self.weight, self.bias = folded.weight, folded.bias
-        self.eval()
-
-    def forward(self, input: Tensor) -> Tensor:
-        _require_vectors(input)
-        return super().forward(input)
-
-
-def _require_vectors(p: Tensor) -> None:
-    if p.ndim != 2:
-        raise InputError(
-            f"a BatchNorm is folded into this layer, which takes (N, features) and was given {tuple(p.shape)}; flatten "
-            "the leading axes, as the BatchNorm itself would normalize the axis 1"
-        )
-
-
-# Which module becomes which -------------------------------------------------------------------------------------------
-
-
-class _Freezer:
-    """What has taken the place of each module of a model, and in how many places it stands."""
-
-    def __init__(self, model: nn.Module) -> None:
-        places = [module for _, module in model.named_modules(remove_duplicate=False)]
-        self.places = Counter(map(id, places))
-        self.successors: dict[int, nn.Module] = {}
-        self.originals = places  # kept, so that no id is given out twice
-
-    def freeze(self, module: nn.Module) -> nn.Module:
-        """The module's successor, the same wherever it stands."""
-        if id(module) not in self.successors:
-            self.successors[id(module)] = self._successor(module)
-        return self.successors[id(module)]
-
-    def _successor(self, module: nn.Module) -> nn.Module:
-        if isinstance(module, _AveragingLayer):
-            if not _is_as_the_package_made_it(module):
-                return module
-            frozen = FrozenAverage(module)
-            self.places[id(frozen)] = self.places[id(module)]
-            return frozen
-        parts = module._modules
-        for name, part in parts.items():
-            if part is not None:
-                parts[name] = self.freeze(part)
-        if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
-            self._fold(parts)
-        return module
-
-    def _fold(self, parts: dict[str, nn.Module | None]) -> None:
-        """Fold what follows a layer into it; `nn.Identity` keeps the place."""
-        before = None
-        for name, part in parts.items():
-            if type(part) is nn.Identity:
-                continue
-            layer = parts[before] if before is not None else None
-            if layer is not None and part is not None and self._stand_alone(layer, part):
-                joined = _joined(layer, part)
-                if joined is not None:
-                    parts[before], parts[name] = joined, nn.Identity()
-                    continue
-            before = name
-
-    def _stand_alone(self, *modules: nn.Module) -> bool:
-        return not any(self.places[id(module)] > 1 or _has_hooks(module) for module in modules)
-
-
-def _is_as_the_package_made_it(layer: _AveragingLayer) -> bool:
-    kind = type(layer)
-    known = (ConductanceLayer.synaptic_sums, SignedLayer.synaptic_sums)
-    plain = kind.forward is _AveragingLayer.forward and kind.synaptic_sums in known
-    plain = plain and kind.averaged is _AveragingLayer.averaged and "forward" not in layer.__dict__
-    return plain and layer.gate is None and not _has_hooks(layer)
-
-
-def _has_hooks(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks)
+def _foldable(model: nn.Module) -> dict[str, str] | None:
+    """Which module may be folded into which, as `sole_readers` gives it; None if no layer may be replaced at all."""
+    traced = passes(model)
+    if traced is None:
+        return None if asks_for_types(model) else {}
+    for readers in (sole_readers(model, traced), {}):
+        again = passes(_substitute(with_shared_tensors(model), readers))
+        if again is not None and all(map(Pass.does_as, again, traced)):
+            return readers
+    return None
 
 
 def _forget_training(model: nn.Module) -> None:
-    """Drop the hooks of `optim.create_optimizer`, which act while a network is trained and hold all of it."""
+    """Drop the hooks of `optim.create_optimizer`, which act in training and refer to the whole network."""
     for module in model.modules():
         for number, hook in list(module._forward_pre_hooks.items()):
             if getattr(hook, "while_training", False):
@@ -207,13 +73,64 @@ def _forget_training(model: nn.Module) -> None:
                 module._forward_pre_hooks_with_kwargs.pop(number, None)
 
 
+# Which module becomes which -------------------------------------------------------------------------------------------
+
+
+def _substitute(model: nn.Module, readers: Mapping[str, str]) -> nn.Module:
+    """The model with frozen layers, each with those that read it folded in; ``readers`` as `sole_readers` gives it."""
+    named = dict(model.named_modules())
+    successors = {id(part): FrozenAverage(part) for part in named.values() if _can_be_frozen(part)}
+    successors_of_all: dict[int, nn.Module] = dict(successors)
+    for name in readers.keys() - readers.values():
+        _fold(name, readers, named, successors_of_all)
+    for part in named.values():
+        if not isinstance(part, _AveragingLayer):
+            for name, child in part._modules.items():
+                if child is not None:
+                    part._modules[name] = successors_of_all.get(id(child), child)
+    return successors_of_all.get(id(model), model)
+
+
+def _fold(
+    first: str, readers: Mapping[str, str], named: Mapping[str, nn.Module], successors: dict[int, nn.Module]
+) -> None:
+    """Fold those that read one another, from ``first`` on, each into the layer before it where that can be."""
+    layer, name = named[first], first
+    while name in readers:
+        name = readers[name]
+        follower = named[name]
+        if type(follower) is nn.Identity:
+            continue
+        joined = None
+        if _is_plain(layer) and _is_plain(follower):
+            joined = _joined(successors.get(id(layer), layer), follower)
+        if joined is None:
+            layer = follower
+        else:
+            successors[id(layer)], successors[id(follower)] = joined, nn.Identity()
+
+
+def _can_be_frozen(module: nn.Module) -> bool:
+    """Whether it does what the package's layers do, and nothing else."""
+    if not isinstance(module, _AveragingLayer):
+        return False
+    kind = type(module)
+    known = (ConductanceLayer.synaptic_sums, SignedLayer.synaptic_sums)
+    plain = kind.forward is _AveragingLayer.forward and kind.synaptic_sums in known
+    return plain and kind.averaged is _AveragingLayer.averaged and _is_plain(module) and module.gate is None
+
+
+def _is_plain(module: nn.Module) -> bool:
+    return "forward" not in vars(module) and not has_hooks(module)
+
+
 def _joined(layer: nn.Module, follower: nn.Module) -> nn.Module | None:
     """One module for two, None where they stay two."""
     if type(follower) is nn.ReLU:
         if isinstance(layer, FrozenAverage):
-            layer.rectify = True
-            return layer
-        affine = (*_CONVOLUTIONS, nn.Linear, _NormalizedLinear)
+            layer.rectify = layer.rectify or layer.averages
+            return layer if layer.averages else None
+        affine = (*_CONVOLUTIONS, nn.Linear, NormalizedLinear)
         follower.inplace |= type(layer) in affine  # nobody else reads an affine sum
     if not isinstance(follower, _BATCH_NORMS) or type(follower) not in _BATCH_NORMS or follower.running_mean is None:
         return None
@@ -223,5 +140,5 @@ def _joined(layer: nn.Module, follower: nn.Module) -> nn.Module | None:
     if isinstance(layer, _CONVOLUTIONS) and type(layer) in _CONVOLUTIONS:
         return fuse_conv_bn_eval(layer, follower)
     if type(layer) is nn.Linear and follower.num_features == layer.out_features:
-        return _NormalizedLinear(layer, follower)
+        return NormalizedLinear(layer, follower)
     return None

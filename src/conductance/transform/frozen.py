@@ -1,0 +1,146 @@
+"""Layers that no longer learn: what `freeze` puts in place of others."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import Proxy
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_linear_bn_eval
+
+from conductance import functional, kernels
+from conductance.errors import InputError
+from conductance.nn.base import ConductanceLayer, _AveragingLayer
+from conductance.nn.tracing import record_call
+
+
+class FrozenAverage(nn.Module):
+    """An averaging layer whose conductances no longer change; made by `freeze`.
+
+    Inputs and outputs are those of the layer that it was made from. Code that asks a layer for its conductances finds
+    none here: they are stored in the order in which the products read them.
+
+    Attributes:
+        packed: G >= 0 as `functional.pack` gives it.
+        leak: the leak's excitatory and inhibitory conductance, (2, units).
+        scale: that of a BatchNorm that followed, (units, 1, ...), or None.
+        shift: likewise.
+        in_channels, out_channels: numbers of presynaptic channels and of units.
+    """
+
+    packed: Tensor
+    leak: Tensor
+    scale: Tensor | None
+    shift: Tensor | None
+
+    def __init__(self, layer: _AveragingLayer) -> None:
+        super().__init__()
+        self.description = layer.extra_repr()
+        self.presynaptic = layer.presynaptic if isinstance(layer, ConductanceLayer) else None
+        self.in_channels, self.out_channels = layer.in_channels, layer.out_channels
+        self.synaptic_sum = layer.synaptic_sum
+        self.channel_axis = layer.channel_axis
+        self.rectify = layer.activation == "relu"
+        self.averages = layer.average
+        self.register_buffer("packed", layer.packed().detach().clone(memory_format=torch.preserve_format))
+        self.register_buffer("leak", layer.leak().detach().clone())
+        self.register_buffer("scale", None)
+        self.register_buffer("shift", None)
+
+    @property
+    def in_features(self) -> int:
+        """Number of presynaptic channels, as a linear layer calls it."""
+        return self.in_channels
+
+    @property
+    def out_features(self) -> int:
+        """Number of units, as a linear layer calls it."""
+        return self.out_channels
+
+    def synaptic_sums(self, p: Tensor) -> Tensor | kernels.SplitSums:
+        """E' of all units, then I', leak included."""
+        if self.presynaptic is None:
+            return self.synaptic_sum.shared(p, self.packed, self.leak)
+        return functional.packed_synaptic_sums(p, self.packed, self.presynaptic, self.leak, self.synaptic_sum)
+
+    def open_conductances(self, p: Tensor) -> Tensor:
+        """E' of all units, then I', along the channels, leak included: (..., 2 * out, *positions)."""
+        return kernels.dense(self.synaptic_sums(p), self.channel_axis)
+
+    def excitation_inhibition(self, p: Tensor) -> tuple[Tensor, Tensor]:
+        """E' and I', the excitatory and inhibitory conductance open at each unit, leak included."""
+        E, I = self.open_conductances(p).chunk(2, self.channel_axis)
+        return E, I
+
+    def forward(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor:
+        """Open probabilities in [0, 1] to membrane potentials z in [-1, 1], or to open probabilities p."""
+        if isinstance(p, Proxy):
+            return record_call(self, p, extra_conductances)
+        if self.scale is not None and self.channel_axis == -1:
+            _require_vectors(p)
+        sums = self.synaptic_sums(p)
+        if extra_conductances is not None:
+            sums = kernels.dense(sums, self.channel_axis) + extra_conductances
+        if not self.averages:
+            return kernels.dense(sums, self.channel_axis)
+        dtype = functional.low_precision(p, self.leak)
+        if self.scale is None or self.shift is None:
+            return kernels.average(sums, self.channel_axis, self.rectify, dtype)
+        z = kernels.average(sums, self.channel_axis, False, dtype)
+        normed = torch.addcmul(self.shift.to(z.dtype), z, self.scale.to(z.dtype))
+        return normed.relu_() if self.rectify else normed
+
+    def may_be_followed_by(self, norm: _BatchNorm) -> bool:
+        """Whether it returns one z for each of the features that ``norm`` normalizes, with nothing in between."""
+        alone = self.averages and self.scale is None and not self.rectify
+        return alone and norm.num_features == self.out_channels
+
+    def follow_by(self, norm: _BatchNorm) -> None:
+        """Take in a BatchNorm that comes after z."""
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = torch.rsqrt(norm.running_var + norm.eps)
+        if norm.affine:
+            scale = scale * norm.weight.detach()
+        shift = -norm.running_mean * scale
+        if norm.affine:
+            shift = shift + norm.bias.detach()
+        shape = (-1, *(1,) * (-1 - self.channel_axis))
+        self.scale, self.shift = scale.view(shape), shift.view(shape)
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *others: Any) -> None:
+        former = f"{prefix}conductance"  # its name in 0.1
+        if former in state_dict:
+            state_dict = {f"{prefix}packed" if key == former else key: value for key, value in state_dict.items()}
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
+    def extra_repr(self) -> str:
+        """That of the layer it was made from, and what has been folded into it."""
+        folded = ", BatchNorm folded" if self.scale is not None else ""
+        return f"{self.description}{folded}{', rectified' if self.rectify else ''}"
+
+
+class NormalizedLinear(nn.Linear):
+    """A linear layer with a BatchNorm folded into it."""
+
+    def __init__(self, linear: nn.Linear, norm: _BatchNorm) -> None:
+        super().__init__(linear.in_features, linear.out_features, device="meta")  # draws no random numbers
+        folded = fuse_linear_bn_eval(linear, norm)
+        self.weight, self.bias = folded.weight, folded.bias
+        self.eval()
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, in_features) to (N, out_features)."""
+        if isinstance(input, Proxy):
+            return record_call(self, input)
+        _require_vectors(input)
+        return super().forward(input)
+
+
+def _require_vectors(p: Tensor) -> None:
+    if p.ndim != 2:
+        raise InputError(
+            f"a BatchNorm is folded into this layer, which takes (N, features) and was given {tuple(p.shape)}; flatten "
+            "the leading axes: of (N, L, features) a BatchNorm would normalize L"
+        )
