@@ -3,21 +3,32 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+DEMO   := $(VENV)/.installed-for-demo
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+LOCK   := $(VENV)/bin/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
+  --constraint constraints.txt --excludes requirements/apart.txt --no-annotate --custom-compile-command "make lock" --quiet
 REPRODUCED := $(patsubst results/%/,%,$(wildcard results/reproduction/*/ results/short/*/))
 
-.PHONY: help demo test lint types check study tables bench bench-import format clean
+.PHONY: help demo test lint types check lock study tables bench bench-import format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
 
-$(STAMP): pyproject.toml constraints.txt
+# First what is locked, each file with its hash; then torch, whose files differ by index (requirements/apart.txt).
+$(DEMO): pyproject.toml constraints.txt requirements/demo.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "conductance needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.12 ..."; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,images,report,biophysics,dev]'
+	$(INSTALL) --require-hashes --no-deps --requirement requirements/demo.txt
+	$(INSTALL) --no-build-isolation --constraint constraints.txt --editable '.[train,report]'
 	@touch $@
 
-demo: $(STAMP)  ## train CWA and affine networks on real digits, compare them, write demo/report.html (under 3 minutes)
+$(STAMP): $(DEMO) requirements/test.txt
+	$(INSTALL) --require-hashes --no-deps --requirement requirements/test.txt
+	$(INSTALL) --no-build-isolation --constraint constraints.txt --editable '.[train,images,report,biophysics,dev]'
+	@touch $@
+
+demo: $(DEMO)  ## train CWA and affine networks on real digits, compare them, write demo/report.html (under 3 minutes)
 	$(BIN)/conductance demo --out demo
 
 test: lint types check  ## what CI runs: lint, types, tests (under 8 minutes on 2 cores)
@@ -52,6 +63,11 @@ bench-import: $(STAMP)  ## how much longer `import conductance.nn` takes than `i
 format: $(STAMP)  ## rewrite the code in the house style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+lock: $(STAMP)  ## write requirements/*.txt anew from pyproject.toml and constraints.txt, after a change of dependencies
+	$(INSTALL) uv==0.13.9
+	$(LOCK) --extra train --extra report --output-file requirements/demo.txt
+	$(LOCK) --all-extras --output-file requirements/test.txt
 
 clean:  ## remove the virtual environment and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
