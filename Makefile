@@ -7,7 +7,6 @@ DEMO   := $(VENV)/.installed-for-demo
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 LOCK   := $(VENV)/bin/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
   --constraint constraints.txt --excludes requirements/apart.txt --no-annotate --custom-compile-command "make lock" --quiet
-REPRODUCED := $(patsubst results/%/,%,$(wildcard results/reproduction/*/ results/short/*/))
 
 .PHONY: help demo test lint types check lock study tables bench bench-import format clean
 
@@ -47,10 +46,8 @@ study: $(STAMP)  ## measure a study again: make study NAME=ablation (without NAM
 	$(BIN)/python -m studies $(NAME) $(ARGS)
 	$(BIN)/python tools/embed_tables.py
 
-tables: $(STAMP)  ## write the tables in results/ and in the pages anew from the runs
-	for study in digits mnist cifar10 centering longer deform mixed taught $(REPRODUCED); do for kind in md csv; do \
-	  $(BIN)/conductance report results/$$study --out results/$$study.$$kind; done; done
-	$(BIN)/python -m conductance.reproduction.results results/mnist results/centering results/reproduction results/short --out results
+tables: $(STAMP)  ## write results/runs.csv and all tables again from the runs
+	$(BIN)/python tools/write_results.py
 	$(BIN)/python -m studies gap
 	$(BIN)/python tools/embed_tables.py
 

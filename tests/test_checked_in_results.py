@@ -1,22 +1,23 @@
 """What is checked in under results/ was run, and what the README says of it is what is there."""
 
+import csv
 import json
 import re
 from pathlib import Path
 
 import pytest
 
-from conductance.report import markdown_table, summarize
-from conductance.reproduction.plan import plan_runs
-from conductance.reproduction.recipes import RECIPES
-from conductance.reproduction.results import write_tables
-from conductance.reproduction.tables import TABLES
-from conductance.runs import load_runs
+from conductance.report.portraits import portraits
+from conductance.reproduction import RECIPES, TABLES, plan_jobs
+from conductance.runs import Run, load_runs
+from conductance.runs.groups import group_runs
+from tools import write_results
 
 ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "results"
 README = (ROOT / "README.md").read_text()
-RUNS = sorted(path.parent for path in (ROOT / "results").rglob("summary.json"))
-STUDIES = sorted({run.parent for run in RUNS})
+RUNS = sorted(path.parent for path in RESULTS.rglob("summary.json"))
+TABLE_FILES = sorted(file.name for file in (RESULTS / "tables").iterdir())
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
@@ -26,7 +27,10 @@ def test_a_summary_says_what_its_epochs_say(run):
     assert summary["test_accuracy"] == epochs[-1]["test_accuracy"]
     assert summary["best_test_accuracy"] == max(epoch["test_accuracy"] for epoch in epochs)
     assert summary["epochs"] == len(epochs) == epochs[-1]["epoch"]
-    assert summary["config"] == json.loads((run / "config.json").read_text())
+    assert "config" not in summary  # it stands in config.json
+    config = Run(run).config
+    parts = (config.name, config.seed, config.data.dataset, config.model.architecture, config.model.family)
+    assert parts == tuple(summary[field] for field in ("name", "seed", "dataset", "architecture", "family"))
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
@@ -38,21 +42,55 @@ def test_a_result_can_be_reproduced_from_what_it_says(run):
     assert {"cpu", "device", "threads"} <= set(summary["hardware"])
 
 
-@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
-def test_the_tables_are_made_of_the_runs(study):
-    assert study.with_suffix(".md").read_text() == markdown_table(summarize(load_runs([study])))
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """``runs.csv`` and the tables, made again from the runs."""
+    folder = tmp_path_factory.mktemp("results")
+    write_results.main(RESULTS, folder)
+    return folder
+
+
+def test_the_leaderboard_has_every_run(written):
+    text = (RESULTS / "runs.csv").read_text()
+    assert text == (written / "runs.csv").read_text()
+    rows = list(csv.DictReader(text.splitlines()))
+    assert sorted(RESULTS / row["folder"] for row in rows) == RUNS
+    assert all(row.keys() and all(row.values()) for row in rows)
+
+
+@pytest.mark.parametrize("table", TABLE_FILES)
+def test_the_tables_are_made_of_the_runs(table, written):
+    assert (RESULTS / "tables" / table).read_text() == (written / "tables" / table).read_text()
+
+
+def test_no_table_is_missing(written):
+    assert sorted(file.name for file in (written / "tables").iterdir()) == TABLE_FILES
+
+
+def test_results_are_small():
+    files = [file for file in RESULTS.rglob("*") if file.is_file() and file.suffix != ".safetensors"]
+    assert sum(file.stat().st_size for file in files) < 1_500_000
+    assert sum(file.read_text().count("\n") for file in files) < 25_000
+
+
+def test_internals_can_be_drawn():
+    runs = [run for run in load_runs([RESULTS]) if run.internals is not None]
+    assert len(runs) > 50
+    smallest = min(runs, key=lambda run: len(run.internals["layers"]))
+    (portrait,) = portraits(group_runs([smallest]))
+    assert len(portrait.columns) == 4
 
 
 @pytest.mark.parametrize("page", ["README.md", "results/README.md", "docs/reproduction.md"])
 def test_pages_show_the_tables_as_they_are(page):
     text = (ROOT / page).read_text()
-    tables = re.findall(r"<!-- (?:results/)?(\S+\.md) -->", text)
+    tables = re.findall(r"<!-- (results/\S+\.md) -->", text)
     assert tables
-    assert all((ROOT / "results" / table).read_text() in text for table in tables)
+    assert all((ROOT / table).read_text() in text for table in tables)
 
 
 def test_the_readme_shows_results_first_and_is_short():
-    assert (ROOT / "results/reproduction/modern.md").read_text() in README
+    assert (RESULTS / "tables/presets.md").read_text() in README
     assert README.index("| Test % |") < README.index("## ")
     assert len(README.encode()) < 6000
 
@@ -69,23 +107,10 @@ def test_what_the_readme_points_to_is_there():
 
 
 def test_reproduce_goes_on_from_what_is_checked_in():
-    checked_in = {path.parent for path in (ROOT / "results/reproduction").rglob("summary.json")}
     found = {
-        run.folder
-        for recipe in RECIPES.values()
+        job.folder.path
         for cells in TABLES.values()
-        if any(map(recipe.serves, cells))
-        for run in plan_runs(cells, recipe, seeds=3, out=ROOT / "results/reproduction")
-        if run.finished
+        for job in plan_jobs(cells, RECIPES["presets"], seeds=3, out=RESULTS)
+        if job.folder.finished
     }
-    assert found == checked_in
-
-
-@pytest.mark.parametrize("table", ["table1.csv", "table1.md", "table2.csv", "table2.md", "claims.md"])
-def test_the_papers_tables_are_made_of_the_runs(table, tmp_path):
-    runs = load_runs([ROOT / "results" / part for part in ("mnist", "centering", "reproduction", "short")])
-    write_tables(runs, tmp_path, page=False)
-    text = (ROOT / "results" / table).read_text()
-    assert text == (tmp_path / table).read_text()
-    if table.endswith(".md"):
-        assert text in (ROOT / "docs/reproduction.md").read_text()
+    assert found == set((RESULTS / "presets").iterdir())

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from conductance.files import write_text
 from conductance.report import summarize
-from conductance.reproduction.tables import TABLES
+from conductance.reproduction.paper import TABLES
 from conductance.runs import load_runs
 from studies.gap.figure import Reference, gap_figure
 from studies.shared.folder import folder_of
 
 FOLDER = folder_of(__file__)
 RESULTS = Path(__file__).parents[2] / "results"
-RUNS = [RESULTS / "reproduction/modern", RESULTS / "short/modern", RESULTS / "longer", RESULTS / "taught"]
+RUNS = [RESULTS / "presets", RESULTS / "short", RESULTS / "beyond/longer", RESULTS / "beyond/taught"]
 
 # Fully connected networks with linear bottlenecks (arXiv 1511.02580), the paper's own CNN with BatchNorm, and the best
 # network of excitatory and inhibitory units known.

@@ -20,7 +20,7 @@ from studies.shared.folder import folder_of
 
 FOLDER = folder_of(__file__)
 LAYERS = FOLDER.path / "layers.csv"
-RUN = Path(__file__).parents[2] / "results/mnist/mnist-cnn-cwa-seed0"
+RUN = Path(__file__).parents[2] / "results/archive/early_presets/mnist-cnn-cwa-seed0"
 IMAGES = 500  # of the test set, in time; at once too
 RATES = (100.0, 300.0, 1000.0, 10_000.0)  # spikes per second of a unit with p = 1
 DURATION, STEP = 200.0, 1.0  # ms

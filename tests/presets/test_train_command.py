@@ -13,8 +13,8 @@ from conductance.errors import InputError
 from conductance.models import FAMILIES
 from conductance.presets import get_preset
 from conductance.presets.command import train_command
+from conductance.reproduction.paper import TABLES
 from conductance.reproduction.recipes import RECIPES
-from conductance.reproduction.tables import TABLES
 from conductance.runs import ModelConfig, RunConfig
 
 CELLS = {cell.name: cell for table in TABLES.values() for cell in table if cell.family in FAMILIES}
@@ -37,7 +37,7 @@ def trained_by(command, monkeypatch):
 
 
 @pytest.mark.parametrize("cell", ["mnist-cnn-cwa", "cifar10-fcn-absnorm", "cifar10-resnet18-affine_bn"])
-@pytest.mark.parametrize("recipe", ["modern", "paper"])
+@pytest.mark.parametrize("recipe", ["presets", "paper"])
 def test_it_is_the_config(recipe, cell, monkeypatch):
     config = replace(RECIPES[recipe].config(CELLS[cell]), seed=3)
     command = train_command(config)
@@ -46,7 +46,7 @@ def test_it_is_the_config(recipe, cell, monkeypatch):
 
 
 def test_every_kind_of_value_survives(monkeypatch):
-    config = RECIPES["modern"].config(CELLS["mnist-fcn-cwa"])
+    config = RECIPES["presets"].config(CELLS["mnist-fcn-cwa"])
     config = replace(
         config,
         name="a name of its own",

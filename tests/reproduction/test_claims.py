@@ -7,10 +7,10 @@ import pytest
 from scipy.stats import ttest_ind
 
 from conductance.reproduction.claims import CLAIMS, claims_table, p_value, verdict
-from conductance.reproduction.table import PaperRow
+from conductance.reproduction.rows import PaperRow
 
 ROW = PaperRow(
-    "table1", "cifar10", "cnn", "cwa", "modern", "30", 3, 80.0, 1.0, 81.0, 78.09, "", 1.0, "", "", "a command"
+    "table1", "cifar10", "cnn", "cwa", "presets", "30", 3, 80.0, 1.0, 81.0, 78.09, "", 1.0, "", "", "a command"
 )  # a made-up one
 
 
@@ -54,7 +54,7 @@ def test_only_runs_of_one_recipe_are_compared():
     assert lines(row("affine_bn", 82), row("cwa", 80, recipe="paper")) == []
     (line,) = lines(row("affine_bn", 83), row("cwa", 80), row("cwa", 10, recipe="paper"))
     claim = "Affine + BatchNorm is above CWA: cifar10, cnn"
-    assert line == f"| {claim} | +10.51 | +3.00 ± 0.82 | 0.021 | 3, 3 | modern | yes |"
+    assert line == f"| {claim} | +10.51 | +3.00 ± 0.82 | 0.021 | 3, 3 | presets | yes |"
 
 
 def test_no_p_value_is_zero():
@@ -64,7 +64,7 @@ def test_no_p_value_is_zero():
 
 @pytest.mark.parametrize("length", ["short: 1 of 30 epochs", "long: 60 of 30 epochs"])
 def test_runs_of_another_length_and_open_cells_bear_nothing_out(length):
-    other = f"modern; {length}"
+    other = f"presets; {length}"
     assert lines(row("affine_bn", 82, recipe=other), row("cwa", 80, recipe=other)) == []
     assert lines(row("affine_bn", None, seeds=0), row("cwa", 80)) == []
     assert claims_table([]).count("| open |") == len(CLAIMS)

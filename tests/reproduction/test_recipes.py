@@ -9,8 +9,8 @@ from conductance.errors import UnknownNameError
 from conductance.models import FAMILIES
 from conductance.optim import hidden_synapses
 from conductance.presets import get_preset
+from conductance.reproduction.paper import TABLES
 from conductance.reproduction.recipes import RECIPES, get_recipe
-from conductance.reproduction.tables import TABLES
 from conductance.training.build import build_network
 from conductance.training.silence import silent_layers
 
@@ -34,8 +34,8 @@ def recipe(name, cell):
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_modern_is_the_preset(name):
-    assert recipe("modern", name) == get_preset(name)
+def test_presets_is_the_preset(name):
+    assert recipe("presets", name) == get_preset(name)
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -88,7 +88,7 @@ def test_looking_at_a_network_leaves_random_numbers_alone():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    silent_layers(recipe("modern", "mnist-fcn-cwa"), dataset)
+    silent_layers(recipe("presets", "mnist-fcn-cwa"), dataset)
     assert torch.equal(torch.rand(3), expected)
 
 

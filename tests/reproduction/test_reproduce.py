@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,11 +18,11 @@ from filelock import FileLock
 
 from conductance import cli
 from conductance.reproduction import plan
-from conductance.reproduction.recipes import RECIPES
+from conductance.reproduction.recipes import RECIPES, get_recipe
 from conductance.runs import RunFolder
 from conductance.training import NonFiniteLossError, train
 
-RUNS = [f"modern/digits-fcn-{family}-seed{seed}" for seed in (0, 1) for family in ("cwa", "affine")]
+RUNS = [f"presets/digits-fcn-{family}-seed{seed}" for seed in (0, 1) for family in ("cwa", "affine")]
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +66,7 @@ def test_it_trains_every_seed_of_every_cell(reproduced):
     assert summaries == set(RUNS)
     for run in RUNS:
         config = RunFolder(reproduced / run).read_config()
-        family, seed = re.fullmatch(r"modern/digits-fcn-(\w+)-seed(\d)", run).groups()
+        family, seed = re.fullmatch(r"presets/digits-fcn-(\w+)-seed(\d)", run).groups()
         assert config.seed == int(seed)
         assert config.to_dict() == {**tiny_tables.tiny_preset(family).to_dict(), "seed": int(seed)}
 
@@ -74,7 +75,7 @@ def test_the_table_holds_mean_and_deviation_beside_the_paper(reproduced):
     with (reproduced / "table1.csv").open(newline="") as file:
         rows = {row["family"]: row for row in csv.DictReader(file)}
     for family, paper in (("cwa", 91.5), ("affine", 92.25)):
-        folders = [reproduced / f"modern/digits-fcn-{family}-seed{seed}" for seed in (0, 1)]
+        folders = [reproduced / f"presets/digits-fcn-{family}-seed{seed}" for seed in (0, 1)]
         lines = [[json.loads(line) for line in (f / "metrics.jsonl").read_text().splitlines()] for f in folders]
         a, b = (epochs[-1]["test_accuracy"] for epochs in lines)
         row = rows[family]
@@ -82,7 +83,7 @@ def test_the_table_holds_mean_and_deviation_beside_the_paper(reproduced):
         assert float(row["std"]) == pytest.approx(abs(a - b) / 2**0.5, abs=1e-3)
         best = sum(max(epoch["test_accuracy"] for epoch in epochs) for epochs in lines) / 2
         assert float(row["best_mean"]) == pytest.approx(best, abs=1e-3)
-        assert (row["recipe"], row["epochs"], row["seeds"], float(row["paper"])) == ("modern", "2", "2", paper)
+        assert (row["recipe"], row["epochs"], row["seeds"], float(row["paper"])) == ("presets", "2", "2", paper)
         assert row["command"] == "; ".join(f"conductance train digits-fcn-{family} --seed {k}" for k in (0, 1))
         assert f"| {(a + b) / 2 - paper:+.2f} |" in (reproduced / "table1.md").read_text()
 
@@ -104,7 +105,7 @@ def test_the_report_writes_the_tables_again(reproduced, capsys, tmp_path):
 
 
 def test_what_is_finished_is_not_done_again(reproduced, call, monkeypatch):
-    before = {path: when for path, when in files(reproduced).items() if "modern" in path.parts}
+    before = {path: when for path, when in files(reproduced).items() if "presets" in path.parts}
     monkeypatch.setattr("conductance.training.loop._Run.fit", lambda *_: pytest.fail("trained again"))
     status, out, err = call("table1", "--seeds", "2", "--out", reproduced)
     assert (status, err) == (0, "")
@@ -136,16 +137,28 @@ def test_a_plan_tells_what_is_finished_and_how_long_the_rest_takes(reproduced, c
 
 
 def test_a_run_that_has_begun_keeps_its_precision(reproduced):
-    runs = plan.plan_runs(tiny_tables.TABLES["table1"][:1], RECIPES["modern"], 3, reproduced, precision="bf16")
-    assert [(run.started, run.config.precision) for run in runs] == [(True, "no"), (True, "no"), (False, "bf16")]
+    jobs = plan.plan_jobs(tiny_tables.TABLES["table1"][:1], RECIPES["presets"], 3, reproduced, precision="bf16")
+    assert [(job.folder.started, job.config.precision) for job in jobs] == [(True, "no"), (True, "no"), (False, "bf16")]
+
+
+def test_a_folder_of_0_1_goes_on_under_its_former_name(reproduced, tmp_path):
+    shutil.copytree(reproduced / "presets", tmp_path / "modern")
+    jobs = plan.plan_jobs(tiny_tables.TABLES["table1"], RECIPES["presets"], 2, tmp_path)
+    assert {job.folder.path.parent for job in jobs} == {tmp_path / "modern"}
+    assert not any(job.pending for job in jobs)
+
+
+def test_the_former_name_of_a_recipe_warns():
+    with pytest.warns(DeprecationWarning, match="'modern' is now called 'presets'"):
+        assert get_recipe("modern") is RECIPES["presets"]
 
 
 def test_the_time_left_is_that_of_the_missing_epochs(reproduced):
-    runs = plan.plan_runs(tiny_tables.TABLES["table1"][:1], RECIPES["modern"], 3, reproduced)
-    seconds = [epoch["seconds"] for run in runs[:2] for epoch in run.epochs_done()]
+    jobs = plan.plan_jobs(tiny_tables.TABLES["table1"][:1], RECIPES["presets"], 3, reproduced)
+    seconds = [epoch["seconds"] for job in jobs[:2] for epoch in job.epochs_done()]
     assert len(seconds) == 4
-    assert plan.seconds_left(runs[2], runs) == pytest.approx(2 * sum(seconds) / 4)
-    assert plan.seconds_left(runs[0], runs) == 0
+    assert plan.seconds_left(jobs[2], jobs) == pytest.approx(2 * sum(seconds) / 4)
+    assert plan.seconds_left(jobs[0], jobs) == 0
 
 
 @pytest.mark.parametrize(
@@ -155,7 +168,7 @@ def test_the_time_left_is_that_of_the_missing_epochs(reproduced):
         (("table1", "--seeds", "0"), "seeds=0: must be at least 1"),
         (("table1", "--epochs", "0"), "epochs=0: must be at least 1"),
         (("table1", "--cells", "digits-fcn-cwx"), "unknown cell of table1 'digits-fcn-cwx'"),
-        (("table1", "--recipe", "moden"), "unknown recipe 'moden'; did you mean 'modern'"),
+        (("table1", "--recipe", "preset"), "unknown recipe 'preset'; did you mean 'presets'"),
         (("table2", "--cells", "digits-fcn-made_of_glass"), "unknown layer family 'made_of_glass'"),
         (("table1", "--cells", "digits-fcn-affine", "--recipe", "paper-alive"), "no runs of its own"),
     ],
@@ -180,28 +193,28 @@ def test_a_family_that_is_not_there_is_left_out(call, tmp_path):
     status, out, _ = call("table2", "--seeds", "1", "--epochs", "1", "--out", tmp_path / "out")
     assert status == 0
     assert "digits-fcn-made_of_glass seed 0: family made_of_glass not available" in out
-    assert [path.name for path in (tmp_path / "out/modern").iterdir()] == ["digits-fcn-cwa-seed0"]
+    assert [path.name for path in (tmp_path / "out/presets").iterdir()] == ["digits-fcn-cwa-seed0"]
 
 
 def test_fewer_epochs_never_look_like_a_full_run(call, tmp_path):
     call("table1", "--cells", "digits-fcn-cwa", "--seeds", "1", "--epochs", "1", "--out", tmp_path)
-    assert "modern; short: 1 of 2 epochs" in (tmp_path / "table1.csv").read_text()
-    assert "modern; short: 1 of 2 epochs" in (tmp_path / "table1.md").read_text()
-    assert "modern; short: 1 of 2 epochs" in (tmp_path / "tables.html").read_text()
+    assert "presets; short: 1 of 2 epochs" in (tmp_path / "table1.csv").read_text()
+    assert "presets; short: 1 of 2 epochs" in (tmp_path / "table1.md").read_text()
+    assert "presets; short: 1 of 2 epochs" in (tmp_path / "tables.html").read_text()
 
 
 def test_a_run_that_another_process_is_at_is_left_to_it(call, tmp_path):
-    path = tmp_path / "modern/digits-fcn-cwa-seed0/.lock"
+    path = tmp_path / "presets/digits-fcn-cwa-seed0/.lock"
     path.parent.mkdir(parents=True)
     with FileLock(path):
         status, out, _ = call("table1", "--seeds", "1", "--epochs", "1", "--out", tmp_path)
     assert status == 0
-    assert "digits-fcn-cwa seed 0: another process is at it" in out
+    assert "digits-fcn-cwa seed 0: another process is working on it" in out
     assert not RunFolder(path.parent).config_file.exists()
-    assert RunFolder(tmp_path / "modern/digits-fcn-affine-seed0").finished
+    assert RunFolder(tmp_path / "presets/digits-fcn-affine-seed0").finished
     assert path.exists()  # left behind and held by nobody, it stops nobody
     call("table1", "--seeds", "1", "--epochs", "1", "--out", tmp_path)
-    assert RunFolder(tmp_path / "modern/digits-fcn-cwa-seed0").finished
+    assert RunFolder(tmp_path / "presets/digits-fcn-cwa-seed0").finished
 
 
 def test_a_run_whose_loss_is_no_number_does_not_stop_the_others(call, tmp_path, monkeypatch):
@@ -213,7 +226,7 @@ def test_a_run_whose_loss_is_no_number_does_not_stop_the_others(call, tmp_path, 
     monkeypatch.setattr("conductance.reproduction.train.train", diverge)
     status, _, err = call("table1", "--seeds", "1", "--epochs", "1", "--out", tmp_path)
     assert (status, err) == (0, "warning: the loss is nan\n")
-    assert RunFolder(tmp_path / "modern/digits-fcn-affine-seed0").finished
+    assert RunFolder(tmp_path / "presets/digits-fcn-affine-seed0").finished
 
 
 def test_the_paper_recipe_says_what_cannot_learn(call, tmp_path):
@@ -276,13 +289,13 @@ def learnt(folder):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_table_is_shared_stopped_killed_and_gone_on_with_to_the_same_end(call, start, tmp_path):
-    out, first = tmp_path / "out", tmp_path / "out/modern/digits-fcn-cwa-seed0"
+    out, first = tmp_path / "out", tmp_path / "out/presets/digits-fcn-cwa-seed0"
     for number in (signal.SIGTERM, signal.SIGKILL):
         before, process = epochs_in(first), start(*LONG, out)
         wait_for(process, lambda before=before: epochs_in(first) > before)
         status, said, _ = call(*LONG, out, "--cells", "digits-fcn-cwa")
         assert status == 0
-        assert "digits-fcn-cwa seed 0: another process is at it" in said
+        assert "digits-fcn-cwa seed 0: another process is working on it" in said
         process.send_signal(number)
         said, complained = process.communicate(timeout=60)
         assert epochs_in(first) > before
@@ -294,7 +307,7 @@ def test_a_table_is_shared_stopped_killed_and_gone_on_with_to_the_same_end(call,
             assert process.returncode == -number
     status, said, complained = call(*LONG, out)
     assert (status, complained) == (0, "")
-    assert re.search(rf"digits-fcn-cwa seed 0 \(modern\), run 1 of 2, \d+ of {MANY} epochs; about", said)
+    assert re.search(rf"digits-fcn-cwa seed 0 \(presets\), run 1 of 2, \d+ of {MANY} epochs; about", said)
     assert epochs_in(first) == MANY
     train(RunFolder(first).read_config(), tmp_path / "uninterrupted", device="cpu")
     assert learnt(first) == learnt(tmp_path / "uninterrupted")

@@ -6,8 +6,8 @@ from functools import partial
 
 from conductance import cli
 from conductance.presets import named as presets
-from conductance.reproduction import tables as paper_tables
-from conductance.reproduction.tables import Cell
+from conductance.reproduction import paper as paper_tables
+from conductance.reproduction.paper import Cell
 
 TABLES = {
     "table1": (Cell("digits", "fcn", "cwa", 91.5), Cell("digits", "fcn", "affine", 92.25)),

@@ -57,7 +57,7 @@ def compare(folders: Sequence[Path], out: Path) -> None:
 
 def write_paper_tables(folders: Sequence[Path], runs: "Sequence[Run]") -> None:
     """Write the paper's tables into every folder that ``conductance reproduce`` has filled with some of these runs."""
-    from conductance.reproduction.results import is_reproduction, write_tables
+    from conductance.reproduction import is_reproduction, write_tables
     from conductance.runs import load_runs
 
     for folder in folders:

@@ -22,9 +22,9 @@ class ReproduceArguments:
 
     table: tyro.conf.Positional[Literal["table1", "table2"]]
     """table of the paper"""
-    recipe: str = "modern"
-    """modern (this package's presets), paper (section 4.3 exactly) or paper-alive (the same with a resting potential of
-    0 in networks that would otherwise contain layers without any open synapse)"""
+    recipe: str = "presets"
+    """presets (of this package), paper (section 4.3 exactly) or paper-alive (the same with a resting potential of 0 in
+    networks that would otherwise contain layers without any open synapse)"""
     cells: str = ""
     """cells of the table, such as mnist-cnn-cwa,cifar10-cnn-cwa; all if not given"""
     seeds: int = 3
@@ -49,22 +49,25 @@ def run(arguments: list[str]) -> None:
     names = list(filter(None, (name.strip() for name in chosen.cells.split(","))))
     if chosen.cells and not names:
         raise InputError(f"cells={chosen.cells!r} names no cell; leave --cells out for the whole table")
-    from conductance.reproduction.plan import plan_runs
-    from conductance.reproduction.recipes import get_recipe
-    from conductance.reproduction.results import paper_rows
-    from conductance.reproduction.table import terminal_paper_table
-    from conductance.reproduction.tables import select_cells
-    from conductance.reproduction.train import plan_table, train_all
+    from conductance.reproduction import (
+        get_recipe,
+        paper_rows,
+        plan_jobs,
+        plan_table,
+        select_cells,
+        terminal_paper_table,
+        train_all,
+    )
     from conductance.runs import load_runs
 
     cells = select_cells(chosen.table, names)
-    runs = plan_runs(cells, get_recipe(chosen.recipe), chosen.seeds, chosen.out, chosen.epochs, chosen.precision)
+    jobs = plan_jobs(cells, get_recipe(chosen.recipe), chosen.seeds, chosen.out, chosen.epochs, chosen.precision)
     if chosen.plan:
-        console.print(plan_table(runs))
+        console.print(plan_table(jobs))
         return
     with resumable(console, ["conductance", "reproduce", *arguments], chosen.out):
-        train_all(runs, data_dir=chosen.data_dir, device=chosen.device, console=console)
-    if any(run.started for run in runs):
+        train_all(jobs, data_dir=chosen.data_dir, device=chosen.device, console=console)
+    if any(job.folder.started for job in jobs):
         finished = load_runs([chosen.out])
         console.print(terminal_paper_table(paper_rows(chosen.table, finished)))
         write_paper_tables([chosen.out], finished)

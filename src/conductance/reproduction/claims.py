@@ -1,12 +1,12 @@
-"""What the paper concludes from its tables, each a comparison of two cells, and whether our runs agree."""
+"""What the paper concludes from its tables, as comparisons of two cells, and whether our runs agree."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
 from conductance.report.table import NOTHING, markdown_lines
-from conductance.reproduction.table import PaperRow
-from conductance.reproduction.tables import TABLES
+from conductance.reproduction.paper import TABLES
+from conductance.reproduction.rows import PaperRow
 
 COLUMNS = ("Claim (paper, sections 4.3 and 4.4)", "Paper", "Here", "p", "Seeds", "Recipe", "Holds")
 NUMERIC = (False, True, True, True, True, False, False)
@@ -16,13 +16,13 @@ SIGNIFICANCE = 0.05
 
 @dataclass(frozen=True)
 class Claim:
-    """That one cell of a table is above another.
+    """The claim that one cell of a table is above another.
 
     Attributes:
-        text: as a sentence.
-        table: that both are in.
-        above: dataset, architecture and family of the one.
-        below: of the other.
+        text: the claim as a sentence.
+        table: the table of both cells.
+        above: data set, architecture and family of the higher cell.
+        below: data set, architecture and family of the lower cell.
     """
 
     text: str
@@ -32,7 +32,7 @@ class Claim:
 
     @property
     def paper(self) -> float:
-        """By how many points, in the paper."""
+        """The difference in the paper, in points."""
         figures = self._figures()
         return figures[self.above] - figures[self.below]
 
@@ -42,7 +42,7 @@ class Claim:
         return {self.above, self.below} <= self._figures().keys()
 
     def _figures(self) -> dict[tuple[str, str, str], float]:
-        return {(cell.dataset, cell.architecture, cell.family): cell.paper for cell in TABLES[self.table]}
+        return {cell.kind: cell.paper for cell in TABLES[self.table]}
 
 
 CLAIMS = (
@@ -79,9 +79,10 @@ CLAIMS = (
 def claim_lines(rows: Iterable[PaperRow]) -> list[list[str]]:
     """Every claim, with a line for each recipe by which both its cells were measured: texts under `COLUMNS`.
 
-    *Here* is the difference of the means and its standard error, *p* what Welch's t-test makes of it. *Holds* says
-    ``yes`` or ``no`` where p is below `SIGNIFICANCE`, ``undecided`` where it is not, ``by one seed`` where there is no
-    error to judge by, and ``open`` where nothing was measured. Runs of another length than their recipe's do not count.
+    *Here* is the difference of the means with its standard error, *p* the p-value of Welch's t-test. *Holds* says
+    ``yes`` or ``no`` where p is below `SIGNIFICANCE`, ``undecided`` where it is not, ``by one seed`` where a single
+    seed gives no error, and ``open`` where nothing was measured. Runs with more or fewer epochs than their recipe do
+    not count.
     """
     measured = [row for row in rows if row.seeds and row.whole]
     return [line for claim in CLAIMS if claim.known for line in _lines(claim, measured)]
@@ -116,7 +117,7 @@ def _pairs(claim: Claim, rows: Sequence[PaperRow]) -> Iterator[tuple[PaperRow, P
 
 
 def verdict(above: PaperRow, below: PaperRow) -> str:
-    """Whether the one is above the other, in a word or two."""
+    """Whether ``above`` is above ``below``, in a word or two."""
     p, word = p_value(above, below), "yes" if _difference_of_means(above, below) > 0 else "no"
     if p is None:
         return f"{word}, by one seed"
@@ -130,16 +131,16 @@ def _probability(p: float | None) -> str:
 
 
 def p_value(above: PaperRow, below: PaperRow) -> float | None:
-    """How often two cells of equal mean would lie this far apart by their seeds alone (Welch's t-test, two-sided).
+    """The probability that two cells of equal mean differ this much by their seeds alone (Welch's t-test, two-sided).
 
-    Two seeds each say little: a difference must then be 4 to 13 times its standard error for p < 0.05. None where a
-    cell has one seed.
+    With two seeds each a difference must be 4 to 13 times its standard error for p < 0.05. None where a cell has one
+    seed.
     """
     if above.std is None or below.std is None:
         return None
     if above.std == below.std == 0:
         return float(above.mean == below.mean)
-    from scipy.stats import ttest_ind_from_stats  # takes a second, which `reproduce` would pay at every start
+    from scipy.stats import ttest_ind_from_stats  # takes a second to import
 
     moments = above.mean, above.std, above.seeds, below.mean, below.std, below.seeds
     return float(ttest_ind_from_stats(*moments, equal_var=False).pvalue)

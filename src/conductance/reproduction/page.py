@@ -7,18 +7,22 @@ from conductance.extras import import_extra
 from conductance.files import write_text
 from conductance.report.colors import family_colors
 from conductance.report.page import environment
-from conductance.reproduction.table import PAPER_COLUMNS, PaperRow
+from conductance.report.table import Column
+from conductance.reproduction.rows import PaperRow
 from conductance.runs.groups import Group
 
 TITLES = {"table1": "Table 1: CWA and affine networks", "table2": "Table 2: variants of CWA"}
-
 
 Claims = tuple[Sequence[str], Sequence[bool], Sequence[Sequence[str]]]
 """Headings, which columns are numbers, and the lines of a table."""
 
 
-def write_paper_page(
-    tables: Mapping[str, Sequence[PaperRow]], groups: Sequence[Group], claims: Claims, path: Path
+def write_page(
+    tables: Mapping[str, Sequence[PaperRow]],
+    columns: Sequence[Column[PaperRow]],
+    groups: Sequence[Group],
+    claims: Claims,
+    path: Path,
 ) -> Path:
     """Write the page: each table beside the paper's figures, the claims, curves and provenance of ``groups``."""
     for package in ("jinja2", "matplotlib"):
@@ -32,7 +36,7 @@ def write_paper_page(
         .get_template("paper.html")
         .render(
             tables={TITLES.get(table, table): rows for table, rows in tables.items()},
-            columns=PAPER_COLUMNS,
+            columns=columns,
             claims=claims,
             colors=colors,
             panels=curve_panels(groups, colors),

@@ -1,38 +1,40 @@
-"""Which runs a table of the paper takes, where they lie, and how far each is."""
+"""Which runs a table of the paper needs, where they are, and how far each is."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+
+from rich.table import Table
 
 from conductance.errors import InputError
 from conductance.models import FAMILIES, get_family
+from conductance.report.table import duration
+from conductance.reproduction.paper import Cell
 from conductance.reproduction.recipes import Recipe
-from conductance.reproduction.tables import Cell
-from conductance.runs import RunConfig, RunFolder
+from conductance.runs import Run, RunConfig, RunFolder
 from conductance.runs.config import Precision
 from conductance.runs.names import run_folder_name
-from conductance.runs.schema import read_epochs, read_summary
+from conductance.runs.schema import Record, read_summary
 
 
 @dataclass(frozen=True)
-class PlannedRun:
-    """One seed of one cell.
+class Job:
+    """One cell with one seed, to be trained or trained already.
 
     Attributes:
-        cell: the number of the table that it is for.
-        recipe: the name of its recipe.
+        cell: the number of the table that it measures.
+        recipe: how it is trained.
         seed: of the run.
-        config: the complete run; None where this version has not got the cell's family.
-        folder: where it lies, or will.
+        config: the complete run; None where this version does not have the cell's family.
+        folder: the folder of its run.
     """
 
     cell: Cell
     recipe: str
     seed: int
     config: RunConfig | None
-    folder: Path
+    folder: RunFolder
 
     @property
     def name(self) -> str:
@@ -40,46 +42,35 @@ class PlannedRun:
         return f"{self.cell.name} seed {self.seed}"
 
     @property
-    def started(self) -> bool:
-        """Whether it has a folder."""
-        return RunFolder(self.folder).config_file.exists()
-
-    @property
-    def finished(self) -> bool:
-        """Whether it has reached its end."""
-        return RunFolder(self.folder).finished
-
-    @property
     def pending(self) -> bool:
-        """Whether there is something left to train, and the means to do so."""
-        return self.config is not None and not self.finished
+        """Whether there is something left to train, and this version can train it."""
+        return self.config is not None and not self.folder.finished
 
-    def epochs_done(self) -> tuple[dict[str, Any], ...]:
-        """The metrics of its finished epochs."""
-        file = RunFolder(self.folder).metrics_file
-        return read_epochs(file, finished=False) if file.exists() else ()
+    def epochs_done(self) -> tuple[Record, ...]:
+        """The metrics of the epochs that are finished now."""
+        return Run(self.folder.path).epochs
 
     def state(self) -> str:
         """How far it is, in words."""
         if self.config is None:
             return "family not available"
-        if self.finished:
-            return f"finished, {read_summary(RunFolder(self.folder).summary_file)['test_accuracy']:.2f} %"
+        if self.folder.finished:
+            return f"finished, {read_summary(self.folder.summary_file)['test_accuracy']:.2f} %"
         done = self.epochs_done()
         return f"{len(done)} of {self.config.epochs} epochs" if done else "to do"
 
 
-def plan_runs(
+def plan_jobs(
     cells: Iterable[Cell],
     recipe: Recipe,
     seeds: int,
     out: Path,
     epochs: int | None = None,
     precision: Precision = "no",
-) -> list[PlannedRun]:
-    """All runs of the given cells by one recipe: each cell with the first seed, then each with the next.
+) -> list[Job]:
+    """All jobs for the given cells by one recipe: each cell with the first seed, then each with the next.
 
-    A cell whose family this version has not got keeps its place, without a config, unless it is the only one.
+    A cell whose family this version does not have keeps its place, without a config, unless it is the only one.
 
     Args:
         cells: of a table.
@@ -87,12 +78,12 @@ def plan_runs(
         seeds: how many: 0, 1, ...
         out: the folder of all runs.
         epochs: instead of the recipe's own.
-        precision: of the products, see `RunConfig`; no part of a recipe, and a run that has begun keeps its own.
+        precision: of the products, see `RunConfig`. It is not part of a recipe: a run that has begun keeps its own.
 
     Raises:
         InputError: no seeds, or the recipe serves none of the cells.
         UnknownNameError: this version has none of the cells' families.
-        RunError: a folder holds a run of another config; nothing has been written.
+        RunError: a folder holds a run with another config; nothing has been written.
     """
     if seeds < 1:
         raise InputError(f"seeds={seeds}: must be at least 1")
@@ -103,33 +94,66 @@ def plan_runs(
         raise InputError(f"the recipe {recipe.name!r} has no runs of its own for {names}; choose the recipe 'paper'")
     if not any(cell.family in FAMILIES for cell in served):
         get_family(served[0].family)
-    runs = [_planned(cell, recipe, seed, out, epochs, precision) for seed in range(seeds) for cell in served]
-    for run in runs:
-        if run.config is not None:
-            RunFolder(run.folder).check(run.config, resume=True)
-    return runs
+    folder = recipe.folder(out)
+    jobs = [_job(cell, recipe, seed, folder, epochs, precision) for seed in range(seeds) for cell in served]
+    for job in jobs:
+        if job.config is not None:
+            job.folder.check(job.config, resume=True)
+    return jobs
 
 
-def _planned(cell: Cell, recipe: Recipe, seed: int, out: Path, epochs: int | None, precision: Precision) -> PlannedRun:
+def _job(cell: Cell, recipe: Recipe, seed: int, place: Path, epochs: int | None, precision: Precision) -> Job:
     if cell.family not in FAMILIES:
-        return PlannedRun(cell, recipe.name, seed, None, out / recipe.name / run_folder_name(cell.name, seed))
+        return Job(cell, recipe.name, seed, None, RunFolder(place / run_folder_name(cell.name, seed)))
     config = replace(recipe.config(cell), seed=seed)
-    if epochs is not None:
-        config = replace(config, epochs=epochs)
-    folder = out / recipe.name / run_folder_name(config.name, seed)
-    begun = RunFolder(folder)
-    config = replace(config, precision=begun.read_config().precision if begun.config_file.exists() else precision)
-    return PlannedRun(cell, recipe.name, seed, config, folder)
+    folder = RunFolder(place / run_folder_name(config.name, seed))
+    return Job(
+        cell,
+        recipe.name,
+        seed,
+        replace(
+            config,
+            epochs=config.epochs if epochs is None else epochs,
+            precision=folder.read_config().precision if folder.started else precision,
+        ),
+        folder,
+    )
 
 
-def seconds_left(run: PlannedRun, runs: Sequence[PlannedRun]) -> float | None:
-    """How long a run will still take, by the mean of the epochs that its cell has behind it; None before the first.
+def seconds_left(job: Job, jobs: Sequence[Job]) -> float | None:
+    """How long a job will still take, from the mean time of an epoch of its cell; None before the first epoch.
 
-    Where training may stop before its last epoch, as the paper's does, it is the longest it can take.
+    Where training may stop before its last epoch, as the paper's does, this is the longest it can take.
     """
-    if run.config is None or run.finished:
+    if job.config is None or job.folder.finished:
         return 0.0
-    epochs = [epoch for other in runs if other.cell == run.cell for epoch in other.epochs_done()]
+    epochs = [epoch for other in jobs if other.cell == job.cell for epoch in other.epochs_done()]
     timed = [epoch["seconds"] for epoch in epochs if "seconds" in epoch]
-    left = run.config.epochs - len(run.epochs_done())
+    left = job.config.epochs - len(job.epochs_done())
     return left * fmean(timed) if timed else None
+
+
+def time_left(jobs: Iterable[Job]) -> str:
+    """How long the pending jobs will take, in words, as far as an epoch of their cells has been timed."""
+    jobs = list(jobs)
+    pending = [job for job in jobs if job.pending]
+    if not pending:
+        return "nothing is left to train"
+    known = [left for job in pending if (left := seconds_left(job, jobs)) is not None]
+    unknown = len(pending) - len(known)
+    may_stop_early = any(job.config is not None and job.config.protocol.name == "paper" for job in pending)
+    about = "at most" if may_stop_early else "about"
+    guess = f"{about} {duration(sum(known))} left" if known else "time left not known yet"
+    return guess + (f", and {unknown} more runs of cells not timed yet" if known and unknown else "")
+
+
+def plan_table(jobs: Sequence[Job]) -> Table:
+    """All jobs, how far each is and how long it will take, for `rich.print`."""
+    table = Table(box=None, caption=time_left(jobs), caption_justify="left")
+    for heading in ("run", "paper %", "epochs", "state", "left"):
+        table.add_column(heading, justify="left" if heading in ("run", "state") else "right", no_wrap=True)
+    for job in jobs:
+        epochs = "" if job.config is None else str(job.config.epochs)
+        left = duration(seconds_left(job, jobs)) if job.pending else ""
+        table.add_row(job.name, f"{job.cell.paper:.2f}", epochs, job.state(), left)
+    return table

@@ -1,71 +1,99 @@
-"""Tables 1 and 2 of the paper: which network each cell is, and the test accuracy the paper gives for it."""
+"""The paper's tables with what was measured beside them, as CSV, as Markdown, as a page and for a terminal."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from __future__ import annotations
 
-from conductance.errors import UnknownNameError
-from conductance.runs.names import preset_name
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from conductance.extras import import_extra
+from conductance.files import write_table, write_text
+from conductance.report.table import NOTHING, Column, duration, markdown_of, percent, with_spread
+from conductance.reproduction.claims import COLUMNS, NUMERIC, claim_lines, claims_table
+from conductance.reproduction.page import write_page
+from conductance.reproduction.paper import TABLES
+from conductance.reproduction.recipes import FORMER_NAMES, RECIPES
+from conductance.reproduction.rows import PaperRow, paper_rows
+from conductance.runs.groups import group_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from rich.table import Table
+
+    from conductance.runs.run import Run
+
+PAPER_COLUMNS: tuple[Column[PaperRow], ...] = (
+    Column("Data", lambda row: row.dataset),
+    Column("Network", lambda row: row.architecture),
+    Column("Family", lambda row: row.family),
+    Column("Paper %", lambda row: f"{row.paper:.2f}", numeric=True),
+    Column("Here %", lambda row: with_spread(row.mean, row.std), numeric=True),
+    Column("Difference", lambda row: NOTHING if row.difference is None else f"{row.difference:+.2f}", numeric=True),
+    Column("Best %", lambda row: percent(row.best_mean), numeric=True),
+    Column("Seeds", lambda row: str(row.seeds), numeric=True),
+    Column("Epochs", lambda row: row.epochs or NOTHING, numeric=True),
+    Column("Paper's figure after", lambda row: row.reached or NOTHING, numeric=True),
+    Column("Time", lambda row: duration(row.seconds_per_run), numeric=True),
+    Column("Recipe", lambda row: row.recipe),
+)
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One number of a table.
+def write_tables(runs: Sequence[Run], out: Path, *, page: bool = True) -> list[Path]:
+    """Write ``table1`` and ``table2`` as CSV and Markdown, ``claims.md``, and ``tables.html`` with learning curves.
 
-    Attributes:
-        dataset: mnist or cifar10.
-        architecture: fcn, cnn or resnet18.
-        family: what the hidden layers are made of.
-        paper: the test accuracy (%) in the paper.
+    Returns:
+        The files.
     """
-
-    dataset: str
-    architecture: str
-    family: str
-    paper: float
-
-    @property
-    def name(self) -> str:
-        """What the command line and the presets call it, e.g. ``mnist-cnn-cwa``."""
-        return preset_name(self.dataset, self.architecture, self.family)
-
-
-TABLES: dict[str, tuple[Cell, ...]] = {
-    "table1": (
-        Cell("mnist", "fcn", "cwa", 98.65),
-        Cell("mnist", "fcn", "affine_bn", 98.72),
-        Cell("mnist", "cnn", "cwa", 98.89),
-        Cell("mnist", "cnn", "affine_bn", 99.42),
-        Cell("mnist", "resnet18", "cwa", 99.02),
-        Cell("mnist", "resnet18", "affine_bn", 99.59),
-        Cell("cifar10", "fcn", "cwa", 61.98),
-        Cell("cifar10", "fcn", "cwa_bn", 64.93),
-        Cell("cifar10", "fcn", "affine", 65.10),
-        Cell("cifar10", "fcn", "affine_bn", 63.93),
-        Cell("cifar10", "cnn", "cwa", 78.09),
-        Cell("cifar10", "cnn", "affine", 73.40),
-        Cell("cifar10", "cnn", "affine_bn", 88.60),
-        Cell("cifar10", "resnet18", "cwa", 85.06),
-        Cell("cifar10", "resnet18", "affine", 79.60),
-        Cell("cifar10", "resnet18", "affine_bn", 91.25),
-    ),
-    "table2": (
-        Cell("cifar10", "fcn", "cwa", 61.98),
-        Cell("cifar10", "fcn", "absnorm", 59.95),
-        Cell("cifar10", "fcn", "cwa_li", 62.03),
-    ),
-}
-"""The paper's tables. CWA with BatchNorm was tried in one network alone, and table 1 is empty elsewhere."""
+    tables = {table: paper_rows(table, runs) for table in TABLES}
+    rows = [row for table in tables.values() for row in table]
+    written = [out / "claims.md"]
+    write_text(written[0], claims_table(rows))
+    for name, table in tables.items():
+        written += [_write_csv(table, out / f"{name}.csv"), _write_markdown(table, out / f"{name}.md")]
+    if page:
+        groups = group_runs(run for run in runs if run.kind in {row.kind for row in rows})
+        claims = (COLUMNS, NUMERIC, claim_lines(rows))
+        written.append(write_page(tables, PAPER_COLUMNS, groups, claims, out / "tables.html"))
+    return written
 
 
-def select_cells(table: str, names: Iterable[str] = ()) -> tuple[Cell, ...]:
-    """The cells of a table, or those of them that are named, in the table's order.
+def is_reproduction(path: Path) -> bool:
+    """Whether a folder holds the runs of ``conductance reproduce``, sorted by recipe, and no others."""
+    children = [child for child in path.iterdir() if child.is_dir()]
+    recipes = [child for child in children if child.name in {*RECIPES, *FORMER_NAMES}]
+    others = [child for child in children if child not in recipes]
+    return any(any(recipe.glob("*/config.json")) for recipe in recipes) and not any(
+        any(other.rglob("config.json")) for other in others
+    )
 
-    Raises:
-        UnknownNameError: no such table, or the table has no such cell; names the nearest.
-    """
-    if table not in TABLES:
-        raise UnknownNameError("table", table, TABLES)
-    cells, wanted = TABLES[table], set(names)
-    for name in sorted(wanted - {cell.name for cell in cells}):
-        raise UnknownNameError(f"cell of {table}", name, [cell.name for cell in cells])
-    return tuple(cell for cell in cells if cell.name in wanted) if wanted else cells
+
+def _write_csv(rows: Sequence[PaperRow], path: Path) -> Path:
+    """The measured rows: accuracies to 0.001 points, times to 0.1 s. Open cells have no line."""
+    digits = {"mean": 3, "std": 3, "best_mean": 3, "seconds_per_run": 1}
+    records = [asdict(row) for row in rows if row.seeds]
+    for record in records:
+        record |= {name: round(record[name], n) for name, n in digits.items() if record[name] is not None}
+    write_table(path, list(PaperRow.__annotations__), records)
+    return path
+
+
+def _write_markdown(rows: Sequence[PaperRow], path: Path) -> Path:
+    """All rows, the open ones too, as a GitHub-flavored table."""
+    write_text(path, markdown_of(PAPER_COLUMNS, rows))
+    return path
+
+
+def terminal_paper_table(rows: Sequence[PaperRow]) -> Table:
+    """What fits on a narrow screen, as a rich table, for `rich.print`."""
+    import_extra("rich", "to show a table", "report")
+    from rich.table import Table
+    from rich.text import Text
+
+    columns = [column for column in PAPER_COLUMNS if column.heading in ("Paper %", "Here %", "Seeds", "Recipe")]
+    table = Table("Cell", box=None)
+    for column in columns:
+        table.add_column(column.heading, justify="right" if column.numeric else "left", no_wrap=column.numeric)
+    for row in rows:
+        table.add_row("-".join(row.kind), *(Text(column.text(row)) for column in columns))
+    return table

@@ -1,0 +1,84 @@
+"""Write ``results/runs.csv`` and the tables in ``results/tables`` anew from the runs that are checked in."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from conductance.files import write_table, write_text
+from conductance.report import summarize
+from conductance.report.rows import Row
+from conductance.report.table import COLUMNS, Column, markdown_of, note_below
+from conductance.reproduction import Cell, write_tables
+from conductance.reproduction.recipes import recipe_of
+from conductance.reproduction.rows import hardware_of
+from conductance.runs import Run, load_runs
+
+RESULTS = Path(__file__).parent.parent / "results"
+SECTIONS = ("presets", "beyond", "short", "archive", "demo")
+"""The folders of runs, each with a table of its name."""
+
+OF_THE_PAPERS_TABLES = ("presets", "short", "archive/early_presets", "beyond/centering", "beyond/full_range")
+"""The runs that stand beside the paper's: all but those of an abandoned recipe, and with a choice the paper lacks."""
+
+
+def main(results: Path = RESULTS, out: Path = RESULTS) -> None:
+    runs = {section: load_runs([results / section]) for section in SECTIONS}
+    write_table(out / "runs.csv", *leaderboard([run for section in runs.values() for run in section], results))
+    for section, members in runs.items():
+        write_text(out / f"tables/{section}.md", table(results / section, members))
+    of_the_paper = [results / folder for folder in OF_THE_PAPERS_TABLES]
+    chosen = [run for members in runs.values() for run in members if {*run.path.parents} & {*of_the_paper}]
+    write_tables(chosen, out / "tables", page=False)
+
+
+def leaderboard(runs: Sequence[Run], results: Path) -> tuple[list[str], list[dict[str, Any]]]:
+    """The columns of ``runs.csv``, and a row for each run."""
+    rows = [_row(run, run.summary, results) for run in runs if run.summary is not None]
+    return list(rows[0]), rows
+
+
+def _row(run: Run, summary: dict[str, Any], results: Path) -> dict[str, Any]:
+    dataset, network, family = run.kind
+    return {
+        "data": dataset,
+        "network": network,
+        "family": family,
+        "seed": run.seed,
+        "epochs": summary["epochs"],
+        "accuracy": summary["test_accuracy"],
+        "best": summary["best_test_accuracy"],
+        "train_accuracy": summary["train_accuracy"],
+        "seconds": summary["seconds"],
+        "precision": run.config.precision,
+        "hardware": hardware_of(run),
+        "version": summary["versions"]["conductance"],
+        "commit": summary["git_commit"],
+        "recipe": recipe_of(run.settings, Cell(dataset, network, family, paper=float("nan")))[0],
+        "command": summary["command"],
+        "folder": run.path.relative_to(results).as_posix(),
+    }
+
+
+def table(section: Path, runs: Sequence[Run]) -> str:
+    """The runs of a section in Markdown: one row for each configuration, named by its subfolder if there is one."""
+    rows = [(change, row) for change, members in _by_subfolder(section, runs) for row in summarize(members)]
+    columns = [_of_row(column) for column in COLUMNS]
+    if any(change for change, _ in rows):
+        columns.insert(0, Column("Folder", lambda pair: pair[0]))
+    note = note_below([row for _, row in rows])
+    text = markdown_of(columns, rows)
+    return f"{text}\n{note}\n" if note else text
+
+
+def _of_row(column: Column[Row]) -> Column[tuple[str, Row]]:
+    return Column(column.heading, lambda pair: column.text(pair[1]), column.numeric)
+
+
+def _by_subfolder(section: Path, runs: Sequence[Run]) -> Iterator[tuple[str, list[Run]]]:
+    folders = dict.fromkeys(run.path.parent.relative_to(section).as_posix() for run in runs)
+    for folder in folders:
+        yield folder.removeprefix("."), [run for run in runs if run.path.parent == section / folder]
+
+
+if __name__ == "__main__":
+    main()
