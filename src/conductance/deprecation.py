@@ -1,9 +1,13 @@
-"""Names that have moved: they work for one more release, and say where they are now."""
+"""Names that have changed: the old ones work for one more release, and say what is in their place."""
 
 import warnings
 from collections.abc import Callable, Mapping
+from functools import wraps
 from importlib import import_module
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def moved(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
@@ -25,3 +29,30 @@ def moved(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
         return getattr(import_module(names[name]), name)
 
     return find
+
+
+def renamed_arguments(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorate a function whose keyword arguments have new names, so that it takes the old ones too.
+
+    Args:
+        names: for each old name the new one.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def call(*args: Any, **kwargs: Any) -> R:
+            for old, new in names.items():
+                if old in kwargs:
+                    if new in kwargs:
+                        raise TypeError(f"{function.__name__}() got {new} and {old}, which is its old name")
+                    warnings.warn(
+                        f"{function.__name__}({old}=...) is now {new}=...; the old name goes in 0.3",
+                        DeprecationWarning,
+                        stacklevel=2,
+                    )
+                    kwargs[new] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate

@@ -11,9 +11,9 @@ from conductance.nn import CWALinear
 
 
 @pytest.mark.parametrize("build", [
-    partial(optim.create_optimizer, name="muon", learning_rate=0.5),
-    partial(optim.create_optimizer, name="adam", learning_rate=0.5),
-    partial(optim.create_optimizer, name="sgd", learning_rate=1000.0),
+    partial(optim.create_optimizer, name="muon", lr=0.5),
+    partial(optim.create_optimizer, name="adam", lr=0.5),
+    partial(optim.create_optimizer, name="sgd", lr=1000.0),
     lambda m: torch.optim.SGD(m.parameters(), lr=1000.0),
     lambda m: torch.optim.RMSprop(m.parameters(), lr=0.5),
 ])  # fmt: skip

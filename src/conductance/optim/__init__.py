@@ -1,27 +1,24 @@
-"""Optimizers for conductance networks: Dale's law holds after every step.
+"""Optimizers for networks of conductances.
 
-`create_optimizer` gives a network the right one; `Muon`, `ExponentiatedGradient` and `CombinedOptimizer` are its
-parts, and `keep_nonnegative` serves those who bring their own. `Centering` keeps a layer's common mode out of its
-gradients, `Homeostasis` its excitation and inhibition balanced.
+`create_optimizer` makes the right one for a network: a `ConductanceOptimizer`, whose parameter groups may follow
+different rules. `Centering` removes a layer's common mode from its gradients, `Homeostasis` keeps its excitation and
+inhibition balanced. Any other torch optimizer works as well: the layers themselves keep their conductances >= 0.
 """
 
 from conductance.optim.centering import Centering
-from conductance.optim.combined import CombinedOptimizer
-from conductance.optim.create import LEARNING_RATES, OPTIMIZERS, create_optimizer
-from conductance.optim.exponentiated import ExponentiatedGradient
-from conductance.optim.groups import Synapses, hidden_synapses
+from conductance.optim.create import create_optimizer
+from conductance.optim.deprecated import find as __getattr__  # noqa: F401 - names of 0.1
 from conductance.optim.homeostasis import Homeostasis
-from conductance.optim.muon import Muon, orthogonalize
+from conductance.optim.muon import orthogonalize
+from conductance.optim.optimizer import OPTIMIZERS, ConductanceOptimizer
 from conductance.optim.projection import keep_nonnegative, project_, projected_parameters
+from conductance.optim.synapses import Synapses, hidden_synapses
 
 __all__ = [
-    "LEARNING_RATES",
     "OPTIMIZERS",
     "Centering",
-    "CombinedOptimizer",
-    "ExponentiatedGradient",
+    "ConductanceOptimizer",
     "Homeostasis",
-    "Muon",
     "Synapses",
     "create_optimizer",
     "hidden_synapses",

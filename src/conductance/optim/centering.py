@@ -1,4 +1,4 @@
-"""Gradients without their common mode: a step changes what units tell apart, not how much they receive on average."""
+"""Centered gradients: a step changes what units tell apart, not how much they receive on average."""
 
 from collections.abc import Iterator
 from math import sqrt
@@ -8,13 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from conductance.errors import InputError
 from conductance.nn import ConductanceLayer
-from conductance.optim.groups import Synapses, hidden_synapses
 from conductance.optim.presynaptic import PresynapticRule
+from conductance.optim.sharded import sharded_like, whole
+from conductance.optim.synapses import Synapses, hidden_synapses
 
 
 class Centering(PresynapticRule):
-    r"""Takes out of each gradient, before every step, what would move a unit's mean excitation or mean inhibition.
+    r"""Removes from each gradient, before every step, what would move a unit's mean excitation or mean inhibition.
 
     With :math:`\bar p_j` the mean open probability of channel j since the last step, separately for the excitatory and
     the inhibitory synapses of each unit,
@@ -22,24 +24,39 @@ class Centering(PresynapticRule):
     .. math:: \nabla_{ij} \leftarrow \nabla_{ij} - \bar p_j \frac{\sum_k \nabla_{ik} \bar p_k}{\sum_k \bar p_k^2}.
 
     All activities are positive, so their mean is by far the largest direction in what a layer receives. The gradient's
-    part along it moves all of a unit's synapses of one kind together: its mean E against its mean I, and with them the
-    share of inputs for which the unit is open. A few such steps, taken by a whole layer, open or close it for good.
-    What is left of the gradient keeps both means where they are; thresholds are learnt by the leaks
+    component along it moves all of a unit's synapses of one kind together: its mean E against its mean I, and with them
+    the fraction of inputs for which the unit is open. A few such steps, taken by a whole layer, open or close it for
+    good. The rest of the gradient keeps both means where they are; thresholds are learned by the leaks
     (``learn_resting``) or biases. (BatchNorm, which subtracts each unit's mean, gives such gradients by itself.)
 
-    A graded valence adds to both means, and the gradient is made orthogonal to both. Synapses that the step would make
-    negative are clamped, which moves the means a little after all. The rule holds for plain gradients; momentum
-    (`Muon`, SGD) is a mean of such gradients, Adam's steps follow it in sign only. Layers with signed weights have one
-    mean, that of all their inputs. What interneurons send back (`nn.LateralLinear`) is left as it is.
+    A graded valence contributes to both means, and the gradient is made orthogonal to both. Synapses that reach 0 move
+    the means a little all the same. The rule holds for plain gradients; momentum (muon, sgd) is a mean of such
+    gradients, Adam's steps follow it in sign only. Layers with signed weights have one mean, that of all their inputs.
+    The interneurons' feedback (`nn.LateralLinear`) is left as it is.
 
     Args:
-        optimizer: before whose steps it acts; where a step is given a closure, after each of its calls.
+        optimizer: the rule acts before each of its steps, or, if a step is given a closure, after each call of it.
         model: any module; the layers of `hidden_synapses` are watched while they are in training mode. A model that is
             to be compiled is compiled, or at least run, after this.
+        readout: as for `create_optimizer`.
+        example: as for `create_optimizer`.
+
+    Raises:
+        InputError: the synapses of a hidden layer are computed from another parameter (weight_norm, spectral_norm or
+            another parametrization; pruning is allowed).
     """
 
-    def __init__(self, optimizer: Optimizer, model: nn.Module) -> None:
-        super().__init__(hidden_synapses(model), optimizer.register_step_pre_hook)
+    def __init__(
+        self, optimizer: Optimizer, model: nn.Module, *, readout: nn.Module | str | None = None, example: Any = None
+    ) -> None:
+        layers = hidden_synapses(model, readout=readout, example=example)
+        for synapses in layers:
+            if synapses.is_reparametrized:
+                raise InputError(
+                    f"the weights of {synapses.layer} are computed from {synapses.name}, so its gradients cannot be "
+                    "centered; leave out centered=True, or the parametrization"
+                )
+        super().__init__(layers, optimizer.register_step_pre_hook)
 
     def _at_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
@@ -55,10 +72,15 @@ class Centering(PresynapticRule):
         return (optimizer, centered), {name: value for name, value in kwargs.items() if name != "closure"}
 
     def _act(self, synapses: Synapses, p: Tensor) -> None:
-        gradient = synapses.parameter.grad
-        if gradient is not None:
-            for part, mean in _means(synapses, gradient, p):
-                _take_out_(part, mean)
+        if synapses.parameter.grad is None:
+            return
+        gradient = whole(synapses.parameter.grad)
+        if synapses.mask is not None:
+            p = p * whole(synapses.mask)
+        for part, mean in _means(synapses, gradient, p):
+            _remove_(part, mean)
+        if gradient is not synapses.parameter.grad:
+            synapses.parameter.grad.copy_(sharded_like(gradient, synapses.parameter.grad))
 
 
 def _means(synapses: Synapses, gradient: Tensor, p: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -72,17 +94,16 @@ def _means(synapses: Synapses, gradient: Tensor, p: Tensor) -> Iterator[tuple[Te
         e = layer.presynaptic.per_synapse(gradient)
         excitation, inhibition = (1 + e) / 2 * p, (1 - e) / 2 * p
         yield gradient, excitation
-        whole = inhibition.norm(dim=1, keepdim=True)
-        _take_out_(inhibition, excitation)
-        rounding = inhibition.norm(dim=1, keepdim=True) <= sqrt(torch.finfo(p.dtype).eps) * whole  # all of one valence
-        yield gradient, inhibition.masked_fill(rounding, 0)
+        total = inhibition.flatten(1).norm(dim=1)
+        _remove_(inhibition, excitation)
+        # with a single valence, both means have one direction: nothing is left of the second but rounding errors
+        rounding = inhibition.flatten(1).norm(dim=1) <= sqrt(torch.finfo(p.dtype).eps) * total
+        yield gradient, inhibition.masked_fill(rounding.view(-1, *(1,) * (p.ndim - 1)), 0)
 
 
-def _take_out_(gradient: Tensor, mean: Tensor) -> None:
-    """The part of each unit's gradient (units, channels, *kernel) along ``mean`` (units or 1, channels, 1, ...)."""
-    positions = gradient[0, 0].numel()
-    per_channel = gradient.flatten(2).sum(2) if gradient.ndim > 2 else gradient
-    direction = mean.flatten(1)
-    square = positions * direction.square().sum(1, keepdim=True)
-    share = (per_channel * direction).sum(1, keepdim=True) / square.clamp(min=torch.finfo(square.dtype).tiny)
-    gradient.addcmul_(share.view(-1, *(1,) * (gradient.ndim - 1)), mean, value=-1)
+def _remove_(gradient: Tensor, mean: Tensor) -> None:
+    """The component of each unit's gradient (units, channels, *kernel) along ``mean``, which broadcasts to it."""
+    axes = tuple(range(1, gradient.ndim))
+    square = mean.square().sum(axes, keepdim=True) * (gradient[0].numel() / mean[0].numel())
+    along = (gradient.sum_to_size(gradient.shape[0], *mean.shape[1:]) * mean).sum(axes, keepdim=True)
+    gradient.addcmul_(along / square.clamp(min=torch.finfo(square.dtype).tiny), mean, value=-1)

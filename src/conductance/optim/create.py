@@ -1,151 +1,136 @@
 """The right optimizer for a network, by one call."""
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import torch
 from torch import nn
-from torch.optim import Optimizer
 
+from conductance.deprecation import renamed_arguments
 from conductance.errors import InputError, UnknownNameError
 from conductance.optim.centering import Centering
-from conductance.optim.combined import CombinedOptimizer
-from conductance.optim.exponentiated import ExponentiatedGradient
-from conductance.optim.groups import Synapses, hidden_synapses
-from conductance.optim.muon import Muon
+from conductance.optim.optimizer import OPTIMIZERS, ConductanceOptimizer, RuleName
 from conductance.optim.projection import keep_nonnegative
+from conductance.optim.synapses import Synapses, hidden_synapses
 
-Groups = list[dict[str, Any]]
+DEFAULT_LR = 0.1
+DEFAULT_MOMENTUM = {"muon": 0.95, "sgd": 0.9, "eg": 0.9}
 
 
+@renamed_arguments(learning_rate="lr", readout_learning_rate="readout_lr", leak_learning_rate="leak_lr")
 def create_optimizer(
     model: nn.Module,
-    name: str = "muon",
-    learning_rate: float | None = None,
+    name: RuleName = "muon",
+    lr: float | None = None,
     *,
-    readout_learning_rate: float = 3e-3,
-    leak_learning_rate: float | None = None,
+    readout_lr: float = 3e-3,
+    leak_lr: float | None = None,
     momentum: float | None = None,
     block: int = 32,
     betas: tuple[float, float] = (0.9, 0.99),
     centered: bool = False,
-) -> Optimizer:
-    """An optimizer that treats synapses as synapses, and under which Dale's law holds after every step.
+    readout: nn.Module | str | None = None,
+    example: Any = None,
+) -> ConductanceOptimizer:
+    """An optimizer that moves synapses relative to their size, and everything else by Adam.
 
-    The synapses of the hidden layers (conductances; in affine and AbsNorm networks the weights) move as ``name``
-    says, each layer at the scale of its own conductances, so that one step size suits all layers:
+    The synapses of the hidden layers (conductances; in affine and AbsNorm networks the weights) move by the rule
+    ``name``, each layer in proportion to its own mean conductance at the start, so that one step size suits all layers:
 
-    * ``muon``: by ``learning_rate`` times their mean, as a root mean square, along an orthogonal matrix (`Muon`);
-    * ``adam``: each by about ``learning_rate`` times their mean;
-    * ``sgd``: Nesterov momentum; step times fan-in times squared mean, as the gradient of an average falls with both;
-    * ``eg``: multiplied, step times fan-in times mean (`ExponentiatedGradient`).
+    * ``muon``: by ``lr`` times the mean, as a root mean square, along an orthogonal matrix (`muon.muon`);
+    * ``adam``: each by about ``lr`` times the mean;
+    * ``sgd``: Nesterov momentum; the step is ``lr`` times fan-in times the squared mean, because the gradient of an
+      average falls with both;
+    * ``eg``: exponentiated gradient, which multiplies conductances; the exponent is ``lr`` times fan-in times mean.
 
-    Leaks, readout, biases and BatchNorm move by Adam. Projected conductances are clamped at 0 after each step. (A copy
-    of any torch optimizer has lost what acts around its steps: make a new one for a copied model, and load its state.)
+    Leaks, readout, biases and BatchNorm move by Adam. (A copy of any torch optimizer has no hooks, so ``centered`` is
+    lost in it: make a new optimizer for a copied model, and load the state.)
 
     Args:
         model: any module.
         name: see above.
-        learning_rate: of the synapses; by default `LEARNING_RATES`, which suit conductances.
-        readout_learning_rate: of everything else.
-        leak_learning_rate: of the leaks that are learnt, as a share of the conductance that all synapses of a unit have
-            together, so that a threshold moves as fast in a layer of many synapses; as the readout's by default.
-        momentum: of muon, sgd and eg; 0.95, 0.9 and 0.9 by default.
-        block: of muon: units of a layer that are made orthogonal together, at least 1.
+        lr: step size of the synapses.
+        readout_lr: step size of everything else.
+        leak_lr: step size of the leaks that are learnt, as a fraction of the conductance that all synapses of a unit
+            have together, so that a threshold moves as fast in a layer of many synapses; by default leaks move as
+            everything else.
+        momentum: of muon, sgd and eg; by default 0.95, 0.9 and 0.9.
+        block: muon: the number of units of a layer that are made orthogonal together, at least 1.
         betas: of Adam, wherever it is used.
-        centered: take from the synapses' gradients what would move a unit's mean excitation or inhibition
+        centered: remove from the synapses' gradients what would move a unit's mean excitation or inhibition
             (`Centering`).
+        readout: the readout, as a module of ``model`` or its name. If left out, it is found: in the data flow of
+            ``example``, else as ``model.readout``, ``fc``, ``head`` or ``classifier``, else as the last layer
+            (`readout.readout_layers`).
+        example: an input of the model, with which it is run once to find the readout.
 
     Raises:
-        UnknownNameError: no such optimizer.
-        InputError: ``eg`` for a network whose conductances are not ``projected``; a number out of range.
+        UnknownNameError: there is no such rule.
+        InputError: a number is out of range, ``readout`` is no module of the model, or ``eg`` is asked to move
+            parameters that are not conductances.
     """
     if name not in OPTIMIZERS:
         raise UnknownNameError("optimizer", name, OPTIMIZERS)
-    rule = partial(_muon, block=block) if name == "muon" else OPTIMIZERS[name]
-    learning_rate = LEARNING_RATES[name] if learning_rate is None else learning_rate
-    _check_positive(
-        learning_rate=learning_rate, readout_learning_rate=readout_learning_rate, leak_learning_rate=leak_learning_rate
-    )
+    _check_steps(lr=lr, readout_lr=readout_lr, leak_lr=leak_lr)
+    if momentum is not None and name == "adam":
+        raise InputError(f"momentum={momentum}: Adam has betas instead")
     if momentum is not None and not 0 <= momentum < 1:
         raise InputError(f"momentum={momentum}: must lie in [0, 1)")
-    if block < 1:
-        raise InputError(f"block={block}: at least one unit is made orthogonal at a time")
-    hidden = hidden_synapses(model)
-    synapses = [layer for layer in hidden if layer.parameter.requires_grad]
-    leaks = list(_leak_groups(hidden, leak_learning_rate))
-    taken = {id(p) for p in [layer.parameter for layer in synapses] + [p for group in leaks for p in group["params"]]}
-    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in taken]
-    others = leaks + ([{"params": rest, "lr": readout_learning_rate}] if rest else [])
-    optimizer = rule(synapses, others, learning_rate, momentum, betas)
+    hidden = hidden_synapses(model, readout=readout, example=example)
+    learning = [synapses for synapses in hidden if synapses.parameter.requires_grad]
+    if name == "eg":
+        _check_multiplicative(learning)
+    mu = DEFAULT_MOMENTUM.get(name, betas[0]) if momentum is None else momentum
+    groups: list[dict[str, Any]] = [
+        {
+            "params": [synapses.parameter],
+            "rule": name,
+            "lr": DEFAULT_LR if lr is None else lr,
+            "scale": _scale(name, synapses),
+            "betas": (mu, betas[1]),
+            "kinds": synapses.kinds,
+        }
+        for synapses in learning
+    ]
+    if leak_lr is not None:
+        groups += _leak_groups(hidden, leak_lr)
+    taken = {parameter for group in groups for parameter in group["params"]}
+    rest = [parameter for parameter in model.parameters() if parameter.requires_grad and parameter not in taken]
+    groups += [{"params": rest}] if rest else []
+    if not groups:
+        raise InputError("the model has no parameter that learns (requires_grad)")
+    optimizer = ConductanceOptimizer(groups, readout_lr, betas=betas, block=block)
     keep_nonnegative(optimizer, model)
     if centered:
-        Centering(optimizer, model)
+        Centering(optimizer, model, readout=readout, example=example)
     return optimizer
 
 
-def _leak_groups(synapses: Sequence[Synapses], share: float | None) -> Iterator[dict[str, Any]]:
-    """Learnt leaks, each to move by ``share`` of what all synapses of a unit of its layer have together."""
-    if share is not None:
-        for layer in synapses:
-            leak = layer.learnt_leak
-            if leak is not None and leak.requires_grad:
-                yield {"params": [leak], "lr": share * layer.fan_in * layer.size}
+def _scale(name: RuleName, synapses: Synapses) -> float:
+    """What the rule's step size is a fraction of."""
+    fan_in = {"sgd": synapses.fan_in * synapses.size, "eg": synapses.fan_in}
+    return fan_in.get(name, 1) * synapses.size
 
 
-def _adam(
-    synapses: Sequence[Synapses], others: Groups, lr: float, momentum: float | None, betas: tuple[float, float]
-) -> Optimizer:
-    if momentum is not None:
-        raise InputError(f"momentum={momentum}: Adam has betas instead")
-    layers = [{"params": [layer.parameter], "lr": lr * layer.size} for layer in synapses]
-    return torch.optim.Adam([*layers, *others], betas=betas, fused=True)
+def _leak_groups(hidden: Sequence[Synapses], lr: float) -> Iterator[dict[str, Any]]:
+    """Learnt leaks, each on the scale of what all synapses of a unit of its layer have together."""
+    seen: set[nn.Parameter] = set()
+    for synapses in hidden:
+        leak = synapses.learnt_leak
+        if leak is not None and leak.requires_grad and leak not in seen:
+            seen.add(leak)
+            yield {"params": [leak], "lr": lr, "scale": synapses.fan_in * synapses.size}
 
 
-def _muon(
-    synapses: Sequence[Synapses],
-    others: Groups,
-    lr: float,
-    momentum: float | None,
-    betas: tuple[float, float],
-    block: int = 32,
-) -> Optimizer:
-    layers = [{"params": [layer.parameter], "size": layer.size, "kinds": layer.kinds} for layer in synapses]
-    mu = 0.95 if momentum is None else momentum
-    return _beside_adam(layers and Muon(layers, lr, mu, block=block), others, betas)
+def _check_multiplicative(learning: Sequence[Synapses]) -> None:
+    for synapses in learning:
+        if not synapses.are_conductances:
+            raise InputError(
+                f"eg multiplies conductances, but the parameters of {synapses.layer} are not conductances; build all "
+                "hidden layers as conductance layers with nonnegative='clamped'"
+            )
 
 
-def _sgd(
-    synapses: Sequence[Synapses], others: Groups, lr: float, momentum: float | None, betas: tuple[float, float]
-) -> Optimizer:
-    layers = [{"params": [layer.parameter], "lr": lr * layer.fan_in * layer.size**2} for layer in synapses]
-    mu = 0.9 if momentum is None else momentum
-    return _beside_adam(layers and torch.optim.SGD(layers, lr, mu, dampening=0.0, nesterov=mu > 0), others, betas)
-
-
-def _eg(
-    synapses: Sequence[Synapses], others: Groups, lr: float, momentum: float | None, betas: tuple[float, float]
-) -> Optimizer:
-    if not all(layer.projected for layer in synapses):
-        raise InputError("eg multiplies conductances themselves: build the network with nonnegative='projected'")
-    layers = [{"params": [layer.parameter], "size": layer.fan_in * layer.size} for layer in synapses]
-    mu = 0.9 if momentum is None else momentum
-    return _beside_adam(layers and ExponentiatedGradient(layers, lr, mu), others, betas)
-
-
-def _beside_adam(first: Any, others: Groups, betas: tuple[float, float]) -> Optimizer:
-    parts = [first] if first else []
-    if others:
-        parts.append(torch.optim.Adam(others, betas=betas, fused=True))
-    return CombinedOptimizer(parts)
-
-
-def _check_positive(**steps: float | None) -> None:
+def _check_steps(**steps: float | None) -> None:
     for name, step in steps.items():
-        if step is not None and not 0 < step < float("inf"):
-            raise InputError(f"{name}={step}: a step size must be positive and finite")
-
-
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"muon": _muon, "adam": _adam, "sgd": _sgd, "eg": _eg}
-LEARNING_RATES = {"muon": 0.1, "adam": 0.1, "sgd": 0.1, "eg": 0.1}
+        if step is not None and not 0 <= step < float("inf"):
+            raise InputError(f"{name}={step}: a step size must not be negative, and finite")

@@ -11,14 +11,15 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from conductance.kernels._eager import in_torch_func
-from conductance.optim.groups import Synapses
+from conductance.optim.sharded import whole
+from conductance.optim.synapses import Synapses
 
 
 class PresynapticRule:
-    """Something that acts around an optimizer's steps, on what the synapses of each layer received since the last one.
+    """A rule that acts before or after each step of an optimizer, on what each layer's synapses have received since.
 
     Args:
-        layers: watched while they are in training mode.
+        layers: they are watched while they are in training mode.
         register: the optimizer's ``register_step_pre_hook`` or ``register_step_post_hook``.
     """
 
@@ -27,7 +28,7 @@ class PresynapticRule:
         self._handle = register(self._at_step)
 
     def remove(self) -> None:
-        """Let go of optimizer and model."""
+        """Stop acting, and stop watching the model."""
         self._means.remove()
         self._handle.remove()
 
@@ -37,7 +38,7 @@ class PresynapticRule:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Act on every layer that can learn; what has received nothing has the mean 0."""
+        """Act on every layer that learns; the mean of a layer that has received nothing is 0."""
         for synapses, p in self._means.take():
             if synapses.parameter.requires_grad:
                 self._act(synapses, p)
@@ -52,58 +53,71 @@ class PresynapticMeans:
     In convolutions the zeros of the padding are not counted.
 
     Args:
-        layers: whose input is watched, while they are in training mode and outside the transforms of ``torch.func``.
+        layers: their input is watched while they are in training mode and outside the transforms of ``torch.func``.
     """
 
     def __init__(self, layers: Iterable[Synapses]) -> None:
+        layers = list(layers)
         self._layers = {synapses.layer: synapses for synapses in layers}
-        # for each layer the sum over samples of each channel, and last their number; kept where it is, so that a
-        # compiled network can add to it
+        self._axes = {synapses.layer: synapses.parameter.ndim for synapses in layers}
+        # for each layer the sum over samples of each channel, and as the last entry the number of samples; the tensor
+        # stays the same, so that a compiled network can add to it
         self._totals = {layer: _no_input(synapses) for layer, synapses in self._layers.items()}
         self._handles = [layer.register_forward_pre_hook(self._watch, with_kwargs=True) for layer in self._layers]
         self._checked = False
 
     def remove(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         for handle in self._handles:
             handle.remove()
 
     def _watch(self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if layer.training and layer in self._layers and not in_torch_func():  # replicas of a layer are not it
+        if layer.training and layer in self._layers and not in_torch_func():  # not a replica of the layer
             p = (args[0] if args else next(iter(kwargs.values()))).detach()
             total = self._totals[layer]
             if total.device != p.device:
                 total = self._totals[layer] = total.to(p.device)
-            channels = p.ndim + 1 - self._layers[layer].parameter.ndim
+            channels = p.ndim + 1 - self._axes[layer]
             axes = [axis for axis in range(p.ndim) if axis != channels]
             total[:-1] += p.sum(axes, dtype=total.dtype) if axes else p
             total[-1] += p.numel() // p.shape[channels]
 
-    _watch.while_training = True  # type: ignore[attr-defined]  # a frozen copy need not keep it
+    _watch.while_training = True  # type: ignore[attr-defined]  # a frozen copy does not need it
 
     def take(self) -> Iterator[tuple[Synapses, Tensor]]:
-        """Each layer with the means (out or 1, fan-in channels, 1, ...) as its units' synapses see them; then forget
-        them. All processes take all layers in the same order, whichever of them have received something."""
+        """Each layer with its means, (out or 1, fan-in channels, 1, ...) as its units' synapses see them.
+
+        The means are then forgotten. All processes take all layers in the same order, even those that have received
+        nothing.
+        """
         self._check_that_something_came()
         for layer, synapses in self._layers.items():
             total = self._totals[layer] = self._totals[layer].to(synapses.parameter.device)
-            if dist.is_available() and dist.is_initialized():  # or the processes' weights would part
+            if dist.is_available() and dist.is_initialized():  # or the processes' weights would differ
                 dist.all_reduce(total)
             mean = total[:-1] / total[-1].clamp(min=1)
             total.zero_()
             yield synapses, _at_synapses(mean.to(synapses.parameter.dtype), synapses)
 
     def _check_that_something_came(self) -> None:
-        learning = (layer.training and synapses.parameter.grad is not None for layer, synapses in self._layers.items())
-        if not self._checked and any(learning):
-            self._checked = True
-            if not any(bool(total[-1] > 0) for total in self._totals.values()):
-                warnings.warn(
-                    "no layer was seen to receive anything before this step, so nothing is known of its means. Was the "
-                    "model compiled and run before its optimizer was made? Make the optimizer first: what is compiled "
-                    "keeps the hooks of that time",
-                    stacklevel=2,
-                )
+        if self._checked or not any(
+            layer.training and _has_gradient(synapses) for layer, synapses in self._layers.items()
+        ):
+            return
+        self._checked = True
+        if not any(bool(total[-1] > 0) for total in self._totals.values()):
+            warnings.warn(
+                "no layer was seen to receive anything before this step, so their mean inputs are unknown. Was the "
+                "model compiled and run before its optimizer was made? Make the optimizer first: a compiled model "
+                "calls only the hooks that it had when it was compiled",
+                stacklevel=2,
+            )
+
+
+def _has_gradient(synapses: Synapses) -> bool:
+    """Whether some gradient is not 0: before it loads a state, torch.distributed.checkpoint takes a step with zeros."""
+    gradient = synapses.parameter.grad
+    return gradient is not None and bool(whole(gradient).any())
 
 
 def _no_input(synapses: Synapses) -> Tensor:

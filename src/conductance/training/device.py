@@ -6,7 +6,6 @@ from contextlib import contextmanager
 import torch
 from accelerate import Accelerator
 from torch import Tensor
-from torch.optim import Optimizer
 
 from conductance.errors import InputError
 from conductance.runs.config import RunConfig
@@ -84,19 +83,6 @@ def flushes_denormals() -> bool:
 def memory_format(device: torch.device) -> torch.memory_format:
     """How images and kernels lie in memory: channels last on a GPU, whose tensor cores read them so."""
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format
-
-
-def lay_out_like_parameters(optimizer: Optimizer) -> None:
-    """Have loaded moments lie in memory as their parameters do.
-
-    They come as they lay where they were saved, on a GPU with channels last, and torch's fused Adam on a CPU takes the
-    numbers in the order in which they lie.
-    """
-    for part in getattr(optimizer, "parts", [optimizer]):
-        for parameter, state in part.state.items():
-            for name, value in state.items():
-                if isinstance(value, Tensor) and value.shape == parameter.shape:
-                    state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:

@@ -26,7 +26,6 @@ from conductance.training import build
 from conductance.training.device import (
     create_accelerator,
     flushing_denormals,
-    lay_out_like_parameters,
     memory_format,
     random_state,
     reproducible,
@@ -305,7 +304,6 @@ class _Run:
             if self.averaged is not None:
                 self.averaged.load_state_dict(state["averaged"])
             self.optimizer.load_state_dict(state["optimizer"])
-            lay_out_like_parameters(self.optimizer.optimizer)
             self.protocol.load_state_dict(state["protocol"])
             self.loader.load_state_dict(state["loader"])
             if state["scaler"]:

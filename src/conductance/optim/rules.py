@@ -1,0 +1,102 @@
+"""How parameters move: Adam, SGD with Nesterov momentum and exponentiated gradient (Muon has its own file).
+
+A rule takes the parameters of one group that have a gradient, the optimizer's state, and the group with its options:
+``lr * scale`` is the step size, ``betas[0]`` the momentum.
+"""
+
+from collections.abc import MutableMapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.adam import adam as torch_adam
+
+State = MutableMapping[Tensor, Any]
+Group = dict[str, Any]
+
+FUSED_DEVICES = ("cpu", "cuda", "mps")
+
+# A conductance changes at most by a factor of e per step: a larger exponent is no gradient step any more.
+LARGEST_EXPONENT = 1.0
+
+
+def adam(parameters: Sequence[Tensor], state: State, group: Group) -> None:
+    """Adam (Kingma & Ba, 2015), torch's own implementation, with torch's names for its state."""
+    for parameter in parameters:
+        own = state[parameter]
+        if not own:
+            own["step"] = torch.zeros((), dtype=torch.float32)
+            own["exp_avg"] = torch.zeros_like(parameter)
+            own["exp_avg_sq"] = torch.zeros_like(parameter)
+        own["step"] = own["step"].to(parameter.device)  # loaded, it lies where it was saved
+    states = [state[parameter] for parameter in parameters]
+    torch_adam(
+        list(parameters),
+        [gradient_of(parameter) for parameter in parameters],
+        [own["exp_avg"] for own in states],
+        [own["exp_avg_sq"] for own in states],
+        [],
+        [own["step"] for own in states],
+        fused=all(p.device.type in FUSED_DEVICES and p.is_floating_point() for p in parameters),
+        amsgrad=False,
+        beta1=group["betas"][0],
+        beta2=group["betas"][1],
+        lr=group["lr"] * group["scale"],
+        weight_decay=0.0,
+        eps=group["eps"],
+        maximize=False,
+    )
+
+
+def sgd(parameters: Sequence[Tensor], state: State, group: Group) -> None:
+    """SGD with Nesterov momentum, as torch's.
+
+    B <- mu B + gradient,   g <- g - lr * scale * (gradient + mu B)
+    """
+    mu = group["betas"][0]
+    for parameter in parameters:
+        direction = gradient_of(parameter)
+        if mu > 0:
+            own = state[parameter]
+            if "momentum_buffer" in own:
+                own["momentum_buffer"].mul_(mu).add_(direction)
+            else:
+                own["momentum_buffer"] = direction.clone()
+            direction = direction.add(own["momentum_buffer"], alpha=mu)
+        parameter.add_(direction, alpha=-group["lr"] * group["scale"])
+
+
+def exponentiated_gradient(parameters: Sequence[Tensor], state: State, group: Group) -> None:
+    """Exponentiated gradient with momentum (Kivinen & Warmuth 1997; Cornford et al. 2024 for Dale's law).
+
+        M <- mu M + (1 - mu) gradient,   g <- g exp(-lr * scale * M)
+
+    Conductances change by factors: none changes its sign, large ones move most, and those that start log-normal stay
+    so. A conductance of 0 stays 0. The exponent is clamped to [-1, 1].
+    """
+    for parameter in parameters:
+        mean = running_mean(parameter, state, group["betas"][0])
+        exponent = mean * (-group["lr"] * group["scale"])
+        parameter.mul_(exponent.clamp_(-LARGEST_EXPONENT, LARGEST_EXPONENT).exp_())
+
+
+def running_mean(parameter: Tensor, state: State, momentum: float) -> Tensor:
+    """The exponential running mean of a parameter's gradient, which starts at 0."""
+    own = state[parameter]
+    if not own:
+        own["momentum_buffer"] = torch.zeros_like(parameter)
+    mean: Tensor = own["momentum_buffer"].lerp_(gradient_of(parameter), 1 - momentum)
+    return mean
+
+
+def gradient_of(parameter: Tensor) -> Tensor:
+    """The gradient of a parameter that has one.
+
+    Raises:
+        RuntimeError: it is sparse.
+    """
+    gradient = parameter.grad
+    assert gradient is not None
+    if gradient.is_sparse:
+        raise RuntimeError("this optimizer takes no sparse gradients; give those parameters to torch.optim.SparseAdam")
+    return gradient
