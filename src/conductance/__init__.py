@@ -12,6 +12,7 @@ TYPE_CHECKING = False  # type checkers take it for True; the module typing would
 if TYPE_CHECKING:
     from conductance import analysis, biophysics, data, functional, init, models, nn, optim, transform
     from conductance.analysis.observe import observe
+    from conductance.analysis.validate import validate
     from conductance.errors import ConductanceError
     from conductance.models import create_model
     from conductance.transform.freeze import freeze
@@ -32,6 +33,7 @@ __all__ = [
     "observe",
     "optim",
     "transform",
+    "validate",
 ]
 
 # Where a name is that is no module of its own. Imports wait until then, so that the command line starts at once.
@@ -40,6 +42,7 @@ _HOMES = {
     "create_model": "conductance.models",
     "freeze": "conductance.transform",
     "observe": "conductance.analysis",
+    "validate": "conductance.analysis",
 }
 
 if not TYPE_CHECKING:

@@ -34,6 +34,9 @@ SMALLEST_LEAK = 1e-30
 
 ACTIVATIONS = (None, "relu")
 
+# What `cwa` shows its p and its conductance to; `analysis.validate` puts its checks here for a while.
+checks: list[Callable[[Tensor, Tensor], None]] = []
+
 
 def membrane_potential(
     excitation: Tensor, inhibition: Tensor, activation: str | None = None, dtype: torch.dtype | None = None
@@ -371,6 +374,8 @@ def cwa(
             device=conductance.device,
             dtype=conductance.dtype,
         )
+    for check in checks:
+        check(p, conductance)
     require_activation(activation)
     leak = leak_pair(resting_conductance, resting_potential, len(conductance), like=conductance)
     sums = synaptic_sums(p, conductance, valence, leak, SynapticSum(**convolution))

@@ -180,7 +180,7 @@ def test_refuses_what_is_not_there(network, tmp_path):
         export_neuron(network, "3", 5, one, tmp_path)
     with pytest.raises(InputError, match=r"image has shape \(4, 2, 6, 6\); give one"):
         export_neuron(network, "3", 0, images(), tmp_path)
-    with pytest.raises(InputError, match=r"the input of layer 0: open_probability\[.* is -"):
+    with pytest.raises(InputError, match=r"layer 0 was given values from -.*; rectify"):
         export_neuron(network, "0", 0, -one, tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -2,5 +2,6 @@
 
 from conductance.analysis.internals import internals
 from conductance.analysis.observe import Observation, observe
+from conductance.analysis.validate import Validation, validate
 
-__all__ = ["Observation", "internals", "observe"]
+__all__ = ["Observation", "Validation", "internals", "observe", "validate"]

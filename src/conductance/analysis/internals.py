@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from conductance.analysis.observe import Observation, observe
+from conductance.nn.modes import as_tensors, tensors
 
 
 def _logarithmic(low: float, high: float, bins: int) -> tuple[float, ...]:
@@ -37,12 +38,12 @@ BALANCE_EDGES = tuple(np.linspace(-1, 1, 41).tolist())
 """Units are counted by their mean total conductance E' + I', and by their balance (E' - I')/(E' + I')."""
 
 
-def internals(network: nn.Module, batch: Tensor) -> dict[str, Any]:
+def internals(network: nn.Module, batch: Any) -> dict[str, Any]:
     """Distributions of G, z and p over each conductance layer, and of E' and I' over its units.
 
     Args:
         network: a trained network.
-        batch: open probabilities as the network takes them.
+        batch: open probabilities as the network takes them, in any form that `observe` takes.
 
     Returns:
         Plain values: ``images`` and ``layers``, each layer with its ``name``, ``kind``, ``units``, ``fan_in`` and
@@ -51,7 +52,8 @@ def internals(network: nn.Module, batch: Tensor) -> dict[str, Any]:
         bin j of `BALANCE_EDGES`.
     """
     last = {seen.name: seen for seen in observe(network, batch)}  # interneurons run once in each time slice
-    return {"images": len(batch), "layers": [_layer(seen) for seen in last.values()]}
+    images = len(next(tensors(as_tensors(network, batch))))
+    return {"images": images, "layers": [_layer(seen) for seen in last.values()]}
 
 
 def count_balance(excitation: ArrayLike, inhibition: ArrayLike) -> list[list[int]]:

@@ -1,6 +1,7 @@
-"""Looking inside: what the conductance layers of a network do with a batch."""
+"""The state of every conductance layer of a network on a batch."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +18,8 @@ class Observation:
     Attributes:
         name: the layer's name in the model.
         layer: the layer itself, with its ``conductance`` and ``valence``.
-        excitation: E', the excitatory conductance open at each unit, leak included, and what joins it from elsewhere
-            (a shortcut's, the interneurons' after the last slice), (N, units, *positions).
+        excitation: E', the excitatory conductance open at each unit, (N, units, *positions): its synapses', its leak's
+            and that of everything else that joins its average (a shortcut, or interneurons after the last time slice).
         inhibition: I', likewise.
         z: membrane potentials in [-1, 1], same shape.
     """
@@ -31,23 +32,29 @@ class Observation:
 
     @property
     def p(self) -> Tensor:
-        """Open probabilities in [0, 1]: max(z, 0), or what the layer's own gate makes of z.
+        """Open probabilities in [0, 1]: max(z, 0), or the output of the layer's own gate.
 
-        A layer without activation hands on z: what becomes of that behind it (BatchNorm, a residual sum) is not seen.
+        A layer without activation returns z; modules behind it, BatchNorm for example, are not taken into account.
         """
         return self.z.clamp(min=0) if self.layer.gate is None else self.layer.gate(self.z)
 
 
 @torch.no_grad()
-def observe(model: nn.Module, batch: Tensor) -> list[Observation]:
-    """Run ``model`` on a batch and report every conductance layer, in the order in which they ran.
+def observe(model: nn.Module, batch: Any) -> list[Observation]:
+    """Run a model on a batch and report the state of every conductance layer, in the order in which they ran.
 
     Args:
-        model: any module that contains conductance layers; it is run in evaluation mode and left as it was.
-        batch: input of the model.
+        model: any module that contains conductance layers; it is run in evaluation mode and left as it was. A compiled
+            model is run uncompiled.
+        batch: the model's input: a tensor or a numpy array; a tuple or list of them for a model with several inputs;
+            or a dictionary from names of arguments to them.
+
+    Raises:
+        InputError: the model does not take the batch; a layer is given a negative value or NaN, or the first one a
+            value above 1.
     """
     observations: list[Observation] = []
-    within: list[ConductanceLayer] = []  # its interneurons run once more when a layer is asked what it averages
+    within: list[ConductanceLayer] = []  # a layer's interneurons run again while it is asked for what it averages
 
     def look(name: str, layer: ConductanceLayer, p: Tensor, extra_conductances: Tensor | None) -> None:
         if not within:

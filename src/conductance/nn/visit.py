@@ -7,29 +7,47 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from conductance.errors import InputError
 from conductance.nn.base import ConductanceLayer
-from conductance.nn.modes import evaluating
+from conductance.nn.modes import as_tensors, call, evaluating, tensors
+from conductance.ranges import extent, refusal_of_input
 
 
 @torch.no_grad()
-def visit(model: nn.Module, batch: Tensor, look: Callable[[str, ConductanceLayer, Tensor], None]) -> None:
+def visit(model: nn.Module, batch: Any, look: Callable[[str, ConductanceLayer, Tensor], None]) -> None:
     """Run ``model`` on a batch and call ``look(name, layer, p)`` just before each conductance layer receives its p.
 
     The model is run in evaluation mode and left as it was, but for what ``look`` does to a layer. A compiled one is run
     as if it were not, for what is compiled does not see that it is looked at.
+
+    Args:
+        model: a layer or a model.
+        batch: the model's input, in any form that `modes.call` takes.
+        look: what to do.
+
+    Raises:
+        InputError: the batch is nothing that the model takes; a layer is given a negative value or NaN; or a layer
+            that reads the batch is given a value above 1. (Further on, BatchNorm or a sum may well exceed 1: z stays in
+            [-1, 1].)
     """
     visit_inputs(model, batch, lambda name, layer, p, _: look(name, layer, p))
 
 
 def visit_inputs(
-    model: nn.Module, batch: Tensor, look: Callable[[str, ConductanceLayer, Tensor, Tensor | None], None]
+    model: nn.Module, batch: Any, look: Callable[[str, ConductanceLayer, Tensor, Tensor | None], None]
 ) -> None:
-    """`visit`, with what is ``extra_conductances`` open."""
+    """`visit`, with the ``extra_conductances`` that the layer is given."""
+    batch = as_tensors(model, batch)
+    data = {value.untyped_storage().data_ptr() for value in tensors(batch)}
+    ran: set[str] = set()
 
     def hook(name: str, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         assert isinstance(layer, ConductanceLayer)
         given = {**dict(zip(("p", "extra_conductances"), args, strict=False)), **kwargs}
-        look(name, layer, given["p"], given.get("extra_conductances"))
+        p = given["p"]
+        _refuse_bad_input(name, p, reads_data=not ran or p.untyped_storage().data_ptr() in data)
+        ran.add(name)
+        look(name, layer, p, given.get("extra_conductances"))
 
     handles = [
         module.register_forward_pre_hook(partial(hook, name), with_kwargs=True)
@@ -38,7 +56,16 @@ def visit_inputs(
     ]
     try:
         with evaluating(model), torch.compiler.set_stance("force_eager"):
-            model(batch)
+            call(model, batch)
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _refuse_bad_input(name: str, p: Tensor, reads_data: bool) -> None:
+    where = f"layer {name}" if name else "the layer"
+    problem = refusal_of_input(extent(p), 1.0 if reads_data else float("inf"))
+    if problem is None and not p.is_floating_point():
+        problem = f"was given {p.dtype}; give floating-point numbers in [0, 1]"
+    if problem is not None:
+        raise InputError(f"{where} {problem}")
