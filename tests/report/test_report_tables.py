@@ -61,10 +61,12 @@ def test_a_setting_that_varies_between_seeds_is_told_below_the_table(tmp_path):
         file.write_text(json.dumps(config))
     rows = summarize(load_runs([tmp_path / "runs"]))
     for text in (markdown_table(rows), " ".join(on_screen(rows).split())):
-        assert "One name, other settings: digits-cnn-cwa, optimizer.learning_rate left out / 0.005." in text
+        assert "Different settings under one name: digits-cnn-cwa, optimizer.learning_rate left out / 0.005." in text
         assert not {"precision", "max_mix"} & set(re.split(r"\W", text))
     assert "optimizer.learning_rate left out / 0.005" in write_csv(rows, tmp_path / "rows.csv").read_text()
-    assert "One name" not in markdown_table(summarize(load_runs([tmp_path / "runs" / "0", tmp_path / "runs" / "1"])))
+    assert "Different settings" not in markdown_table(
+        summarize(load_runs([tmp_path / "runs" / "0", tmp_path / "runs" / "1"]))
+    )
 
 
 def test_a_configuration_with_no_finished_run_has_no_numbers(tmp_path):

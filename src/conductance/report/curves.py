@@ -1,4 +1,4 @@
-"""Learning curves: accuracy against epoch, a line for each configuration and a band over its seeds."""
+"""Learning curves: accuracy over epochs, a line for each configuration with a band over its seeds."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from conductance.runs.groups import Group, label
 DASHED = (0, (3, 2))
 MARKERS = ("", "o", "s", "^", "D", "v")
 ACCURACIES = (100, 99.5, 99, 98, 97, 96, 95, *range(90, -10, -10))
-FINEST = 0.25  # errors (%) much smaller than this are drawn as one
+FINEST = 0.25  # errors (%) well below this are drawn at the same height
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class CurvePanel:
 
 
 def curve_panels(groups: Iterable[Group], colors: Mapping[str, str]) -> list[CurvePanel]:
-    """A panel for each data set and architecture that has finished runs; `groups` come in their order."""
+    """A panel for each data set and architecture with finished runs; `groups` must be sorted by them."""
     shown = [group for group in groups if any(run.epochs for run in group.finished)]
     with figure_style():
         return [
@@ -60,14 +60,14 @@ def _panel(title: str, groups: Sequence[Group], colors: Mapping[str, str]) -> Cu
 
 
 def _label(group: Group, panel: Sequence[Group]) -> str:
-    """As in the tables, and the length where a family has several in the same panel."""
+    """The label of the tables, and the number of epochs if the family has several in this panel."""
     lengths = {other.epochs for other in panel if other.family == group.family}
     epochs = [f"{group.epochs} epochs"] if len(lengths) > 1 else []
     return " · ".join([label(group.dataset, group.architecture, group.family, group.name), *epochs])
 
 
 def _widen_towards_100(axes: Axes) -> None:
-    """Halving the errors moves a curve up by about the same step wherever it is."""
+    """A scale on which halving the errors raises a curve by about the same step everywhere."""
     low, high = (float(accuracy) for accuracy in axes.dataLim.intervaly)
     low = max(0.0, min(low, high - 1.0))
     high = max(high, low + 1.0)
@@ -88,7 +88,7 @@ def _fall(height: Any) -> Any:
 
 
 def _round_accuracies(low: float, high: float) -> list[float]:
-    """Ticks from the top down, none so near the last that their labels would touch."""
+    """Ticks from the top down, far enough apart for their labels."""
     ticks: list[float] = []
     room = 0.07 * (_rise(high) - _rise(low))
     for accuracy in ACCURACIES:
@@ -100,7 +100,7 @@ def _round_accuracies(low: float, high: float) -> list[float]:
 def _draw(axes: Axes, group: Group, color: str, marker: str, label: str) -> None:
     epochs, test = _over_seeds(group, "test_accuracy")
     _, train = _over_seeds(group, "train_accuracy")
-    alone = len(epochs) == 1  # a line of one point would not show
+    alone = len(epochs) == 1  # a line with one point would be invisible
     mark = "_" if alone else ""
     axes.plot(epochs, train.mean(axis=0), color=color, linewidth=1.0, linestyle=DASHED, marker=mark)
     axes.plot(
@@ -119,7 +119,7 @@ def _draw(axes: Axes, group: Group, color: str, marker: str, label: str) -> None
 
 
 def _over_seeds(group: Group, quantity: str) -> tuple[list[int], np.ndarray]:
-    """The epochs all seeds have, and the quantity at each: one line a seed."""
+    """The epochs that all seeds have, and the quantity at each of them: one row for each seed."""
     seeds = [{epoch["epoch"]: epoch[quantity] for epoch in run.epochs} for run in group.finished]
     shared = sorted(set.intersection(*(set(seed) for seed in seeds)))
     return shared, np.array([[seed[epoch] for epoch in shared] for seed in seeds], dtype=float)

@@ -1,4 +1,4 @@
-"""One run's network as membranes: its potentials in time, drawn, and what it makes of the images."""
+"""A run's network simulated as membranes: its potentials over time as a figure, and its accuracy."""
 
 import math
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ LAYERS_SHOWN = 4
 
 @dataclass(frozen=True)
 class SimulatedRun:
-    """What came of it.
+    """The result of a simulation.
 
     Attributes:
-        name: the run's preset.
+        name: of the run.
         accuracies: accuracy, network_accuracy and same_class in %, see `measure_membranes`.
-        layers: for each layer how many units it has, its name, and the rms and greatest distance of its potentials
-            from eq. 1 (mV).
-        files: what was written.
+        layers: for each layer its number of units, its name, and the rms and greatest distance of its potentials from
+            eq. 1 (mV).
+        files: the figure and the table that were written.
     """
 
     name: str
@@ -56,23 +56,22 @@ def simulate_run(
 ) -> SimulatedRun:
     """Run a trained network as membranes with test images; write ``potentials.svg`` and ``potentials.csv`` to ``out``.
 
-    These show the first image: V(t) in mV of some units of some layers, from the one that eq. 1 puts lowest to the
-    one that it puts highest. Potentials and logits are judged at the end (constant) or in the mean over the second
-    half (spiking).
+    The files show the first image: V(t) in mV of some units of some layers, from the lowest to the highest potential by
+    eq. 1. Potentials and logits are taken at the end (constant) or as the mean over the second half (spiking).
 
     Args:
         run: folder of a finished run.
         out: folder for the files.
-        images: the first so many of the test set.
+        images: how many test images, from the first on.
         duration, mode, step, rate_max: as for `simulate`.
-        total_conductance: as for `to_biophysical`, in the mean over these images.
+        total_conductance: as for `to_biophysical`, averaged over these images.
         seed: of the spikes.
         data_dir: where to look for the data set first.
-        console: where a bar shows; None for none.
+        console: where to show a progress bar; None for no bar.
 
     Raises:
-        InputError: fewer than one image, or a seed below 0 or of more than 63 bits; the network is no network of
-            membranes; as `simulate` raises.
+        InputError: fewer than one image, a seed outside [0, 2^63), or a network without conductance layers; or as
+            `simulate` raises.
         RunError, DataError: as `load_run` raises.
     """
     if images < 1:
@@ -133,13 +132,13 @@ def _spread(potential: Tensor) -> list[int]:
 
 
 def compare_choices(chosen: Tensor, expected: Tensor, labels: Tensor) -> dict[str, float]:
-    """Accuracy of the classes that membranes and their network choose, and how often both choose the same, in %."""
+    """Accuracy of membranes and of their network, and how often both choose the same class, in %."""
     labels = labels[: len(chosen)]
     pairs = {"accuracy": (chosen, labels), "network_accuracy": (expected, labels), "same_class": (chosen, expected)}
     return {name: round(100 * (a == b).double().mean().item(), 2) for name, (a, b) in pairs.items()}
 
 
 def distance_from_eq1(name: str, distance: Tensor) -> dict[str, Any]:
-    """A layer's name with the root of the mean square and the greatest of its distances (mV)."""
+    """A layer's name with the root mean square and the maximum of its distances (mV)."""
     rms, greatest = distance.square().mean().sqrt().item(), distance.abs().max().item()
     return {"layer": name, "rms": float(f"{rms:.3g}"), "greatest": float(f"{greatest:.3g}")}

@@ -1,4 +1,4 @@
-"""Matplotlib figures as SVG that sits well inside a page: small, themed, with no names that could clash."""
+"""Matplotlib figures as SVG inside a page: small, in the page's colors, with unique ids."""
 
 import hashlib
 import io
@@ -46,20 +46,20 @@ STYLE: dict[Any, Any] = {
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Draw in the page's style, and leave matplotlib's own settings as they were."""
+    """Draw in the page's style; matplotlib's own settings are restored."""
     with matplotlib.rc_context(STYLE):
         yield
 
 
 def svg_page(figure: Figure) -> str:
-    """The figure as a whole SVG file, the same text at every run."""
+    """The figure as an SVG file; the same figure always gives the same text."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 
 
 def to_svg(figure: Figure, description: str) -> str:
-    """The figure as an `<svg>` element that a screen reader announces as `description`."""
+    """The figure as an ``<svg>`` element; screen readers announce it as `description`."""
     text = svg_page(figure)
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->|<style .*?</style>", "", text, flags=re.DOTALL)
@@ -74,7 +74,7 @@ def to_svg(figure: Figure, description: str) -> str:
 
 
 def _own_names(text: str, description: str) -> str:
-    """Keep only the ids the figure refers to, each made unlike any other figure's."""
+    """Keep only the ids that the figure refers to, and make them different from other figures'."""
     prefix = "f" + hashlib.blake2s((description + text).encode(), digest_size=4).hexdigest()
     used = set(re.findall(r'(?:href="#|url\(#)([\w-]+)', text))
     text = re.sub(r' id="([^"]*)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", text)

@@ -23,7 +23,7 @@ AnyRow = TypeVar("AnyRow")
 
 @dataclass(frozen=True)
 class Column(Generic[AnyRow]):
-    """A heading and how a row of one kind is written under it; numbers stand to the right."""
+    """A heading, and the text of a row under it. Numeric columns are aligned to the right."""
 
     heading: str
     text: Callable[[AnyRow], str]
@@ -44,18 +44,18 @@ COLUMNS: tuple[Column[Row], ...] = (
 
 
 def note_below(rows: Sequence[Row]) -> str:
-    """What a mean does not say, in a sentence each: runs that are not in it, and runs in it that are not alike."""
+    """What the means hide, in a sentence each: unfinished runs, which are left out, and settings that differ."""
     unfinished = [f"{row.name}, {progress}" for row in rows for progress in row.unfinished]
     unlike = [f"{row.name}, {settings}" for row in rows for settings in row.varying]
     return " ".join(
         f"{what}: {'; '.join(runs)}."
-        for what, runs in (("Unfinished, in no mean", unfinished), ("One name, other settings", unlike))
+        for what, runs in (("Unfinished and left out", unfinished), ("Different settings under one name", unlike))
         if runs
     )
 
 
 def terminal_table(rows: Sequence[Row]) -> Table:
-    """A rich table, for `rich.print`, with `note_below` it."""
+    """A rich table, for `rich.print`, with the text of `note_below` as its caption."""
     import_extra("rich", "to show a table", "report")
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -84,7 +84,7 @@ def terminal_table(rows: Sequence[Row]) -> Table:
 
 
 def _least_width(column: Column[Row], rows: Sequence[Row]) -> int:
-    """Numbers are never cut; a name longer than a family's is folded."""
+    """Numbers are never shortened; a name that is longer than a family's is folded."""
     longest = max((len(column.text(row)) for row in rows), default=0)
     if column.numeric:
         return max(len(column.heading), longest)
@@ -92,20 +92,20 @@ def _least_width(column: Column[Row], rows: Sequence[Row]) -> int:
 
 
 def markdown_table(rows: Sequence[Row]) -> str:
-    """A GitHub-flavoured Markdown table ending in a newline, with `note_below` it."""
+    """A GitHub-flavored Markdown table that ends in a newline, followed by the text of `note_below`."""
     table = markdown_of(COLUMNS, rows)
     note = note_below(rows)
     return f"{table}\n{_markdown(note)}\n" if note else table
 
 
 def markdown_of(columns: Sequence[Column[AnyRow]], rows: Sequence[AnyRow]) -> str:
-    """The rows under these columns, as `markdown_lines`."""
+    """Rows as a Markdown table with these columns."""
     cells = [[column.text(row) for column in columns] for row in rows]
     return markdown_lines([column.heading for column in columns], [column.numeric for column in columns], cells)
 
 
 def markdown_lines(headings: Sequence[str], numeric: Sequence[bool], rows: Sequence[Sequence[str]]) -> str:
-    """A GitHub-flavoured Markdown table of texts, numeric columns to the right."""
+    """A GitHub-flavored Markdown table of texts, with numeric columns aligned to the right."""
     lines = [
         headings,
         ["--:" if right else ":--" for right in numeric],
@@ -115,13 +115,13 @@ def markdown_lines(headings: Sequence[str], numeric: Sequence[bool], rows: Seque
 
 
 def write_markdown(rows: Sequence[Row], path: str | Path) -> Path:
-    """The table of `markdown_table` in a file."""
+    """Write the table of `markdown_table` to a file."""
     write_text(Path(path), markdown_table(rows))
     return Path(path)
 
 
 def write_csv(rows: Sequence[Row], path: str | Path) -> Path:
-    """Every field of every row at full precision; lists joined by semicolons, unknown numbers left empty."""
+    """Write every field of every row at full precision, lists joined by semicolons, unknown numbers left empty."""
     lists = [
         {name: ";".join(map(str, getattr(row, name))) for name in ("seeds", "unfinished", "varying")} for row in rows
     ]
@@ -136,7 +136,7 @@ def percent(value: float | None) -> str:
 
 
 def with_spread(mean: float | None, spread: float | None) -> str:
-    """A mean and its standard deviation, which one value has not, nor any where nothing was measured.
+    """A mean and its standard deviation; a dash for what is unknown.
 
     >>> with_spread(98.5, 0.7071), with_spread(98.0, None), with_spread(None, None)
     ('98.50 ± 0.71', '98.00 ± –', '–')
@@ -145,7 +145,7 @@ def with_spread(mean: float | None, spread: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A length of time in the unit that suits it.
+    """A duration in seconds, minutes or hours.
 
     >>> duration(3.25), duration(125.0), duration(7380.0)
     ('3.2 s', '2.1 min', '2.0 h')

@@ -1,4 +1,4 @@
-"""What a run is: every choice that decides its result, in one frozen record.
+"""The config of a run: every choice that decides its result, in one frozen record.
 
 The text under each field is the help that ``conductance train PRESET --help`` shows.
 """
@@ -22,33 +22,33 @@ class ModelConfig:
     architecture: str = "cnn"
     """fcn, cnn or resnet18"""
     family: str = "cwa"
-    """what its hidden layers are made of: cwa, cwa_li, cwa_bn, affine, affine_bn or absnorm"""
+    """kind of its hidden layers: cwa, cwa_li, cwa_bn, affine, affine_bn or absnorm"""
     widths: tuple[int, ...] | None = None
-    """units of each hidden layer (for resnet18: of each stage); the paper's where left out"""
+    """units of each hidden layer (resnet18: of each stage); the paper's if not given"""
     shortcut: Literal["sum", "mean", "conductance"] | None = None
-    """resnet18: how a shortcut joins; the family's own where left out"""
+    """resnet18: how a shortcut joins its branch; the family's own if not given"""
     branch_scale: float | None = None
-    """resnet18: where the learnt weight of each residual branch starts; no such weight where left out"""
+    """resnet18: initial value of a learned weight of each residual branch; no such weight if not given"""
     kernel: int | None = None
-    """cnn: size of every kernel after the first, which is 5; odd; 3 where left out"""
+    """cnn: size of every kernel after the first, which is 5; an odd number; 3 if not given"""
     dropout: float | None = None
-    """fcn: share of each hidden layer's units that are silent in a training step; none where left out"""
+    """fcn: share of each hidden layer's units that are silent in a training step; none if not given"""
 
 
 @dataclass(frozen=True)
 class ConductanceConfig:
-    """The conductance layers (families cwa, cwa_li and cwa_bn; the terms of the membrane for absnorm too)."""
+    """The conductance layers: families cwa, cwa_li and cwa_bn; resting, activation and gate for absnorm too."""
 
     nonnegative: Literal["rectified", "exp", "softplus", "projected"] = "projected"
-    """how a conductance stays non-negative"""
+    """how conductances are kept non-negative"""
     initialization: Literal["glorot", "lognormal", "exponential"] = "lognormal"
-    """distribution of the conductances at the start; glorot is the paper's"""
+    """initial distribution of the conductances; glorot is the paper's"""
     sigma: float = 1.5
-    """standard deviation of the log-conductance, for lognormal"""
+    """lognormal: standard deviation of the logarithm"""
     twin: bool = True
-    """start each layer's inhibitory units as copies of its excitatory ones"""
+    """start inhibitory units as copies of the excitatory ones"""
     balance: bool = True
-    """scale inhibition so that each unit starts with mean E = mean I on one batch"""
+    """scale each unit's inhibition so that mean E = mean I on one batch"""
     excitatory_share: float = 0.5
     """share of excitatory units in each hidden layer"""
     resting_conductance: float = 1.0
@@ -56,19 +56,19 @@ class ConductanceConfig:
     resting_potential: float = 0.0
     """e_r of every unit, in [-1, 1]"""
     learn_resting: bool = False
-    """let each unit learn its resting conductance and potential"""
+    """each unit learns its resting conductance and potential"""
     resting_share: float | None = None
-    """G_r at the start as a share of the synaptic conductance that a unit sees on one batch, instead of one number"""
+    """initial G_r as a share of the synaptic conductance of a unit on one batch, instead of resting_conductance"""
     activation: Literal["relu", "full_range"] = "relu"
-    """relu: p = max(z, 0); full_range: p = (1 + z)/2, no activation function but the average itself (fcn, cnn)"""
+    """relu: p = max(z, 0); full_range: p = (1 + z)/2, without an activation function (fcn, cnn)"""
     learn_gate: bool = False
-    """let each unit learn the threshold and the width of its gate (paper eq. 1)"""
+    """each unit learns the threshold and the width of its gate (paper eq. 1)"""
     detached_denominator: bool = False
-    """take the total conductance for a constant in the backward pass"""
+    """treat the total conductance as a constant in the backward pass"""
     interneurons: float = 0.25
-    """cwa_li: interneurons for lateral inhibition, per unit"""
+    """cwa_li: number of interneurons for each unit"""
     slices: int = 2
-    """cwa_li: time slices in which units and interneurons act on each other"""
+    """cwa_li: number of time slices in which units and interneurons act on each other"""
 
 
 @dataclass(frozen=True)
@@ -83,71 +83,71 @@ class DataConfig:
     batch_size: int = 100
     """images in a batch (on each process)"""
     preprocessing: Literal["scaled", "unit", "whitened"] | None = None
-    """what becomes of a pixel. scaled: to [-0.3, 1], clipped at 0 (the paper's for conductances); unit: to [0, 1], so
-    that dark pixels differ; whitened: mean 0, variance 1; the family's own where left out"""
+    """how pixels are scaled. scaled: to [-0.3, 1], then clipped at 0 (the paper's for conductances); unit: to [0, 1],
+    nothing clipped; whitened: mean 0, variance 1; the family's own if not given"""
     augmentation: Literal["none", "shift", "shift_flip", "deform", "deform_flip"] = "none"
-    """what is drawn anew for every image: a shift by up to `max_shift` pixels, for deform with a turn and a stretch of
-    each axis, and a horizontal flip"""
+    """random changes to every training image: a shift by up to max_shift pixels; deform: also a turn and a stretch of
+    each axis; flip: also a horizontal flip"""
     max_shift: int = 4
     """pixels"""
     max_turn: float = 10.0
-    """deform: degrees, either way"""
+    """deform: degrees, in either direction"""
     max_stretch: float = 0.15
-    """deform: an axis becomes up to so much longer (0.15: 15 %), or shorter by the same factor"""
+    """deform: an axis becomes longer or shorter by up to this factor (0.15: 15 %)"""
     max_mix: float = 0.0
-    """mixup: each image is mixed with another, and its class too: the largest share of the other, at most 0.5"""
+    """mixup: largest share of another image (and its class) that is mixed into each image, at most 0.5"""
     validation_images: int = 0
     """training images held out to choose by, never trained on; 0: the folder's own val/ if it has one, else none"""
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """How weights move: the synapses of hidden layers by the rule named here, all other weights by Adam."""
+    """The optimizer: the rule named here for the synapses of hidden layers, Adam for all other weights."""
 
     name: Literal["muon", "adam", "sgd", "eg"] = "muon"
-    """rule for the synapses of hidden layers; eg: exponentiated gradient"""
+    """rule for the synapses of hidden layers; eg is exponentiated gradient"""
     learning_rate: float = 0.1
-    """step of these synapses, as a share of their mean size at the start"""
+    """step of these synapses, as a share of their initial mean"""
     readout_learning_rate: float = 3e-3
     """step of all other weights"""
     leak_learning_rate: float | None = None
-    """step of learnt leaks, as a share of what a unit's synapses have together; as all other weights where left out"""
+    """step of learned leaks, as a share of the total conductance of a unit; readout_learning_rate if not given"""
     momentum: float | None = None
-    """of muon, sgd and eg; 0.95, 0.9 and 0.9 where left out"""
+    """momentum of muon, sgd and eg; 0.95, 0.9 and 0.9 if not given"""
     block: int = 32
-    """muon: units of a layer whose steps are made orthogonal together"""
+    """muon: number of units whose steps are orthogonalized together"""
     betas: tuple[float, float] = (0.9, 0.99)
-    """decay of Adam's running means"""
+    """adam: decay of its running means"""
     centered: bool = False
-    """take out of each gradient what moves a unit's mean excitation or inhibition; leaks learn the thresholds"""
+    """remove from each gradient the part that shifts a unit's mean excitation or inhibition; leaks learn thresholds"""
     homeostasis: float = 0.0
-    """rate at which each unit's inhibition follows its excitation, step by step; 0: not at all"""
+    """rate at which each unit's inhibition follows its excitation, in each step; 0 turns it off"""
     weight_average: float = 0.0
-    """decay of the running mean of all weights, which is what is tested and kept; 0: the weights themselves"""
+    """decay of a running mean of all weights, which is then tested and kept; 0 turns it off"""
     label_smoothing: float = 0.0
-    """share of the target probability spread over all classes"""
+    """share of the target probability that is spread over all classes"""
 
 
 @dataclass(frozen=True)
 class TeacherConfig:
-    """Whose answers the network learns, beside the labels (distillation)."""
+    """Distillation: the network also learns the answers of another network."""
 
     run: str | None = None
-    """folder of a finished run on the same data set; no teacher where left out"""
+    """folder of a finished run on the same data set; no teacher if not given"""
     share: float = 0.9
-    """share of the loss that is the distance from the teacher's answers; the rest is that from the labels"""
+    """share of the loss that measures the distance from the teacher's answers; the rest is the loss of the labels"""
     temperature: float = 2.0
-    """logits are divided by it in both answers: the higher, the more the unlikely classes count"""
+    """both networks' logits are divided by it: the higher, the more the unlikely classes count"""
 
 
 @dataclass(frozen=True)
 class ProtocolConfig:
-    """When the step size changes, and when training stops."""
+    """The schedule of the step size, and when training stops."""
 
     name: Literal["onecycle", "paper"] = "onecycle"
-    """onecycle: up, then down to 0 over the given epochs. paper: divide by 10 on a plateau, stop once fitted"""
+    """onecycle: up, then down to 0 over the given epochs; paper: divide by 10 on a plateau, stop when fitted"""
     warmup: float = 0.2
-    """onecycle: share of the steps that lead up to the peak"""
+    """onecycle: share of the steps before the peak"""
     patience: int = 25
     """paper: epochs without a lower training loss before the step size is divided by 10"""
     stop_train_accuracy: float = 99.4
@@ -159,15 +159,15 @@ class RunConfig:
     """A complete run. A preset is a function that returns one of these."""
 
     name: str
-    """what the run is called in tables"""
+    """name of the run in tables"""
     epochs: int = 10
-    """passes over the training images (protocol paper: at most)"""
+    """passes over the training images (protocol paper: an upper bound)"""
     seed: int = 0
-    """decides the initial weights, the order of the images and their augmentation"""
+    """determines initial weights, order of the images and augmentation"""
     precision: Precision = "no"
-    """mixed precision; no: float32 throughout"""
+    """mixed precision; no is float32 throughout"""
     accumulate: int = 1
-    """batches whose gradients make one step"""
+    """number of batches whose gradients are added up for one step"""
     model: ModelConfig = field(default_factory=ModelConfig)
     conductance: ConductanceConfig = field(default_factory=ConductanceConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -218,8 +218,8 @@ class RunConfig:
             self.model.family not in ("cwa", "absnorm") or self.model.architecture == "resnet18"
         ):
             raise InputError(
-                "conductance.activation=full_range: for the families cwa and absnorm in fcn and cnn; what "
-                "interneurons, BatchNorm and residual sums give is rectified"
+                "conductance.activation=full_range: only for the families cwa and absnorm in fcn and cnn; elsewhere "
+                "outputs must be rectified"
             )
         if self.data.preprocessing == "whitened" and not self.model.family.startswith("affine"):
             raise InputError(
@@ -227,14 +227,18 @@ class RunConfig:
                 "choose scaled or unit"
             )
         if self.conductance.learn_gate and self.conductance.activation == "full_range":
-            raise InputError("conductance.learn_gate: a gate cuts z off; leave out conductance.activation=full_range")
+            raise InputError(
+                "conductance.learn_gate: a gate replaces the activation; leave out conductance.activation=full_range"
+            )
         if self.conductance.learn_gate and self.model.family == "cwa_bn":
-            raise InputError("conductance.learn_gate: in cwa_bn the gate comes after BatchNorm, which has both already")
+            raise InputError(
+                "conductance.learn_gate: in cwa_bn BatchNorm learns threshold and width already; leave it out"
+            )
         momentum, betas, widths = self.optimizer.momentum, self.optimizer.betas, self.model.widths
         if momentum is not None and not 0 <= momentum < 1:
             raise InputError(f"optimizer.momentum={momentum}: must lie in [0, 1)")
         if momentum is not None and self.optimizer.name == "adam":
-            raise InputError(f"optimizer.momentum={momentum}: adam has betas instead")
+            raise InputError(f"optimizer.momentum={momentum}: adam has no momentum; set optimizer.betas")
         if self.optimizer.name == "eg" and self.conductance.nonnegative != "projected":
             raise InputError("optimizer.name=eg multiplies conductances: choose conductance.nonnegative=projected")
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
@@ -242,10 +246,10 @@ class RunConfig:
         if widths is not None and not (widths and min(widths) >= 1):
             raise InputError(f"model.widths={widths}: must be one number or more, each at least 1")
         if self.data.batch_size == 1 and self.model.family.endswith("_bn"):
-            raise InputError("data.batch_size=1: BatchNorm learns nothing from one image; choose at least 2")
+            raise InputError("data.batch_size=1: BatchNorm needs more than one image; choose at least 2")
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for JSON."""
+        """The config as plain values, for JSON."""
         return dataclasses.asdict(self)
 
 

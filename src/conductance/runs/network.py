@@ -1,4 +1,4 @@
-"""From a config to its network: built, started, and given the pixels it expects."""
+"""The network of a config, its initialization, and the preprocessing of its images."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ BALANCE_IMAGES = 500
 
 
 def layer_options(config: RunConfig) -> dict[str, Any]:
-    """The arguments of every hidden layer, as far as its family has them."""
+    """The arguments of every hidden layer that its family has."""
     choices = config.conductance
     membrane: dict[str, Any] = {
         "resting_conductance": choices.resting_conductance,
@@ -37,22 +37,22 @@ _OF_ONE_ARCHITECTURE = {"shortcut": "resnet18", "branch_scale": "resnet18", "ker
 
 
 def _given(choices: ModelConfig) -> dict[str, Any]:
-    """The architecture's arguments that are not left out."""
+    """The arguments of the architecture that are set."""
     given = {name: getattr(choices, name) for name in ("widths", *_OF_ONE_ARCHITECTURE)}
     given = {name: value for name, value in given.items() if value is not None}
     for name, value in given.items():
         owner = _OF_ONE_ARCHITECTURE.get(name, choices.architecture)
         if choices.architecture != owner:
-            raise InputError(f"model.{name}={value}: {choices.architecture} has none, {owner} has; leave it out")
+            raise InputError(f"model.{name}={value}: only for {owner}, not for {choices.architecture}; leave it out")
     return given
 
 
 def build_network(config: RunConfig, dataset: Dataset) -> nn.Module:
-    """The network with the family's own default initialization (affine: Glorot; conductances: Glorot around 1).
+    """The network of a config, with the default initialization of its family.
 
     Raises:
         UnknownNameError: no such architecture or family.
-        InputError: a choice that the architecture does not have.
+        InputError: a setting that the architecture does not have.
     """
     return create_model(
         config.model.architecture,
@@ -65,7 +65,7 @@ def build_network(config: RunConfig, dataset: Dataset) -> nn.Module:
 
 
 def initialize(network: nn.Module, choices: ConductanceConfig, batch: Tensor) -> None:
-    """Draw the conductances, then pair and balance them as ``choices`` says; networks without any stay as they are."""
+    """Draw, pair and balance the conductances as ``choices`` says; a network without conductances is left as it is."""
     if not any(isinstance(layer, ConductanceLayer) for layer in network.modules()):
         return
     if choices.initialization == "lognormal":
@@ -81,7 +81,7 @@ def initialize(network: nn.Module, choices: ConductanceConfig, batch: Tensor) ->
 
 
 def start(config: RunConfig, dataset: Dataset) -> tuple[nn.Module, Preprocessing]:
-    """The network as a run that trains on all training images starts it, on the CPU, and what prepares its images."""
+    """The network and its preprocessing as a run starts with them that trains on all training images; on the CPU."""
     torch.manual_seed(config.seed)
     preprocessing = build_preprocessing(config, dataset.train)
     network = build_network(config, dataset)
@@ -90,10 +90,10 @@ def start(config: RunConfig, dataset: Dataset) -> tuple[nn.Module, Preprocessing
 
 
 def kind_of_preprocessing(config: RunConfig) -> str:
-    """The one that the config names, or that of the family."""
+    """The preprocessing that the config names, or that of its family."""
     return config.data.preprocessing or get_family(config.model.family).preprocessing
 
 
 def build_preprocessing(config: RunConfig, train: Images) -> Preprocessing:
-    """From the bytes of images like the training images to the network's input."""
+    """The preprocessing, fitted to the training images."""
     return Preprocessing.fit(kind_of_preprocessing(config), train.pixels)

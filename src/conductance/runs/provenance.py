@@ -1,4 +1,4 @@
-"""Where a result came from: versions, hardware, commit, command."""
+"""Where a result comes from: versions, hardware, commit, command."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ import conductance
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides the numbers."""
+    """Versions of the packages that determine the numbers."""
     import accelerate
     import numpy
 
@@ -27,7 +27,7 @@ def versions() -> dict[str, str]:
 
 
 def hardware(device: torch.device) -> dict[str, Any]:
-    """What the run had to itself."""
+    """The device, processor, threads and system of this process."""
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "cpu": _processor(),
@@ -46,7 +46,7 @@ def _processor() -> str:
 
 
 def git_commit() -> str | None:
-    """The commit of the source that runs, ``-dirty`` where files differ from it; None outside a checkout of it."""
+    """The commit of the running source, with ``-dirty`` if files were changed; None outside its checkout."""
     source = Path(conductance.__file__).parent
 
     def git(*arguments: str) -> str:
@@ -54,12 +54,12 @@ def git_commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", "__init__.py")  # not another project's, in which the package is installed
+        git("ls-files", "--error-unmatch", "__init__.py")  # not the checkout of a project that installed this package
         return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if git("status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.SubprocessError):
         return None
 
 
 def command_line() -> str:
-    """The command as it was typed, without the folder of the program."""
+    """The command as it was typed, without the program's folder."""
     return " ".join([os.path.basename(sys.argv[0]), *sys.argv[1:]])
