@@ -8,7 +8,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 LOCK   := $(VENV)/bin/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
   --constraint constraints.txt --excludes requirements/apart.txt --no-annotate --custom-compile-command "make lock" --quiet
 
-.PHONY: help demo test lint types check lock study tables bench bench-import format clean
+.PHONY: help demo test lint types check lock study tables picture bench bench-import format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -50,6 +50,9 @@ tables: $(STAMP)  ## write results/runs.csv and all tables again from the runs
 	$(BIN)/python tools/write_results.py
 	$(BIN)/python -m studies gap
 	$(BIN)/python tools/embed_tables.py
+
+picture: $(STAMP)  ## draw docs/inside.svg, the picture in the README, from a checked-in run
+	$(BIN)/python tools/draw_inside.py
 
 bench: $(STAMP)  ## measure speed and memory again and write benchmarks/ (about five minutes; nothing else may run)
 	$(BIN)/python tools/write_benchmarks.py

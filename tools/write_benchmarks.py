@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import geometric_mean
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own log
 
@@ -64,6 +65,24 @@ def profile_page(layers: dict) -> str:
     )
 
 
+OVERVIEW = {
+    "layers": ("layers, forward and backward", "CWA blocked"),
+    "training": ("training steps of whole networks", "CWA"),
+    "inference": ("inference of whole networks, frozen", "CWA frozen"),
+}
+
+
+def overview(folder: Path = FOLDER) -> str:
+    """The geometric means over all cases, in a few lines for the README."""
+    rows = []
+    for name, (what, contender) in OVERVIEW.items():
+        timings = [Timing(**timing) for timing in json.loads((folder / f"{name}.json").read_text())["timings"]]
+        own = [timing for timing in timings if timing.contender == contender]
+        time, memory = geometric_mean(t.ratio for t in own), geometric_mean(t.memory_ratio for t in own)
+        rows.append((what, f"{time:.2f}", f"{max(t.ratio for t in own):.2f}", f"{memory:.2f}"))
+    return markdown(("compared with affine + BatchNorm", "time", "worst case", "memory"), rows)
+
+
 def main() -> None:
     page = (FOLDER / "README.md").read_text()
     for name in sys.argv[1:] or TABLES:
@@ -74,6 +93,7 @@ def main() -> None:
         if name == "layers":
             (FOLDER / "profile.md").write_text(profile_page(figures))
     (FOLDER / "README.md").write_text(page)
+    (FOLDER / "overview.md").write_text(overview())
 
 
 if __name__ == "__main__":

@@ -7,8 +7,17 @@ from typing import Any
 from conductance.files import write_table, write_text
 from conductance.report import summarize
 from conductance.report.rows import Row
-from conductance.report.table import COLUMNS, Column, markdown_of, note_below
-from conductance.reproduction import Cell, write_tables
+from conductance.report.table import (
+    COLUMNS,
+    NOTHING,
+    Column,
+    markdown_lines,
+    markdown_of,
+    note_below,
+    percent,
+    with_spread,
+)
+from conductance.reproduction import TABLES, Cell, write_tables
 from conductance.reproduction.recipes import recipe_of
 from conductance.reproduction.rows import hardware_of
 from conductance.runs import Run, load_runs
@@ -26,6 +35,7 @@ def main(results: Path = RESULTS, out: Path = RESULTS) -> None:
     write_table(out / "runs.csv", *leaderboard([run for section in runs.values() for run in section], results))
     for section, members in runs.items():
         write_text(out / f"tables/{section}.md", table(results / section, members))
+    write_text(out / "tables/overview.md", overview(runs["presets"]))
     of_the_paper = [results / folder for folder in OF_THE_PAPERS_TABLES]
     chosen = [run for members in runs.values() for run in members if {*run.path.parents} & {*of_the_paper}]
     write_tables(chosen, out / "tables", page=False)
@@ -68,6 +78,22 @@ def table(section: Path, runs: Sequence[Run]) -> str:
     note = note_below([row for _, row in rows])
     text = markdown_of(columns, rows)
     return f"{text}\n{note}\n" if note else text
+
+
+SHOWN = {"cwa": "conductances (CWA)", "affine": "affine", "affine_bn": "affine + BatchNorm"}
+
+
+def overview(runs: Sequence[Run]) -> str:
+    """A row for each data set and network: test accuracy of the families that compare best, and the paper's for CWA."""
+    cells = {(row.dataset, row.architecture, row.family): row for row in summarize(runs)}
+    papers = {(cell.dataset, cell.architecture, cell.family): cell.paper for table in TABLES.values() for cell in table}
+    rows = []
+    for dataset, network in dict.fromkeys((dataset, network) for dataset, network, _ in cells):
+        here = [cells.get((dataset, network, family)) for family in SHOWN]
+        accuracies = [NOTHING if row is None else with_spread(row.test_accuracy, row.test_accuracy_std) for row in here]
+        rows.append([dataset, network, *accuracies, percent(papers.get((dataset, network, "cwa")))])
+    headings = ["Data", "Network", *SHOWN.values(), "CWA in the paper"]
+    return markdown_lines(headings, [False, False, *[True] * (len(SHOWN) + 1)], rows)
 
 
 def _of_row(column: Column[Row]) -> Column[tuple[str, Row]]:

@@ -17,6 +17,7 @@ from conductance.runs.schema import Record
 
 WIDTH, HEAD, ROW, PLOT, FOOT = 2.9, 0.3, 0.92, 0.5, 0.42
 LEFT, RIGHT = 0.16, 0.1
+GRID_WIDTH = 10.0
 
 Draw = Callable[[Axes, Record], None]
 
@@ -45,6 +46,31 @@ def portraits(groups: Iterable[Group]) -> list[Portrait]:
         return [_portrait(group, run) for group in groups for run in _recorded(group)[:1]]
 
 
+def grid_figure(layers: Sequence[Record]) -> Figure:
+    """All quantities of some layers in one figure: a column for each quantity, a row for each layer.
+
+    Args:
+        layers: of a run's internals; the one nearest the input comes first.
+    """
+    figure = Figure(figsize=(GRID_WIDTH, ROW * len(layers) + FOOT))
+    panels = figure.subplots(len(layers), len(QUANTITIES), squeeze=False)
+    for row, layer in zip(panels, layers, strict=True):
+        for axes, (_, _, draw) in zip(row, QUANTITIES, strict=True):
+            draw(axes, layer)
+            _dress(axes, "")
+        row[0].set_title(f"{layer['name']}: {layer['units']} units, {layer['fan_in']} synapses each", loc="left", pad=3)
+    for axes, (_, label, _) in zip(panels[-1], QUANTITIES, strict=True):
+        axes.set_xlabel(label)
+    for axes, (title, _, _) in zip(panels[0], QUANTITIES, strict=True):
+        axes.annotate(title, (0, 1), (0, 18), "axes fraction", textcoords="offset points", fontweight="bold")
+    for place, name, color in ((1.0, "inhibitory", INHIBITORY), (0.74, "excitatory", EXCITATORY)):
+        panels[0][0].annotate(
+            name, (place, 1), (0, 18), "axes fraction", textcoords="offset points", color=color, ha="right"
+        )
+    figure.subplots_adjust(left=0.02, right=0.99, hspace=0.8, wspace=0.12)
+    return figure
+
+
 def balance_counts(layer: Record) -> np.ndarray:
     """How many units have their balance (E - I) / (E + I) in each bin of `BALANCE_EDGES`, whatever their total."""
     counts = np.zeros(len(BALANCE_EDGES) - 1)
@@ -59,14 +85,8 @@ def _recorded(group: Group) -> list[Run]:
 
 def _portrait(group: Group, run: Run) -> Portrait:
     internals = run.internals or {}
-    quantities: list[tuple[str, str, Draw]] = [
-        ("Conductances G", "conductance G (dimensionless)", _draw_conductances),
-        ("State z", "z (dimensionless)", _draw_z),
-        ("Output p", "p (dimensionless)", _draw_p),
-        ("Balance of each unit", "(E \N{MINUS SIGN} I) / (E + I)", _draw_balance),
-    ]
     columns = [
-        Column(title, _stack(internals["layers"], title, label, draw, group)) for title, label, draw in quantities
+        Column(title, _stack(internals["layers"], title, label, draw, group)) for title, label, draw in QUANTITIES
     ]
     return Portrait(group, run.seed, internals["images"], columns)
 
@@ -163,3 +183,12 @@ def _density(counts: Sequence[int], edges: Sequence[float]) -> np.ndarray:
     heights = np.asarray(counts, float)
     mass = heights.sum() * np.diff(edges)
     return np.divide(heights, mass, out=np.zeros_like(heights), where=mass > 0)
+
+
+QUANTITIES: tuple[tuple[str, str, Draw], ...] = (
+    ("Conductances G", "conductance G (dimensionless)", _draw_conductances),
+    ("State z", "z (dimensionless)", _draw_z),
+    ("Output p", "p (dimensionless)", _draw_p),
+    ("Balance of each unit", "(E \N{MINUS SIGN} I) / (E + I)", _draw_balance),
+)
+"""What is drawn of each layer: title, label of the axis, and how."""

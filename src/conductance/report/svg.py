@@ -52,10 +52,14 @@ def figure_style() -> Iterator[None]:
 
 
 def svg_page(figure: Figure) -> str:
-    """The figure as an SVG file; the same figure always gives the same text."""
+    """The figure as an SVG file, the same text at every run; a path is one line, in hundredths of a point."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
+    return re.sub(r' (?:d|x|y|transform)="[^"]*"', lambda place: _rounded(place[0]), buffer.getvalue())
+
+
+def _rounded(place: str) -> str:
+    return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", place).replace("\n", "")
 
 
 def to_svg(figure: Figure, description: str) -> str:
