@@ -15,18 +15,20 @@ def moved(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
 
     Args:
         module: the old module, ``__name__``.
-        names: for each name the module that has it now.
+        names: for each name the module that has it now, or ``module:name`` if it has another name there.
     """
 
     def find(name: str) -> Any:
         if name not in names:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        home, _, current = names[name].partition(":")
+        current = current or name
         warnings.warn(
-            f"{module}.{name} has moved to {names[name]}.{name}; the old name goes in 0.3",
+            f"{module}.{name} has moved to {home}.{current}; the old name goes in 0.3",
             DeprecationWarning,
             stacklevel=2,
         )
-        return getattr(import_module(names[name]), name)
+        return getattr(import_module(home), current)
 
     return find
 
