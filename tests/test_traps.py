@@ -21,12 +21,15 @@ def active_fractions(model, batch):
 
 def test_the_literal_fully_connected_recipe_is_dead_at_the_start():
     """Section 4.3's e_r = -0.4 cannot be reached by what Glorot conductances of a silent layer send on."""
-    model = create_model("fcn", "cwa", (3, 32, 32), 10, layer_options={"resting_potential": -0.4})
+    model = create_model(
+        "fcn", "cwa", (3, 32, 32), 10, layer_options={"resting_conductance": 1.0, "resting_potential": -0.4}
+    )
+    init.glorot_(model)
     assert active_fractions(model, images())[1:] == [0.0, 0.0]
 
 
 def test_with_a_resting_potential_of_zero_it_lives():
-    model = create_model("fcn", "cwa", (3, 32, 32), 10)
+    model = init.glorot_(create_model("fcn", "cwa", (3, 32, 32), 10, layer_options={"resting_conductance": 1.0}))
     assert max(active_fractions(model, images())) > 0.1
 
 

@@ -4,6 +4,8 @@ import warnings
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from conductance.errors import InputError
 from conductance.nn import CWAConv2d, CWALinear
@@ -12,11 +14,35 @@ from conductance.valence import MOST_CLASSES, Valence
 
 def test_half_the_channels_excite_unless_told_otherwise():
     assert CWALinear(6, 2).valence.tolist() == [1, 1, 1, -1, -1, -1]
-    assert CWALinear(5, 2).valence.tolist() == [1, 1, -1, -1, -1]
+    assert CWALinear(5, 2).valence.tolist() == [1, 1, 1, -1, -1]
 
 
-def test_a_ratio_is_the_excitatory_share():
-    assert CWALinear(10, 2, valence=0.8).valence.tolist() == [1] * 8 + [-1] * 2
+def test_a_share_of_the_channels_excites():
+    assert CWALinear(10, 2, excitatory_share=0.8).valence.tolist() == [1] * 8 + [-1] * 2
+
+
+def test_a_share_given_as_valence_still_works_and_says_what_it_is_called_now():
+    for share in (0.8, torch.tensor(0.8)):
+        with pytest.warns(DeprecationWarning, match="excitatory_share=0.8"):
+            layer = CWALinear(10, 2, valence=share)
+        assert layer.valence.tolist() == [1] * 8 + [-1] * 2
+
+
+@given(st.integers(2, 9), st.integers(1, 3), st.floats(0.01, 0.99))
+def test_no_layer_of_two_channels_or_more_is_all_inhibitory(per_group, groups, share):
+    valence = Valence(None, per_group * groups, groups=groups, excitatory_share=share).values.view(groups, -1)
+    assert (valence[:, 0] == 1).all()
+    half = Valence(None, per_group * groups, groups=groups).values.view(groups, -1)
+    assert half.sum(1).tolist() == [per_group % 2] * groups
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(1, 1), (4, 4)])
+def test_a_single_channel_is_read_as_both_kinds(channels, groups):
+    torch.manual_seed(0)
+    layer = CWAConv2d(channels, 16, 3, padding=1, groups=groups)
+    assert layer.doubled_input
+    outputs = layer(torch.rand(8, channels, 6, 6))
+    assert 0.2 < (outputs > 0).float().mean() < 0.8
 
 
 def test_each_group_of_a_grouped_layer_has_both_kinds():
@@ -49,8 +75,6 @@ def test_many_valences_are_two_products_over_all_channels():
         ([1.0, -1.0], 3, "shape (2,), but there are 3 presynaptic channels"),
         ([1.0, -1.0, 1.5], 3, "must lie in [-1, 1]"),
         ([1.0, -1.0, float("nan")], 3, "must lie in [-1, 1]"),
-        (1.5, 4, "in [0, 1]"),
-        (-0.1, 4, "in [0, 1]"),
     ],
 )
 def test_what_is_no_valence_is_refused(valence, channels, complaint):
@@ -59,18 +83,36 @@ def test_what_is_no_valence_is_refused(valence, channels, complaint):
     assert complaint in str(caught.value)
 
 
-def test_a_doubled_input_has_no_ratio_but_takes_a_vector_of_both_copies():
-    with pytest.raises(InputError, match="no ratio"):
-        CWALinear(3, 2, valence=0.8, doubled_input=True)
+@pytest.mark.parametrize("share", [1.5, -0.1, float("nan")])
+def test_what_is_no_share_is_refused(share):
+    with pytest.raises(InputError, match=r"must lie in \[0, 1\]"):
+        CWALinear(4, 2, excitatory_share=share)
+
+
+def test_a_share_and_values_are_one_too_many():
+    with pytest.raises(InputError, match="give one of the two"):
+        CWALinear(2, 2, excitatory_share=0.5, valence=[1, -1])
+
+
+def test_a_doubled_input_has_no_share_but_takes_a_vector_of_both_copies():
+    with pytest.raises(InputError, match="no share"):
+        CWALinear(3, 2, excitatory_share=0.8, doubled_input=True)
     with pytest.raises(InputError, match="6 presynaptic channels"):
         CWALinear(3, 2, valence=[1, 1, -1], doubled_input=True)
     assert CWALinear(3, 2, valence=[1, 1, 1, -1, -1, -0.5], doubled_input=True).valence[-1] == -0.5
 
 
-@pytest.mark.parametrize(("valence", "kind"), [(1.0, "excitatory"), (0.0, "inhibitory"), ([0.5, 0.5], "excitatory")])
-def test_one_sided_layers_warn(valence, kind):
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({"excitatory_share": 1.0}, "excitatory"),
+        ({"excitatory_share": 0.0}, "inhibitory"),
+        ({"valence": [0.5, 0.5]}, "excitatory"),
+    ],
+)
+def test_one_sided_layers_warn(options, kind):
     with pytest.warns(UserWarning, match=f"presynaptic channels are {kind}"):
-        CWALinear(2, 2, valence=valence)
+        CWALinear(2, 2, **options)
 
 
 def test_two_sided_layers_do_not_warn():

@@ -1,8 +1,9 @@
-"""Conductance initializations: which G a network starts from, whatever form its parameters have.
+"""Where conductances start, whatever form their parameters have.
 
-Each function takes a layer or a whole model, sets the conductances of every `ConductanceLayer` in it, and returns it.
-`initialize` is the whole recipe. Its parts: `lognormal_` and `exponential_` draw conductances; `twin_`, `scale_leak_`
-and `balance_` then rearrange or scale what was drawn, in that order.
+Layers draw a good start themselves, without data (`reset_parameters`). Each function here takes a layer or a whole
+model, sets the conductances of every `ConductanceLayer` in it, and returns it. `initialize` balances a network on a
+batch. Its parts: `lognormal_` and `exponential_` draw conductances; `twin_`, `scale_leak_`, `balance_` and
+`balance_sums_` rearrange or scale what was drawn, in that order. `glorot_` is the paper's start.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from conductance import functional
 from conductance.errors import InputError
-from conductance.nn import ConductanceLayer
+from conductance.nn import ConductanceLayer, start
 from conductance.nn.visit import visit
 
 M = TypeVar("M", bound=nn.Module)
@@ -47,10 +48,14 @@ def initialize(model: M, batch: Tensor, *, sigma: float = 1.5, leak: float | Non
     return balance_(model, batch)
 
 
+@torch.no_grad()
 def glorot_(module: M) -> M:
-    """Glorot-uniform around 1, as in the paper (section 4.3)."""
+    """Glorot-uniform around 1, the paper's start (section 4.3).
+
+    All units of a layer then do nearly the same, so that deep networks hardly learn from it (docs/training.md).
+    """
     for layer in conductance_layers(module):
-        layer.reset_parameters()
+        layer.set_conductance(1 + nn.init.xavier_uniform_(torch.empty_like(layer.g)).clamp(min=-1))
     return module
 
 
@@ -68,8 +73,7 @@ def lognormal_(module: M, sigma: float = 1.5, mean: float = 1.0) -> M:
     if not (sigma >= 0 and mean > 0):
         raise InputError(f"sigma={sigma}, mean={mean}: sigma must not be negative, mean must be positive")
     for layer in conductance_layers(module):
-        normal = torch.randn_like(layer.g)
-        layer.set_conductance(mean * torch.exp(sigma * normal - sigma**2 / 2))
+        layer.set_conductance(start.lognormal(layer.g.detach(), sigma, mean))
     return module
 
 
@@ -88,16 +92,24 @@ def exponential_(module: M, mean: float = 1.0) -> M:
 
 @torch.no_grad()
 def twin_(module: M) -> M:
-    """Start the second (inhibitory) half of each layer's units as a copy of the first (excitatory) half.
+    """Start each layer's inhibitory units as copies of its excitatory ones.
 
-    Where half of them excite, the next layer then receives the same activity from both kinds, so that its E and I start
-    from the same input. A middle unit of an odd number keeps its own conductances.
+    The next layer then receives the same activity from both kinds, so that its E and I start from the same input.
+    Units of which there are more than of the other kind keep their own conductances.
     """
     for layer in conductance_layers(module):
-        G = layer.conductance.clone()
-        half = len(G) // 2
-        G[len(G) - half :] = G[:half]
-        layer.set_conductance(G)
+        layer.set_conductance(start.with_twins(layer.conductance, layer.unit_valence))
+    return module
+
+
+@torch.no_grad()
+def balance_sums_(module: M) -> M:
+    r"""Scale each unit's inhibitory conductances so that :math:`\sum_j G_{ij} e_j = 0`: balance without any data.
+
+    A unit without excitation or without inhibition is left as it is. `balance_` does it on the activity of a batch.
+    """
+    for layer in conductance_layers(module):
+        layer.set_conductance(start.with_balanced_sums(layer.conductance, layer.presynaptic))
     return module
 
 

@@ -1,11 +1,18 @@
 """How a conductance stays non-negative: G = h(g), with g the parameter that the optimizer moves."""
 
+import warnings
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 from torch.nn import functional as F
+
+from conductance.eager import eager
+from conductance.errors import UnknownNameError
+
+NonnegativeForm = Literal["clamped", "rectified", "softplus"]
 
 
 class Nonnegative(NamedTuple):
@@ -15,8 +22,36 @@ class Nonnegative(NamedTuple):
     parameter: Callable[[Tensor], Tensor]
 
 
+class _Clamp(Function):
+    """max(g, 0) with the gradient of g.
+
+    A synapse at 0 so still learns that it should open, and what closes it is not lost to momentum or to the matrix
+    that Muon makes orthogonal: a gradient cut off below 0 costs Muon eight points of accuracy (docs/training.md).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, g: Tensor) -> Tensor:
+        del ctx
+        return g.clamp(min=0)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        del ctx
+        return gradient
+
+
+def clamped(g: Tensor) -> Tensor:
+    """G = max(g, 0), with dG/dg = 1 everywhere."""
+    if not (g.requires_grad and torch.is_grad_enabled()) and eager():
+        return g.clamp(min=0)
+    if eager():
+        result: Tensor = _Clamp.apply(g)
+        return result
+    return g + (g.clamp(min=0) - g).detach()  # exactly max(g, 0), for what sees through operations
+
+
 def _positive(G: Tensor) -> Tensor:
-    """Exp and softplus never reach 0; the smallest normal number stands for it."""
+    """G, or the smallest normal number: exp and softplus never reach 0."""
     return G.clamp(min=torch.finfo(G.dtype).tiny)
 
 
@@ -26,10 +61,30 @@ def _inverse_softplus(G: Tensor) -> Tensor:
 
 
 NONNEGATIVE: dict[str, Nonnegative] = {
+    "clamped": Nonnegative(clamped, lambda G: G),
     # The paper's h (section 4.3). Flat below g = -1: a synapse that gets there is lost to its gradient.
     "rectified": Nonnegative(lambda g: F.relu(1 + g), lambda G: G - 1),
-    "exp": Nonnegative(torch.exp, lambda G: _positive(G).log()),
     "softplus": Nonnegative(F.softplus, _inverse_softplus),
-    # g is G itself; `conductance.optim` clamps it at 0 after each step, so a silent synapse can return.
-    "projected": Nonnegative(lambda g: g, lambda G: G),
+    # Deprecated: G grows without bound under the default optimizer, until it is infinite.
+    "exp": Nonnegative(torch.exp, lambda G: _positive(G).log()),
 }
+
+
+def require_form(name: str) -> str:
+    """The name of a form in `NONNEGATIVE`; names of 0.1 are translated, with a warning.
+
+    Raises:
+        UnknownNameError: there is no such form.
+    """
+    if name == "projected":
+        _deprecate('nonnegative="projected" is now "clamped": the same parameters, and no optimizer needs a hook')
+        return "clamped"
+    if name == "exp":
+        _deprecate('nonnegative="exp" goes in 0.3: its conductances grow until they are infinite; use "clamped"')
+    if name not in NONNEGATIVE:
+        raise UnknownNameError("way to keep conductances non-negative", name, NONNEGATIVE)
+    return name
+
+
+def _deprecate(message: str) -> None:
+    warnings.warn(message, DeprecationWarning, stacklevel=2)

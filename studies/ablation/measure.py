@@ -50,7 +50,7 @@ ALONE = {
     "heavy tail alone": _alone(changes.conductance(initialization="lognormal")),
     "balance alone": _alone(changes.conductance(balance=True)),
     "twins alone": _alone(changes.conductance(twin=True)),
-    "projected alone": _alone(changes.conductance(nonnegative="projected")),
+    "projected alone": _alone(changes.conductance(nonnegative="clamped")),
     "learnt leak alone": _alone(changes.conductance(learn_resting=True, resting_conductance=0.1)),
     "label smoothing alone": _alone(changes.optimizer(label_smoothing=0.1)),
 }

@@ -24,7 +24,7 @@ WORDS = {
     "CWA, log-normal, balanced": "heavy-tailed and balanced",
     "CWA, log-normal, balanced, twins": "heavy-tailed, balanced, twins",
 }
-FORMS = {"h rectified": "G = max(1 + g, 0)", "h projected": "G = g, clamped at 0"}
+FORMS = {"h rectified": "G = max(1 + g, 0)", "h projected": "G = g, clamped at 0", "h clamped": "G = max(g, 0)"}
 """What the legends call the networks and the forms of G of the result."""
 
 

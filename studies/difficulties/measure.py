@@ -43,7 +43,7 @@ STARTS: dict[str, tuple[str, changes.Change]] = {
     "CWA, log-normal, balanced": ("cwa", changes.conductance(twin=False)),
     "CWA, log-normal, balanced, twins": ("cwa", changes.unchanged),
 }
-FORMS = ("rectified", "projected")
+FORMS = ("rectified", "clamped")
 
 Row = dict[str, Any]
 

@@ -37,7 +37,7 @@ def network():
         CWAConv2d(2, 4, 3, padding=1, groups=2, doubled_input=True, activation="relu"),
         CWAConv2d(4, 6, 3, stride=2, valence=[1.0, 0.25, -0.5, -1.0], resting_potential=-0.4, activation="relu"),
         nn.Flatten(),
-        CWALinear(24, 5, valence=0.8, resting_conductance=torch.linspace(0.5, 4, 5), activation="relu"),
+        CWALinear(24, 5, excitatory_share=0.8, resting_conductance=torch.linspace(0.5, 4, 5), activation="relu"),
         nn.Linear(5, 3),
     )
     init.initialize(model, images().float())

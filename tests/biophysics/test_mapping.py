@@ -41,7 +41,7 @@ def build(seed, valence, doubled, resting, activation=None):
     layer = CWALinear(
         IN,
         OUT,
-        valence=valence,
+        **({"excitatory_share": valence} if isinstance(valence, float) else {"valence": valence}),
         doubled_input=doubled,
         resting_conductance=torch.linspace(0.1, 1, OUT, dtype=torch.float64) + G_r,
         resting_potential=torch.linspace(0.5, 1, OUT, dtype=torch.float64) * e_r,
@@ -83,6 +83,7 @@ def test_a_layer_built_from_a_membrane_gives_its_potential_back(seed):
         valence=potentials.to_valence(E),
         resting_conductance=2.0,
         resting_potential=potentials.to_valence(-65.0),
+        activation=None,
     )
     layer.set_conductance(G)
     V = steady_state(p, G, E, resting_conductance=2.0, resting_potential=-65.0)

@@ -95,15 +95,15 @@ def test_every_conductance_layer_is_there_under_its_own_name(model):
 
 
 def silent_unit():
-    layer = CWALinear(3, 2, resting_conductance=torch.tensor([1.0, 0.0]), nonnegative="projected")
+    layer = CWALinear(3, 2, resting_conductance=torch.tensor([1.0, 0.0]), nonnegative="clamped")
     layer.set_conductance(torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))
     return nn.Sequential(layer)
 
 
-def negative():
-    layer = CWALinear(3, 2, nonnegative="projected")
+def infinite():
+    layer = CWALinear(3, 2, nonnegative="clamped")
     with torch.no_grad():
-        layer.g[1, 2] = -0.25
+        layer.g[1, 2] = float("inf")
     return nn.Sequential(nn.Flatten(), layer)
 
 
@@ -123,7 +123,7 @@ def twice():
         (freeze(nn.Sequential(CWALinear(4, 4))), "layer 0 is FrozenAverage, which is no membrane"),
         (nn.Linear(3, 2), "Linear has no conductance layer"),
         (nn.Sequential(nn.Flatten()), "Sequential has no conductance layer"),
-        (negative(), r"conductance of layer 1\[1, 2\] is -0.25; a conductance is finite and at least 0"),
+        (infinite(), r"conductance of layer 1\[1, 2\] is inf; a conductance is finite and at least 0"),
         (silent_unit(), r"total conductance of layer 0, unit \[1\] is .*give the unit a resting_conductance above 0"),
         (twice(), "layer 1 is a CWALinear that is used twice"),
         (nn.Sequential(CWALinear(4, 4, activation="relu", learn_gate=True)), "layer 0 is a CWALinear with a gate"),

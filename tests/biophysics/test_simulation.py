@@ -33,7 +33,7 @@ def sequential():
         CWAConv2d(4, 6, 3, padding=1, valence=[1.0, 0.25, -0.5, -1.0], resting_potential=-0.3),
         nn.ReLU(),
         nn.Flatten(),
-        CWALinear(6 * 9, 8, valence=0.8, resting_conductance=4.0, activation="relu"),
+        CWALinear(6 * 9, 8, excitatory_share=0.8, resting_conductance=4.0, activation="relu"),
         nn.Linear(8, 3),
     )
 

@@ -136,10 +136,15 @@ def test_affine_layers_start_from_glorot_with_zero_bias():
 
 def test_layer_options_reach_every_hidden_layer():
     model = create_model(
-        "resnet18", "cwa", (1, 9, 9), 3, widths=(4, 4), layer_options={"nonnegative": "projected", "valence": 0.75}
+        "resnet18",
+        "cwa",
+        (1, 9, 9),
+        3,
+        widths=(4, 4),
+        layer_options={"nonnegative": "rectified", "excitatory_share": 0.75},
     )
     layers = list(conductance.init.conductance_layers(model))
-    assert {layer.nonnegative for layer in layers} == {"projected"}
+    assert {layer.nonnegative for layer in layers} == {"rectified"}
     assert [layer.doubled_input for layer in layers] == [True] + [False] * (len(layers) - 1)
     assert layers[1].valence.tolist() == [1, 1, 1, -1]
 

@@ -31,7 +31,7 @@ def test_a_shortcut_of_conductances_is_one_average(stride):
 
 
 def test_a_gap_junction_as_large_as_all_else_is_the_mean():
-    layer = CWAConv2d(4, 4, 3, padding=1, dtype=torch.float64)
+    layer = CWAConv2d(4, 4, 3, padding=1, activation=None, dtype=torch.float64)
     p = torch.rand(1, 4, 1, 1, dtype=torch.float64)
     E, I = layer.excitation_inhibition(p)
     junction = GapJunction(4, 1.0, dtype=torch.float64)

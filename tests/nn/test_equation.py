@@ -24,10 +24,15 @@ def valences(draw, channels, groups=1, doubled=False):
     if kind == "default":
         return None
     if kind == "ratio":
-        return 0.5 if channels // groups == 2 else 0.6
+        return "share"
     values = [-1.0, -0.3, 0.25, 1.0] if kind == "few" else np.linspace(-1, 1, 21).tolist()
     drawn = draw(st.lists(st.sampled_from(values), min_size=count, max_size=count))
     return [*drawn[:-1], -drawn[0]] if abs(drawn[0]) > 0 and count > 1 else [0.5, -0.5, *drawn][:count]
+
+
+def who_excites(drawn):
+    """As arguments: values, or a share that is not one-sided."""
+    return {"excitatory_share": 0.55} if drawn == "share" else {"valence": drawn}
 
 
 def resting(draw, units):
@@ -55,12 +60,12 @@ def test_linear_layers_compute_equation_3(data):
     channels, units, doubled = draw(st.integers(2, 12)), draw(st.integers(1, 6)), draw(st.booleans())
     dtype = draw(st.sampled_from([torch.float64, torch.float32]))
     activation = draw(st.sampled_from([None, "relu"]))
-    form = draw(st.sampled_from(["rectified", "exp", "softplus", "projected"]))
+    form = draw(st.sampled_from(["rectified", "softplus", "clamped"]))
     G_r, e_r = resting(draw, units)
     layer = CWALinear(
         channels,
         units,
-        valence=draw(valences(channels, doubled=doubled)),
+        **who_excites(draw(valences(channels, doubled=doubled))),
         doubled_input=doubled,
         nonnegative=form,
         resting_conductance=G_r,
@@ -100,7 +105,7 @@ def test_convolutions_compute_equation_6(data):
         padding,
         dilation,
         groups,
-        valence=draw(valences(channels, groups, doubled)),
+        **who_excites(draw(valences(channels, groups, doubled))),
         doubled_input=doubled,
         resting_conductance=G_r,
         resting_potential=e_r,
@@ -125,7 +130,7 @@ def test_convolutions_compute_equation_6(data):
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("e_r", [0.0, -0.4])
 def test_absnorm_computes_section_4_4(dtype, e_r):
-    layer = AbsNormLinear(9, 5, resting_conductance=0.3, resting_potential=e_r, dtype=dtype)
+    layer = AbsNormLinear(9, 5, resting_conductance=0.3, resting_potential=e_r, activation=None, dtype=dtype)
     p = torch.rand(6, 9, dtype=dtype)
     G_r, e = as_numpy(layer.resting_conductance), as_numpy(layer.resting_potential)
     wanted = reference.absnorm_linear(as_numpy(p), as_numpy(layer.weight), G_r, e)
@@ -135,7 +140,17 @@ def test_absnorm_computes_section_4_4(dtype, e_r):
 @pytest.mark.parametrize("groups", [1, 2])
 def test_absnorm_convolution_is_signed_input_over_total_input(groups):
     layer = AbsNormConv2d(
-        4, 6, 3, 2, 1, 1, groups, resting_conductance=0.5, resting_potential=-0.2, dtype=torch.float64
+        4,
+        6,
+        3,
+        2,
+        1,
+        1,
+        groups,
+        resting_conductance=0.5,
+        resting_potential=-0.2,
+        activation=None,
+        dtype=torch.float64,
     )
     p = torch.rand(3, 4, 7, 7, dtype=torch.float64)
     conv = lambda W: torch.nn.functional.conv2d(p, W, stride=2, padding=1, groups=groups)  # noqa: E731
@@ -144,11 +159,11 @@ def test_absnorm_convolution_is_signed_input_over_total_input(groups):
 
 
 def test_functions_and_layers_agree():
-    linear = CWALinear(6, 4, valence=0.7, resting_potential=-0.4, resting_conductance=2.0, activation="relu")
+    linear = CWALinear(6, 4, excitatory_share=0.7, resting_potential=-0.4, resting_conductance=2.0, activation="relu")
     p = torch.rand(5, 6)
-    options = {"resting_conductance": 2.0, "resting_potential": -0.4, "activation": "relu"}
-    torch.testing.assert_close(functional.cwa(p, linear.conductance, 0.7, **options), linear(p))
-    conv = CWAConv2d(3, 4, 3, 2, 1, doubled_input=True)
+    options = {"resting_conductance": 2.0, "resting_potential": -0.4, "activation": "relu", "excitatory_share": 0.7}
+    torch.testing.assert_close(functional.cwa(p, linear.conductance, **options), linear(p))
+    conv = CWAConv2d(3, 4, 3, 2, 1, doubled_input=True, resting_conductance=1.0, activation=None)
     images = torch.rand(2, 3, 8, 8)
     by_hand = functional.cwa(images, conv.conductance, doubled_input=True, stride=2, padding=1)
     torch.testing.assert_close(by_hand, conv(images))

@@ -12,7 +12,7 @@ seeds = st.integers(0, 10_000)
 
 def random_layer(seed, **options):
     torch.manual_seed(seed)
-    layer = CWALinear(10, 6, dtype=torch.float64, **options)
+    layer = CWALinear(10, 6, dtype=torch.float64, **{"activation": None, **options})
     layer.set_conductance(torch.exp(2 * torch.randn(6, 10, dtype=torch.float64)))
     return layer, torch.rand(8, 10, dtype=torch.float64)
 
@@ -63,7 +63,7 @@ def test_more_excitatory_conductance_never_lowers_z_and_more_inhibitory_never_ra
 
 @given(st.floats(-1, 1), st.floats(1e-6, 1e3))
 def test_without_input_a_unit_rests_at_its_resting_potential(e_r, G_r):
-    layer = CWALinear(4, 3, resting_conductance=G_r, resting_potential=e_r, dtype=torch.float64)
+    layer = CWALinear(4, 3, resting_conductance=G_r, resting_potential=e_r, activation=None, dtype=torch.float64)
     torch.testing.assert_close(
         layer(torch.zeros(2, 4, dtype=torch.float64)), torch.full((2, 3), e_r, dtype=torch.float64)
     )
@@ -95,14 +95,14 @@ def test_multiplying_all_conductances_leaves_z_alone(seed):
 
 
 def test_absnorm_lies_in_minus_1_to_1():
-    layer = AbsNormLinear(10, 6, resting_conductance=0.01)
+    layer = AbsNormLinear(10, 6, resting_conductance=0.01, activation=None)
     z = layer(torch.rand(50, 10))
     assert z.abs().max() <= 1
     assert z.min() < 0 < z.max()
 
 
 def test_padding_is_closed_synapses():
-    layer = CWAConv2d(2, 3, 3, padding=1, resting_potential=-0.3)
+    layer = CWAConv2d(2, 3, 3, padding=1, resting_potential=-0.3, activation=None)
     torch.testing.assert_close(layer(torch.zeros(1, 2, 4, 4)), torch.full((1, 3, 4, 4), -0.3))
 
 

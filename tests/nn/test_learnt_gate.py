@@ -62,7 +62,7 @@ def test_a_layer_with_a_learnt_gate_starts_as_the_layer_without_and_freezes(laye
 
 
 def test_without_rectification_there_is_no_gate():
-    assert CWALinear(4, 2, learn_gate=True).gate is None
+    assert CWALinear(4, 2, activation=None, learn_gate=True).gate is None
 
 
 def test_a_detached_denominator_changes_the_gradient_alone():

@@ -20,7 +20,7 @@ def network(family="cwa", **options):
 
 
 def projected():
-    return network(nonnegative="projected", learn_resting=True)
+    return network(nonnegative="clamped", learn_resting=True)
 
 
 def steps_of(optimizer):
@@ -69,7 +69,7 @@ def test_in_a_users_network_the_last_affine_layer_is_the_readout():
 
 @pytest.mark.parametrize("name", ["muon", "adam"])
 def test_conductances_move_by_their_share_of_the_mean(name):
-    model = create_model("fcn", "cwa", (1, 4, 4), 3, widths=(16, 12), layer_options={"nonnegative": "exp"})
+    model = create_model("fcn", "cwa", (1, 4, 4), 3, widths=(16, 12), layer_options={"nonnegative": "clamped"})
     for layer, mean in zip(init.conductance_layers(model), (5.0, 0.2), strict=True):
         layer.set_conductance(mean * (0.5 + torch.rand_like(layer.g)))
     before = [layer.g.detach().clone() for layer in init.conductance_layers(model)]
@@ -83,7 +83,7 @@ def test_conductances_move_by_their_share_of_the_mean(name):
 @pytest.mark.parametrize("name", optim.OPTIMIZERS)
 def test_a_small_network_learns(name):
     torch.manual_seed(0)
-    model = create_model("fcn", "cwa", (1, 4, 4), 2, widths=(16,), layer_options={"nonnegative": "projected"})
+    model = create_model("fcn", "cwa", (1, 4, 4), 2, widths=(16,), layer_options={"nonnegative": "clamped"})
     init.balance_(init.twin_(init.lognormal_(model)), torch.rand(50, 1, 4, 4))
     optimizer = optim.create_optimizer(model, name, readout_lr=0.01)
     for _ in range(150):
@@ -132,7 +132,7 @@ def test_choices_that_make_no_sense(choices, error, message):
 
 def test_exponentiated_gradient_needs_conductances_that_are_parameters():
     with pytest.raises(InputError, match="nonnegative='clamped'"):
-        optim.create_optimizer(network(nonnegative="exp"), "eg")
+        optim.create_optimizer(network(nonnegative="softplus"), "eg")
 
 
 @pytest.mark.parametrize("name", ["muon", "adam", "sgd"])

@@ -24,10 +24,10 @@ def still(model):
     return torch.optim.SGD(model.parameters(), lr=0.0)
 
 
-@pytest.mark.parametrize("nonnegative", ["projected", "exp", "rectified"])
+@pytest.mark.parametrize("nonnegative", ["clamped", "softplus", "rectified"])
 @pytest.mark.parametrize(("build", "shape"), [
     (lambda **o: CWALinear(8, 5, **o), (16, 8)),
-    (lambda **o: CWALinear(8, 5, valence=0.75, **o), (16, 8)),
+    (lambda **o: CWALinear(8, 5, excitatory_share=0.75, **o), (16, 8)),
     (lambda **o: CWALinear(8, 5, doubled_input=True, **o), (16, 8)),
     (lambda **o: CWALinear(8, 5, valence=torch.linspace(-1, 1, 8), **o), (16, 8)),
     (lambda **o: CWAConv2d(8, 6, 3, **o), (4, 8, 3, 3)),
@@ -60,7 +60,7 @@ def imbalance(model, images):
 
 
 def test_small_steps_lead_to_balance_in_a_whole_network():
-    model = create_model("fcn", "cwa", (1, 8, 8), 3, widths=(20, 20), layer_options={"nonnegative": "projected"})
+    model = create_model("fcn", "cwa", (1, 8, 8), 3, widths=(20, 20), layer_options={"nonnegative": "clamped"})
     init.lognormal_(model)
     for layer in init.conductance_layers(model):
         layer.set_conductance(layer.conductance * torch.where(layer.presynaptic.per_synapse(layer.g) < 0, 0.5, 1.0))
@@ -75,7 +75,7 @@ def test_small_steps_lead_to_balance_in_a_whole_network():
 
 
 def test_conductances_that_are_not_to_learn_stay():
-    layer = CWALinear(4, 2, nonnegative="projected")
+    layer = CWALinear(4, 2, nonnegative="clamped")
     layer.g.requires_grad_(False)
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.0)
     optim.Homeostasis(optimizer, layer, rate=1.0)
@@ -96,7 +96,7 @@ def test_synapses_below_zero_stay_where_nothing_is_to_be_balanced():
 
 
 def test_what_is_seen_in_evaluation_does_not_count():
-    layer = CWALinear(4, 2, nonnegative="projected").eval()
+    layer = CWALinear(4, 2, nonnegative="clamped").eval()
     optimizer = still(layer)
     optim.Homeostasis(optimizer, layer, rate=1.0)
     before = layer.g.detach().clone()
@@ -106,7 +106,7 @@ def test_what_is_seen_in_evaluation_does_not_count():
 
 
 def test_removed_it_does_nothing_more():
-    layer = CWALinear(4, 2, nonnegative="projected")
+    layer = CWALinear(4, 2, nonnegative="clamped")
     optimizer = still(layer)
     optim.Homeostasis(optimizer, layer, rate=1.0).remove()
     before = layer.g.detach().clone()
@@ -116,7 +116,7 @@ def test_removed_it_does_nothing_more():
 
 
 def test_a_unit_without_input_is_left_as_it_is():
-    layer = CWALinear(4, 2, nonnegative="projected")
+    layer = CWALinear(4, 2, nonnegative="clamped")
     optimizer = still(layer)
     optim.Homeostasis(optimizer, layer, rate=0.5)
     before = layer.g.detach().clone()

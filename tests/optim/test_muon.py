@@ -50,7 +50,7 @@ def test_float32_keeps_the_directions_that_a_gram_matrix_in_bfloat16_loses():
 def test_a_step_within_autocast_is_the_same_step():
     torch.manual_seed(0)
     p, steps = torch.rand(32, 60), []
-    start = init.lognormal_(CWALinear(60, 32, nonnegative="projected"))
+    start = init.lognormal_(CWALinear(60, 32, nonnegative="clamped"))
     for enabled in (False, True):
         layer = copy.deepcopy(start)
         optimizer = optim.create_optimizer(torch.nn.Sequential(layer), "muon", 0.1)
@@ -183,7 +183,7 @@ def test_blocks_and_kinds_are_made_orthogonal_by_themselves(units, block, parts)
 def test_the_kinds_of_a_layer_are_its_valences():
     layers = [
         CWALinear(6, 4),
-        CWALinear(10, 4, valence=0.8),
+        CWALinear(10, 4, excitatory_share=0.8),
         CWAConv2d(3, 4, 3, doubled_input=True),
         CWALinear(4, 4, valence=[1, -1, 1, -1]),
     ]

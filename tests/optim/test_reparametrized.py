@@ -70,7 +70,7 @@ def test_all_parameters_learn_and_no_conductance_is_negative(rule, of_conductanc
 
 
 def test_the_size_of_pruned_layers_is_that_of_what_is_left():
-    layer = CWALinear(8, 6, nonnegative="projected")
+    layer = CWALinear(8, 6, nonnegative="clamped")
     layer.set_conductance(torch.full((6, 8), 2.0))
     prune.random_unstructured(layer, "g", 0.5)
     (synapses,) = hidden_synapses(layer)
@@ -104,7 +104,7 @@ def test_pruning_after_the_optimizer_was_made_keeps_its_parameters():
 
 
 def test_centered_gradients_of_pruned_layers_keep_the_means_of_what_is_left():
-    layer = CWALinear(8, 5, nonnegative="projected", dtype=torch.float64)
+    layer = CWALinear(8, 5, nonnegative="clamped", dtype=torch.float64)
     prune.random_unstructured(layer, "g", 0.4)
     p = torch.rand(16, 8, dtype=torch.float64)
     optimizer = torch.optim.SGD(layer.parameters(), lr=1e-3)
@@ -118,7 +118,7 @@ def test_centered_gradients_of_pruned_layers_keep_the_means_of_what_is_left():
 
 
 def test_homeostasis_balances_pruned_layers():
-    layer = CWALinear(8, 5, nonnegative="projected", dtype=torch.float64)
+    layer = CWALinear(8, 5, nonnegative="clamped", dtype=torch.float64)
     prune.random_unstructured(layer, "g", 0.3)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.0)
     Homeostasis(optimizer, layer, rate=1.0)
@@ -138,6 +138,6 @@ def test_rules_that_need_the_conductances_themselves_say_so():
         create_optimizer(model, centered=True)
     with pytest.raises(InputError, match="eg multiplies conductances"):
         create_optimizer(model, "eg")
-    layer = spectral_norm(CWALinear(4, 4, nonnegative="projected"), "g")
+    layer = spectral_norm(CWALinear(4, 4, nonnegative="clamped"), "g")
     with pytest.raises(InputError, match="homeostasis cannot set them"):
         Homeostasis(torch.optim.SGD(layer.parameters()), layer, 0.5)

@@ -57,7 +57,7 @@ def test_sharded_models_learn_as_whole_ones_do():
 
 def network():
     torch.manual_seed(0)
-    options = {"nonnegative": "projected", "activation": "relu", "learn_resting": True}
+    options = {"nonnegative": "clamped", "activation": "relu", "learn_resting": True}
     return nn.Sequential(
         CWAConv2d(2, 5, 3, **options),  # five units do not divide by two processes
         nn.Flatten(),

@@ -25,7 +25,7 @@ P = torch.rand(16, 8, generator=torch.Generator().manual_seed(0))
 
 def network(seed=0):
     torch.manual_seed(seed)
-    options = {"nonnegative": "projected", "learn_resting": True}
+    options = {"nonnegative": "clamped", "learn_resting": True}
     return nn.Sequential(CWALinear(8, 6, activation="relu", **options), CWALinear(6, 4, **options), nn.Linear(4, 2))
 
 
@@ -89,7 +89,7 @@ def test_training_continues_from_a_saved_state_as_if_never_interrupted(widths, n
     def made(seed):
         torch.manual_seed(seed)
         widths_ = [8, *(2 * width for width in widths)]
-        layers = [CWALinear(a, b, nonnegative="projected") for a, b in pairwise(widths_)]
+        layers = [CWALinear(a, b, nonnegative="clamped") for a, b in pairwise(widths_)]
         model = nn.Sequential(*layers, nn.Linear(widths_[-1], 2))
         return model, create_optimizer(model, name, lr=0.01 * (1 + seed))
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from conductance import init
 from conductance.data import Dataset, Images
 from conductance.errors import UnknownNameError
 from conductance.models import FAMILIES
@@ -62,7 +63,8 @@ def test_paper_is_section_4_3(name):
 @pytest.mark.parametrize("name", CELLS)
 def test_the_step_of_hidden_layers_is_about_the_papers(name):
     config = recipe("paper", name)
-    sizes = [layer.size for layer in hidden_synapses(build_network(config, pictures(CELLS[name].dataset, 2)))]
+    network = init.glorot_(build_network(config, pictures(CELLS[name].dataset, 2)))
+    sizes = [layer.size for layer in hidden_synapses(network)]
     step = 1e-3 if config.model.family.startswith("affine") else 1e-5
     steps = [config.optimizer.learning_rate * size / step for size in sizes]
     if "cwa" in name:

@@ -31,7 +31,6 @@ def test_the_mean_of_the_weights_follows_its_decay(tmp_path):
     plain, fast, slow = (RunFolder(tmp_path / name).read_weights() for name in ("plain", "fast", "slow"))
     torch.testing.assert_close(fast, plain, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(slow["network.hidden.0.g"], plain["network.hidden.0.g"], rtol=1e-2)
-    assert all((tensor >= 0).all() for name, tensor in slow.items() if name.endswith(".g"))
     # the mean is taken of the path that the plain run takes
     assert [line["train_loss"] for line in lines(tmp_path / "slow")] == [
         line["train_loss"] for line in lines(tmp_path / "plain")

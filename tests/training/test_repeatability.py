@@ -49,7 +49,7 @@ def test_the_seed_decides_order_and_augmentation(interrupted):
         {"protocol__warmup": 0.9},
         {"protocol__name": "paper"},
         {"precision": "bf16"},
-        {"conductance__nonnegative": "exp"},
+        {"conductance__nonnegative": "softplus"},
         {"conductance__initialization": "glorot"},
         {"conductance__initialization": "exponential"},
         {"conductance__sigma": 0.5},

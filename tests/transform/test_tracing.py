@@ -6,8 +6,7 @@ from torch import fx, nn
 
 from conductance.errors import InputError
 from conductance.models import ARCHITECTURES, FAMILIES, create_model
-from conductance.nn import CWALinear, GapJunction
-from conductance.nn.base import _AveragingLayer
+from conductance.nn import AveragingLayer, CWALinear, GapJunction
 from conductance.transform import freeze
 
 
@@ -25,7 +24,7 @@ def test_layers_are_single_nodes(architecture, family, frozen):
     called = {str(node.target) for node in traced.graph.nodes if node.op == "call_module"}
     for name, part in model.named_modules():
         inside = any(name.startswith(f"{other}.") for other in called)
-        if isinstance(part, (_AveragingLayer, GapJunction)) and not inside:
+        if isinstance(part, (AveragingLayer, GapJunction)) and not inside:
             assert name in called
 
 

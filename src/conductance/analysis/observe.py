@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from conductance import functional, kernels
+from conductance import functional
 from conductance.nn.base import ConductanceLayer
 from conductance.nn.visit import visit_inputs
 
@@ -59,7 +59,7 @@ def observe(model: nn.Module, batch: Any) -> list[Observation]:
     def look(name: str, layer: ConductanceLayer, p: Tensor, extra_conductances: Tensor | None) -> None:
         if not within:
             within.append(layer)
-            E, I = kernels.dense(layer.averaged(p, extra_conductances), layer.channel_axis).chunk(2, layer.channel_axis)
+            E, I = layer.excitation_inhibition(p, extra_conductances)
             within.pop()
             observations.append(Observation(name, layer, E, I, functional.membrane_potential(E, I)))
 

@@ -26,7 +26,7 @@ class Case(NamedTuple):
 
 def cases(architecture: str, batch_size: int, device: torch.device) -> list[Case]:
     """The layers of one of the paper's networks on color images, equal shapes once."""
-    model = create_model(architecture, "cwa", COLOUR_IMAGE, 10, layer_options={"nonnegative": "projected"})
+    model = create_model(architecture, "cwa", COLOUR_IMAGE, 10)
     channels_last(model.to(device))
     images = torch.rand(batch_size, *COLOUR_IMAGE, device=device).to(memory_format=torch.channels_last)
     found: dict[str, Case] = {}

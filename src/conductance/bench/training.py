@@ -31,8 +31,7 @@ def bench_training(device: torch.device, rounds: int, networks: dict[str, int] =
 
 
 def _step(architecture: str, family: str, batch_size: int, device: torch.device) -> Callable[[], object]:
-    options = {"nonnegative": "projected"} if family == "cwa" else {}
-    model = create_model(architecture, family, COLOUR_IMAGE, 10, layer_options=options)
+    model = create_model(architecture, family, COLOUR_IMAGE, 10)
     channels_last(model.to(device))
     optimizer = optim.create_optimizer(model, "adam", 1e-3)
     images = torch.rand(batch_size, *COLOUR_IMAGE, device=device).to(memory_format=torch.channels_last)

@@ -86,9 +86,10 @@ class MembraneLayer:
     def open_conductances(self, p: Tensor) -> tuple[Tensor, Tensor]:
         """E' and I' in nS, leak included, given what each neuron of `presynaptic` opens."""
         layer = self.layer
-        both = functional.open_conductances(p, layer.conductance, self.presynaptic, layer.leak(), layer.synaptic_sum)
-        E, I = (self.nanosiemens * both).chunk(2, layer.channel_axis)
-        return E, I
+        E, I = functional.excitation_inhibition(
+            p, layer.conductance, self.presynaptic, layer.leak(), layer.synaptic_sum
+        )
+        return self.nanosiemens * E, self.nanosiemens * I
 
     def open_probability(self, potential: Tensor) -> Tensor:
         """What its units' synapses onto others are open at V (mV): the rectified gate, p = max(z, 0) (paper eq. 4)."""

@@ -3,6 +3,7 @@
 * `averaging`: from E' and I' to z = (E' - I') / (E' + I'), in blocks that stay in the processor's cache or as one
   compiled pass.
 * `mixed`: the same in half precision, from sums of which the large, common part was kept apart.
+* `products`: the sums over synapses, E' and I' of all units by as few products as the valences allow.
 * `linear`: both products of a linear layer without copying a half of anything.
 
 Where torch has to see through an operation (``torch.compile``, ``torch.export``, ``torch.func``, second derivatives)
@@ -12,5 +13,28 @@ the plain formula is taken, whatever was chosen.
 from conductance.kernels.averaging import AVERAGES, average_kernel, use_average
 from conductance.kernels.linear import paired_linear
 from conductance.kernels.mixed import SplitSums, average, dense, joined
+from conductance.kernels.products import (
+    SynapticSum,
+    channel_axis,
+    low_precision,
+    open_conductances,
+    pack,
+    pack_signed,
+)
 
-__all__ = ["AVERAGES", "SplitSums", "average", "average_kernel", "dense", "joined", "paired_linear", "use_average"]
+__all__ = [
+    "AVERAGES",
+    "SplitSums",
+    "SynapticSum",
+    "average",
+    "average_kernel",
+    "channel_axis",
+    "dense",
+    "joined",
+    "low_precision",
+    "open_conductances",
+    "pack",
+    "pack_signed",
+    "paired_linear",
+    "use_average",
+]

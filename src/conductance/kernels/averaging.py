@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from conductance.eager import eager, transformed
 from conductance.errors import UnknownNameError
-from conductance.kernels._eager import eager, transformed
 
 # The plain formula ----------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional as F
 
-from conductance.kernels._eager import eager
+from conductance.eager import eager
 
 
 def _formula(p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int) -> Tensor:

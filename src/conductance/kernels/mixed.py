@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from conductance.eager import eager
 from conductance.kernels import averaging
-from conductance.kernels._eager import eager
 from conductance.kernels.averaging import Compiled
 
 
 class SplitSums(NamedTuple):
-    """E' of all units, then I', along the channels, in four parts; `dense` is their sum.
+    """E' of all units, then I', along the channels, in four parts; `dense` is their sum, in the units of conductance.
 
     ``shared`` holds one channel that all units read, or two: what the excitatory and what the inhibitory synapses read.
     """
@@ -32,6 +32,7 @@ class SplitSums(NamedTuple):
     shared: Tensor  # (..., 1 or 2, *positions), float32
     mean: Tensor  # (2 * units,), of each unit's conductances, excitatory and inhibitory; without a gradient
     leak: Tensor  # (2 * units,)
+    scale: Tensor | None = None  # (units,): by what E' and I' of each unit have been divided, None for not at all
 
     def detached(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The parts as a compiler wants to see them inside autograd's own functions."""
@@ -47,8 +48,20 @@ def dense(sums: Tensor | SplitSums, axis: int) -> Tensor:
     """
     if isinstance(sums, Tensor):
         return sums
+    whole = _sum_of_parts(sums, axis)
+    return whole if sums.scale is None else whole * _along(sums.scale.repeat(2), axis)
+
+
+def _sum_of_parts(sums: SplitSums, axis: int) -> Tensor:
     shared = sums.shared.repeat_interleave(sums.rest.shape[axis] // sums.shared.shape[axis], axis)
     return sums.rest.float() + shared * _along(sums.mean, axis) + _along(sums.leak, axis)
+
+
+def scaled(sums: Tensor | SplitSums, scale: Tensor, axis: int) -> Tensor | SplitSums:
+    """Sums that were computed from conductances divided by ``scale``, one number a unit."""
+    if isinstance(sums, SplitSums):
+        return sums._replace(scale=scale)
+    return sums * _along(scale.repeat(2), axis)
 
 
 def joined(E: Tensor | SplitSums, I: Tensor | SplitSums, axis: int) -> Tensor | SplitSums:
@@ -74,7 +87,7 @@ def _formula(
     rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool
 ) -> tuple[Tensor, Tensor]:
     """(z or p, D), z rounded as ``rest`` is and D as far as its type holds it."""
-    return averaging.formula(dense(SplitSums(rest, shared, mean, leak), axis), axis, rectify, rest.dtype)
+    return averaging.formula(_sum_of_parts(SplitSums(rest, shared, mean, leak), axis), axis, rectify, rest.dtype)
 
 
 def _formula_alone(rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool) -> Tensor:
@@ -239,7 +252,8 @@ def average(sums: Tensor | SplitSums, axis: int, rectify: bool, dtype: torch.dty
         return averaging.average(sums, axis, rectify, dtype)
     if not eager():
         return averaging.average(dense(sums, axis), axis, rectify, sums.rest.dtype)
-    if torch.is_grad_enabled() and any(part.requires_grad for part in sums):
-        result: Tensor = _SplitAverage.apply(*sums, axis, rectify)[0]
+    parts = sums[:4]  # z depends on no scale
+    if torch.is_grad_enabled() and any(part.requires_grad for part in parts):
+        result: Tensor = _SplitAverage.apply(*parts, axis, rectify)[0]
         return result
     return _KERNELS[averaging.kernel_name(sums.rest, axis)].alone(*sums.detached(), axis, rectify)

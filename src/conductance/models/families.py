@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from torch import nn
 
 from conductance import nn as cnn
 from conductance.errors import InputError, UnknownNameError
+from conductance.valence import excitatory_first
 
 Builder = Callable[..., nn.Module]
 
@@ -53,27 +53,32 @@ def _cwa(layer: Builder) -> Builder:
         first: bool = False,
         activate: bool = True,
         activation: str = "relu",
-        valence: Any = None,
+        excitatory_share: float = 0.5,
         **options: Any,
     ) -> nn.Module:
         # the image is read as an excitatory and an inhibitory copy; only what units send on has a valence to choose
-        received = None if first else valence
-        chosen = activation if activate else None
-        return layer(*sizes, doubled_input=first, valence=received, activation=chosen, **options)
+        return layer(
+            *sizes,
+            doubled_input=first,
+            excitatory_share=None if first else excitatory_share,
+            unit_valence=excitatory_first(sizes[1], excitatory_share),
+            activation=activation if activate else None,
+            **options,
+        )
 
     return build
 
 
 def _cwa_li(layer: Builder, plain: Builder) -> Builder:
     """Interneurons wherever units average; a shortcut that only hands on its conductances has no units."""
-    averaging = _cwa(plain)
+    averaging, lateral = _cwa(plain), _cwa(layer)
 
     def build(*sizes: int, average: bool = True, **options: Any) -> nn.Module:
         if not average:
             for name in ("interneurons", "slices"):
                 options.pop(name, None)
             return averaging(*sizes, average=False, **options)
-        return _cwa(partial(layer, unit_valence=options.get("valence")))(*sizes, **options)
+        return lateral(*sizes, **options)
 
     return build
 

@@ -32,7 +32,7 @@ def create_model(
         family: "cwa", "cwa_li", "cwa_bn", "affine", "affine_bn" or "absnorm".
         input_shape: (channels, height, width) of an image.
         num_classes: number of classes.
-        layer_options: arguments for every hidden layer, e.g. ``{"nonnegative": "projected"}``.
+        layer_options: arguments for every hidden layer, e.g. ``{"learn_resting": True}``.
         options: arguments of the architecture, e.g. ``widths=(64, 64)``.
 
     Raises:

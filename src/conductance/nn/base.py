@@ -1,28 +1,37 @@
-"""What every conductance layer has: conductances, the valence of its inputs, a leak."""
+"""What every averaging layer has: conductances, the valence of its inputs, a leak."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict, Unpack
+import warnings
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
 from torch.fx import Proxy
 
 from conductance import functional, kernels
-from conductance.errors import InputError, UnknownNameError
+from conductance.errors import InputError
+from conductance.functional import Activation
+from conductance.nn import start, state
 from conductance.nn.gates import FullRange, Gate
+from conductance.nn.leak import Leak
 from conductance.nn.tracing import record_call
-from conductance.nonnegative import NONNEGATIVE
-from conductance.valence import Valence
+from conductance.nonnegative import NONNEGATIVE, NonnegativeForm, require_form
+from conductance.valence import Valence, Valences, excitatory_first
+
+# G_r where nobody chooses it, as a share of the conductance that all synapses of a unit have at the start.
+LEAK_SHARE = 0.01
+
+_EXTRA_STATE = "_extra_state"
 
 
 class MembraneOptions(TypedDict, total=False):
-    """What can be said of the units of any averaging layer, by keyword."""
+    """Keyword options shared by all averaging layers."""
 
-    resting_conductance: float | Tensor
+    resting_conductance: float | Tensor | None
     resting_potential: float | Tensor
     learn_resting: bool
-    activation: str | None
+    activation: Activation | None
     average: bool
     learn_gate: bool
     detached_denominator: bool
@@ -31,96 +40,20 @@ class MembraneOptions(TypedDict, total=False):
 
 
 class ConductanceOptions(MembraneOptions, total=False):
-    """What can be said of a conductance layer besides, by keyword."""
+    """Keyword options of conductance layers."""
 
-    valence: float | Sequence[float] | Tensor | None
-    doubled_input: bool
-    nonnegative: str
-
-
-# One that cuts nothing off.
-FULL_RANGE = "full_range"
-
-# A unit without input divides by its leak alone; one that learns it away would divide by nothing.
-LEAST_LEARNT_LEAK = 1e-3
+    valence: Valences | None
+    excitatory_share: float | None
+    unit_valence: Valences | None
+    doubled_input: bool | None
+    nonnegative: NonnegativeForm
 
 
-class Leak(nn.Module):
-    """The resting conductance and potential of each unit, held as two always-open synapses (`functional.leak_pair`).
+class AveragingLayer(nn.Module):
+    """A layer of units that average what they receive: sizes, leak, activation and the sum over synapses.
 
-    Fixed, it is a buffer; learnt, a parameter whose two conductances stay above `LEAST_LEARNT_LEAK` in the way that
-    ``nonnegative`` names, so that the resting potential stays in (-1, 1).
+    The base of conductance layers and of layers with signed weights.
     """
-
-    def __init__(
-        self,
-        units: int,
-        resting_conductance: float | Tensor,
-        resting_potential: float | Tensor,
-        *,
-        learn: bool,
-        nonnegative: str,
-        device: torch.device | str | None,
-        dtype: torch.dtype | None,
-    ) -> None:
-        super().__init__()
-        self.form = nonnegative if learn else "projected"
-        self.least = LEAST_LEARNT_LEAK if learn else 0.0
-        dtype = dtype or torch.get_default_dtype()
-        with torch.device("cpu"):  # the values are checked, wherever the layer is to live
-            G_r = torch.as_tensor(resting_conductance, dtype=torch.float64).detach().cpu()
-            e_r = torch.as_tensor(resting_potential, dtype=torch.float64).detach().cpu()
-            _check_leak(G_r, e_r, units)
-            pair = functional.leak_pair(G_r.clamp(min=functional.smallest_leak(dtype)), e_r, units)
-            self._start = NONNEGATIVE[self.form].parameter((pair - self.least).clamp(min=0)).to(dtype)
-        pair = self._start.to(device or torch.get_default_device(), copy=True)
-        if learn:
-            self.pair = nn.Parameter(pair)
-        else:
-            self.register_buffer("pair", pair)
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        """As it was made."""
-        self.pair.copy_(self._start)
-
-    def forward(self) -> Tensor:
-        """The leak's excitatory and inhibitory conductance, (2, units)."""
-        return NONNEGATIVE[self.form].conductance(self.pair) + self.least
-
-    @torch.no_grad()
-    def set_conductance(self, G_r: Tensor) -> None:
-        """Give each unit the resting conductance ``G_r``, (units,); the resting potentials stay."""
-        excitatory_share = (1 + self.potential) / 2
-        pair = G_r * torch.stack([excitatory_share, 1 - excitatory_share])
-        self.pair.copy_(NONNEGATIVE[self.form].parameter((pair - self.least).clamp(min=0)))
-
-    @property
-    def conductance(self) -> Tensor:
-        """G_r of each unit, (units,)."""
-        return self().sum(0)
-
-    @property
-    def potential(self) -> Tensor:
-        """e_r of each unit, (units,)."""
-        excitatory, inhibitory = self()
-        return (excitatory - inhibitory) / (excitatory + inhibitory)
-
-
-def _check_leak(G_r: Tensor, e_r: Tensor, units: int) -> None:
-    for name, value in (("resting_conductance", G_r), ("resting_potential", e_r)):
-        if value.shape not in ((), (1,), (units,)):
-            raise InputError(
-                f"{name} has shape {tuple(value.shape)}; give one number, or one for each of {units} units"
-            )
-    if not bool(((G_r >= 0) & G_r.isfinite()).all()):
-        raise InputError("resting_conductance must be finite and not negative (0 for no leak)")
-    if not bool((e_r.abs() <= 1).all()):
-        raise InputError("resting_potential must lie in [-1, 1] (rescaled; 0 is half-way between E and I)")
-
-
-class _AveragingLayer(nn.Module):
-    """A layer of units that average what they receive: sizes, leak, activation and the sum over synapses."""
 
     def __init__(
         self,
@@ -128,11 +61,12 @@ class _AveragingLayer(nn.Module):
         out_channels: int,
         convolution: Mapping[str, Any],
         *,
-        nonnegative: str = "rectified",
-        resting_conductance: float | Tensor = 1.0,
+        typical_total: float,
+        nonnegative: str = "clamped",
+        resting_conductance: float | Tensor | None = None,
         resting_potential: float | Tensor = 0.0,
         learn_resting: bool = False,
-        activation: str | None = None,
+        activation: Activation | None = "relu",
         average: bool = True,
         learn_gate: bool = False,
         detached_denominator: bool = False,
@@ -140,31 +74,31 @@ class _AveragingLayer(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if nonnegative not in NONNEGATIVE:
-            raise UnknownNameError("way to keep conductances non-negative", nonnegative, NONNEGATIVE)
-        if activation != FULL_RANGE:
+        if activation != "full_range":
             functional.require_activation(activation)
-        groups = convolution.get("groups", 1)
-        for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
-            if groups < 1 or channels < 1 or channels % groups:
-                raise InputError(f"{name}={channels} cannot be divided into groups={groups}")
-        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.groups = convolution.get("groups", 1)
         self.channel_axis = -1 if not convolution else -1 - len(convolution["stride"])
         self.activation = activation
         self.average = average
+        self.learn_resting = learn_resting
         self.detached_denominator = detached_denominator
         self.convolution = dict(convolution)
-        self.synaptic_sum = functional.SynapticSum(**self.convolution)
+        self.synaptic_sum = kernels.SynapticSum(**self.convolution)
+        self._resting = tuple(
+            "per unit" if isinstance(value, Tensor) and value.numel() > 1 else None if value is None else float(value)
+            for value in (resting_conductance, resting_potential)
+        )
         self.leak = Leak(
             out_channels,
-            resting_conductance,
+            LEAK_SHARE * typical_total if resting_conductance is None else resting_conductance,
             resting_potential,
             learn=learn_resting,
             nonnegative=nonnegative,
             device=device,
             dtype=dtype,
         )
-        self.gate: Gate | FullRange | None = FullRange() if activation == FULL_RANGE else None
+        self.gate: Gate | FullRange | None = FullRange() if activation == "full_range" else None
         if learn_gate and activation == "relu":
             self.gate = Gate(out_channels, self.channel_axis, device=device, dtype=dtype)
 
@@ -179,59 +113,126 @@ class _AveragingLayer(nn.Module):
         return self.leak.potential
 
     def packed(self) -> Tensor:
-        """The conductances as the products read them, see `functional.pack`."""
+        """The conductances in the order that the products read, see `kernels.pack`."""
         raise NotImplementedError
 
-    def synaptic_sums(self, p: Tensor) -> Tensor | kernels.SplitSums:
-        """What `open_conductances` gives, in half precision in parts, see `functional.synaptic_sums`."""
-        raise NotImplementedError
+    def synaptic_conductances(self, p: Tensor) -> Tensor | kernels.SplitSums:
+        """E' of all units, then I', from this layer's own synapses and leak; in half precision in parts."""
+        return kernels.open_conductances(p, self.packed(), self._presynaptic(), self.leak(), self.synaptic_sum)
 
-    def averaged(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor | kernels.SplitSums:
-        """What the units average in the end: E' of all units, then I', with what is ``extra_conductances`` open."""
-        return self.synaptic_sums(p) if extra_conductances is None else self.open_conductances(p) + extra_conductances
+    def _presynaptic(self) -> Valence | None:
+        """What the presynaptic channels are; None where the sign is the synapse's."""
+        return None
 
-    def open_conductances(self, p: Tensor) -> Tensor:
-        """E' of all units, then I', along the channels, leak included: (..., 2 * out, *positions)."""
-        return kernels.dense(self.synaptic_sums(p), self.channel_axis)
+    def open_conductances(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor | kernels.SplitSums:
+        """What the units average: E' of all units, then I', along the channels, with all that joins them."""
+        own = self.synaptic_conductances(p)
+        return own if extra_conductances is None else kernels.dense(own, self.channel_axis) + extra_conductances
 
-    def excitation_inhibition(self, p: Tensor) -> tuple[Tensor, Tensor]:
-        """E' and I', the excitatory and inhibitory conductance open at each unit, leak included."""
-        E, I = self.open_conductances(p).chunk(2, self.channel_axis)
+    def excitation_inhibition(self, p: Tensor, extra_conductances: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """E' and I', the excitatory and inhibitory conductance open at each unit, (..., out, *positions)."""
+        both = kernels.dense(self.open_conductances(p, extra_conductances), self.channel_axis)
+        E, I = both.chunk(2, self.channel_axis)
         return E, I
 
     def forward(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor:
-        """Open probabilities in [0, 1] to membrane potentials z in [-1, 1], or to open probabilities p.
+        """Open probabilities in [0, 1] to open probabilities p, or to membrane potentials z in [-1, 1].
 
         Args:
             p: of the presynaptic channels.
-            extra_conductances: from elsewhere, which join the average: E' of all units, then I', along the
-                channels.
+            extra_conductances: from elsewhere, which join the average: E' of all units, then I', along the channels,
+                as a layer with ``average=False`` returns them.
         """
         if isinstance(p, Proxy):
             return record_call(self, p, extra_conductances)
-        sums = self.averaged(p, extra_conductances)
-        return self.respond(sums, p) if self.average else kernels.dense(sums, self.channel_axis)
+        both = self.open_conductances(p, extra_conductances)
+        return self.respond(both, p) if self.average else kernels.dense(both, self.channel_axis)
 
-    def respond(self, sums: Tensor | kernels.SplitSums, p: Tensor) -> Tensor:
+    def respond(self, conductances: Tensor | kernels.SplitSums, p: Tensor) -> Tensor:
         """From E' of all units, then I', to z or p, in the precision in which the input came."""
         # E' and I' come in float32 where the input is in half precision; the result goes on in the input's way.
-        dtype = functional.low_precision(p, self.leak.pair)
+        dtype = kernels.low_precision(p, self.leak.pair)
         rectify = self.activation == "relu" and self.gate is None
         if self.detached_denominator:
-            both = kernels.dense(sums, self.channel_axis)
+            both = kernels.dense(conductances, self.channel_axis)
             z = functional.detached_membrane_potential(both, self.channel_axis, rectify, dtype)
         else:
-            z = kernels.average(sums, self.channel_axis, rectify, dtype)
+            z = kernels.average(conductances, self.channel_axis, rectify, dtype)
         return z if self.gate is None else self.gate(z)
 
+    # What the parameters mean -----------------------------------------------------------------------------------------
+
+    def description(self) -> dict[str, Any]:
+        """What the parameters mean; saved with them, and compared when they are loaded (`nn.state`)."""
+        return {"layer": "signed", "learn_resting": self.learn_resting}
+
+    def get_extra_state(self) -> Tensor:
+        """The description as torch keeps it in a state dict."""
+        return state.encode(self.description())
+
+    def set_extra_state(self, saved: Tensor) -> None:
+        """Nothing is left to set: the description was compared before any parameter was loaded."""
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        local_metadata: Mapping[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        key = prefix + _EXTRA_STATE
+        name = prefix.removesuffix(".")
+        if key in state_dict:
+            problem = self._difference(name, state_dict[key])
+        else:
+            problem = self._judge_unlabeled(name, state_dict, prefix)
+        if problem is not None:
+            error_msgs.append(problem)
+            return
+        problems = len(error_msgs)
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+        if key in missing_keys:
+            missing_keys.remove(key)
+        if key not in state_dict and f"{prefix}g" in state_dict and len(error_msgs) == problems:
+            warnings.warn(
+                "a state dict of version 0.1 does not say what its parameters mean; they are taken as those of a layer "
+                "with this one's form and valences. Save the model again to keep that with them",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def _difference(self, name: str, saved: Tensor) -> str | None:
+        try:
+            return state.difference(name, state.decode(saved), self.description())
+        except (ValueError, AttributeError, TypeError) as error:
+            return f"{name}: its {_EXTRA_STATE} cannot be read: {error}"
+
+    def _judge_unlabeled(self, name: str, state_dict: Mapping[str, Any], prefix: str) -> str | None:
+        """What is certain to be wrong with a state dict of 0.1, which did not say what parameters mean."""
+        del name, state_dict, prefix
+        return None
+
     def extra_repr(self) -> str:
-        """Sizes and options, as torch's layers show theirs."""
+        """Sizes, and every option that differs from its default."""
         parts = [f"{self.in_channels} -> {self.out_channels}"]
         parts += [f"{name}={value}" for name, value in self.convolution.items() if value not in (0, 1, (0,), (1,))]
-        return ", ".join([*parts, f"activation={self.activation}"])
+        options: dict[str, tuple[object, object]] = {
+            "activation": (self.activation, "relu"),
+            "average": (self.average, True),
+        }
+        options |= {"learn_resting": (self.learn_resting, False), "learn_gate": (isinstance(self.gate, Gate), False)}
+        options |= {"detached_denominator": (self.detached_denominator, False)}
+        options |= {"resting_conductance": (self._resting[0], None), "resting_potential": (self._resting[1], 0.0)}
+        parts += [f"{name}={value!r}" for name, (value, default) in options.items() if value != default]
+        return ", ".join(parts)
 
 
-class ConductanceLayer(_AveragingLayer):
+class ConductanceLayer(AveragingLayer):
     """Non-negative conductances from presynaptic channels that excite or inhibit (paper eq. 3 and 6).
 
     The base of `CWALinear` and `CWAConv1d`, `CWAConv2d`, `CWAConv3d`, which say what the arguments are.
@@ -244,36 +245,75 @@ class ConductanceLayer(_AveragingLayer):
         kernel_size: tuple[int, ...],
         convolution: Mapping[str, Any],
         *,
-        valence: float | Sequence[float] | Tensor | None = None,
-        doubled_input: bool = False,
-        nonnegative: str = "rectified",
-        **membrane: Unpack[MembraneOptions],
+        valence: Valences | None = None,
+        excitatory_share: float | None = None,
+        unit_valence: Valences | None = None,
+        doubled_input: bool | None = None,
+        nonnegative: str = "clamped",
+        **membrane: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, convolution, nonnegative=nonnegative, **membrane)
-        self.nonnegative = nonnegative
-        self.doubled_input = doubled_input
-        device, dtype, groups = membrane.get("device"), membrane.get("dtype"), self.groups
-        self.presynaptic = Valence(
-            valence, in_channels, groups=groups, doubled_input=doubled_input, device=device, dtype=dtype
-        )
+        groups = check_sizes(in_channels, out_channels, convolution)
+        if doubled_input is None:  # of a single channel nothing could be excitatory and inhibitory
+            doubled_input = in_channels == groups and valence is None and excitatory_share is None
         fan_in = in_channels // groups * (2 if doubled_input else 1)
+        form = require_form(nonnegative)
+        super().__init__(
+            in_channels,
+            out_channels,
+            convolution,
+            typical_total=fan_in * math.prod(kernel_size),
+            nonnegative=form,
+            **membrane,
+        )
+        self.nonnegative = form
+        self.doubled_input = doubled_input
+        device, dtype = membrane.get("device"), membrane.get("dtype")
+        self.presynaptic = Valence(
+            valence,
+            in_channels,
+            excitatory_share=excitatory_share,
+            groups=groups,
+            doubled_input=doubled_input,
+            device=device,
+            dtype=dtype,
+        )
+        self.unit_valence = check_unit_valence(unit_valence, out_channels)
         self.g = nn.Parameter(torch.empty(out_channels, fan_in, *kernel_size, device=device, dtype=dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """The paper's initialization: Glorot-uniform around 1 (section 4.3), and leak and valences as they were given.
+        """Draw the conductances anew (`nn.start`) and set the leak as it was given.
 
-        So a layer made on the meta device can be filled: ``to_empty``, then this, or a state dict.
+        Log-normal conductances of mean 1, inhibitory units as twins of excitatory ones, and in each unit as much
+        inhibition as excitation. No data is needed. (`init.glorot_` is the paper's start.) A layer made on the meta
+        device is filled by ``to_empty``, then this, or by a state dict.
         """
         if not self.g.is_meta:
-            self.presynaptic.refill()
             self.leak.reset_parameters()
-            self.set_conductance(1 + nn.init.xavier_uniform_(torch.empty_like(self.g)).clamp(min=-1))
+            if self.gate is not None:
+                self.gate.reset_parameters()
+            with torch.no_grad():
+                self.set_conductance(start.default_start(self.g, self.presynaptic, self.unit_valence))
 
     @property
     def conductance(self) -> Tensor:
-        """G >= 0 as used, (out, fan-in channels, *kernel); the excitatory copies of a doubled input come first."""
-        return NONNEGATIVE[self.nonnegative].conductance(self.g)
+        """G >= 0 as used, (out, fan-in channels, *kernel); the excitatory copies of a doubled input come first.
+
+        A synapse that `torch.nn.utils.prune` has cut has G = 0.
+        """
+        G = NONNEGATIVE[self.nonnegative].conductance(self.g)
+        mask = self._buffers.get("g_mask")
+        return G if mask is None else G * mask
+
+    @property
+    def weight(self) -> Tensor:
+        """`conductance`, by the name that code for torch's own layers asks for; to set it, use `set_conductance`."""
+        return self.conductance
+
+    @property
+    def bias(self) -> None:
+        """None: the leak stands in its place."""
+        return
 
     @property
     def valence(self) -> Tensor:
@@ -314,43 +354,69 @@ class ConductanceLayer(_AveragingLayer):
             )
         self.g.copy_(NONNEGATIVE[self.nonnegative].parameter(G))
 
-    def packed(self) -> Tensor:
-        """The conductances as the products read them, see `functional.pack`."""
-        return functional.pack(self.conductance, self.presynaptic, self.synaptic_sum)
+    def set_valence(self, valence: Valences) -> None:
+        """Say anew what each presynaptic channel is, one value in [-1, 1] each; the conductances stay.
 
-    def synaptic_sums(self, p: Tensor) -> Tensor | kernels.SplitSums:
-        """E' of all units, then I', leak included."""
-        return functional.synaptic_sums(p, self.conductance, self.presynaptic, self.leak(), self.synaptic_sum)
-
-    def _load_from_state_dict(
-        self,
-        state_dict: Mapping[str, Any],
-        prefix: str,
-        local_metadata: Mapping[str, Any],
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
-        name = f"{prefix}g"
-        g = state_dict.get(name)
-        if self.nonnegative == "projected" and g is not None and not g.is_meta and bool((g < 0).any()):
-            error_msgs.append(
-                f"{name} has negative values, so it was not saved by a layer of nonnegative='projected', whose g is "
-                "the conductance itself; make the layer with the form that was saved; set_conductance changes it"
-            )
-            return
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        Raises:
+            InputError: another number of values, or one outside [-1, 1].
+        """
+        old = self.presynaptic
+        self.presynaptic = Valence(
+            valence,
+            self.in_channels,
+            groups=self.groups,
+            doubled_input=self.doubled_input,
+            device=old.values.device,
+            dtype=old.values.dtype,
         )
 
+    def set_unit_valence(self, valence: Valences) -> None:
+        """Say anew what each of this layer's own units is; `assign_valences` tells those that read them.
+
+        Raises:
+            InputError: another number of values, or one outside [-1, 1].
+        """
+        self.unit_valence = check_unit_valence(valence, self.out_channels)
+
+    def packed(self) -> Tensor:
+        """The conductances in the order that the products read, see `kernels.pack`."""
+        return kernels.pack(self.conductance, self.presynaptic, self.synaptic_sum)
+
+    def _presynaptic(self) -> Valence:
+        return self.presynaptic
+
+    def description(self) -> dict[str, Any]:
+        """What the parameters mean: form, valences, doubled input, kind of leak."""
+        return {
+            **super().description(),
+            "layer": "conductance",
+            "nonnegative": self.nonnegative,
+            "doubled_input": self.doubled_input,
+            "valence": [list(run) for run in self.presynaptic.runs],
+        }
+
+    def _judge_unlabeled(self, name: str, state_dict: Mapping[str, Any], prefix: str) -> str | None:
+        g = state_dict.get(f"{prefix}g")
+        if g is None:
+            return None
+        if self.nonnegative == "clamped" and not g.is_meta and bool((g < 0).any()):
+            return (
+                f"{name}.g has negative values and does not say what they mean; version 0.1 saved such ones in other "
+                'forms alone: make the layer with that form, such as nonnegative="rectified"'
+            )
+        return None
+
     def extra_repr(self) -> str:
-        """Sizes and options, as torch's layers show theirs."""
-        doubled = ", doubled_input=True" if self.doubled_input else ""
-        return f"{super().extra_repr()}, nonnegative={self.nonnegative}{doubled}"
+        """Sizes, and every option that differs from its default."""
+        parts = [super().extra_repr()]
+        if self.nonnegative != "clamped":
+            parts.append(f"nonnegative={self.nonnegative!r}")
+        if self.doubled_input:
+            parts.append("doubled_input=True")
+        return ", ".join(parts)
 
 
-class SignedLayer(_AveragingLayer):
+class SignedLayer(AveragingLayer):
     """Signed synapses, normalized by their total size (AbsNorm, paper section 4.4).
 
     The base of `AbsNormLinear` and `AbsNormConv2d`, which say what the arguments are.
@@ -362,22 +428,67 @@ class SignedLayer(_AveragingLayer):
         out_channels: int,
         kernel_size: tuple[int, ...],
         convolution: Mapping[str, Any],
-        **membrane: Unpack[MembraneOptions],
+        **membrane: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, convolution, **membrane)
-        shape = (out_channels, in_channels // self.groups, *kernel_size)
+        groups = check_sizes(in_channels, out_channels, convolution)
+        field = math.prod(kernel_size)
+        fan_in, fan_out = in_channels // groups * field, out_channels * field
+        mean_size = math.sqrt(6 / (fan_in + fan_out)) / 2  # of Glorot-uniform weights
+        super().__init__(in_channels, out_channels, convolution, typical_total=fan_in * mean_size, **membrane)
+        shape = (out_channels, in_channels // groups, *kernel_size)
         self.weight = nn.Parameter(torch.empty(shape, device=membrane.get("device"), dtype=membrane.get("dtype")))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Glorot-uniform, as the paper's affine networks, and the leak as it was given."""
         self.leak.reset_parameters()
+        if self.gate is not None:
+            self.gate.reset_parameters()
         nn.init.xavier_uniform_(self.weight)
 
     def packed(self) -> Tensor:
         """The positive parts of the weights, then the negative ones."""
-        return functional.pack_signed(self.weight)
+        return kernels.pack_signed(self.weight)
 
-    def synaptic_sums(self, p: Tensor) -> Tensor | kernels.SplitSums:
-        """E' of all units from the positive weights, then I' from the negative ones, leak included."""
-        return functional.signed_synaptic_sums(p, self.weight, self.leak(), self.synaptic_sum)
+
+def check_sizes(in_channels: int, out_channels: int, convolution: Mapping[str, Any]) -> int:
+    """The number of groups, which must divide the channels.
+
+    Raises:
+        InputError: it does not.
+    """
+    groups: int = convolution.get("groups", 1)
+    for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+        if groups < 1 or channels < 1 or channels % groups:
+            raise InputError(f"{name}={channels} cannot be divided into groups={groups}")
+    return groups
+
+
+def check_unit_valence(unit_valence: Valences | None, units: int) -> Tensor:
+    """The valence of a layer's own units, (units,), float64 on the CPU; the first half excites by default.
+
+    Raises:
+        InputError: another number of values, or one outside [-1, 1].
+    """
+    if unit_valence is None:
+        return excitatory_first(units)
+    with torch.device("cpu"):
+        values = torch.as_tensor(unit_valence, dtype=torch.float64).detach().cpu()
+    if values.shape != (units,):
+        raise InputError(f"unit_valence has shape {tuple(values.shape)}; give one value for each of {units} units")
+    if not bool((values.abs() <= 1).all()):
+        raise InputError("unit_valence must lie in [-1, 1]: -1 is the lowest reversal potential, +1 the highest")
+    return values
+
+
+def refuse_bias(bias: bool | None) -> None:
+    """Answer those who ask for torch's bias.
+
+    Raises:
+        InputError: they want one.
+    """
+    if bias:
+        raise InputError(
+            "bias=True: a conductance layer has no bias; its leak stands in that place (resting_conductance, "
+            "resting_potential, learn_resting=True to learn it). Leave bias out"
+        )

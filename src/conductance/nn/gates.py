@@ -30,8 +30,15 @@ class Gate(nn.Module):
     ) -> None:
         super().__init__()
         self.shape = (units, *(1,) * (-1 - channel_axis))
-        self.threshold = nn.Parameter(torch.zeros(units, device=device, dtype=dtype))
-        self.log_width = nn.Parameter(torch.zeros(units, device=device, dtype=dtype))
+        self.threshold = nn.Parameter(torch.empty(units, device=device, dtype=dtype))
+        self.log_width = nn.Parameter(torch.empty(units, device=device, dtype=dtype))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Threshold 0 and width 1: p = max(z, 0)."""
+        self.threshold.zero_()
+        self.log_width.zero_()
 
     @property
     def width(self) -> Tensor:
@@ -54,6 +61,9 @@ class FullRange(nn.Module):
     With zero-current potentials rescaled to [0, 1] instead of [-1, 1], it is p = z = E' / (E' + I'): the network
     without a further activation function of paper section 2.3, with open probabilities that stay in [0, 1].
     """
+
+    def reset_parameters(self) -> None:
+        """Nothing to reset."""
 
     def forward(self, z: Tensor) -> Tensor:
         """Membrane potentials to open probabilities."""

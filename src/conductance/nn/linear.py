@@ -1,20 +1,19 @@
 """Fully connected layers."""
 
-from typing import Unpack
+import torch
+from torch import Tensor, nn
 
-from torch import nn
-
-from conductance.nn.base import ConductanceLayer, ConductanceOptions, SignedLayer
+from conductance.functional import Activation
+from conductance.nn.base import ConductanceLayer, SignedLayer, refuse_bias
+from conductance.nonnegative import NonnegativeForm
+from conductance.valence import Valences
 
 
 class _Linear(nn.Module):
-    """The arguments and names of torch's linear layer, on top of an averaging layer's own."""
+    """The names of torch's linear layer."""
 
     in_channels: int
     out_channels: int
-
-    def __init__(self, in_features: int, out_features: int, **options: Unpack[ConductanceOptions]) -> None:
-        super().__init__(in_features, out_features, (), {}, **options)
 
     @property
     def in_features(self) -> int:
@@ -30,25 +29,29 @@ class _Linear(nn.Module):
 class CWALinear(_Linear, ConductanceLayer):
     r"""Conductance-weighted average of all inputs, in place of ``torch.nn.Linear`` (paper eq. 3).
 
-    .. math:: z_i = \frac{G_r e_r + \sum_j G_{ij} e_j p_j}{G_r + \sum_j G_{ij} p_j}
+    .. math:: z_i = \frac{G_r e_r + \sum_j G_{ij} e_j p_j}{G_r + \sum_j G_{ij} p_j}, \qquad p_i = \max(z_i, 0)
 
-    Input (..., in_features) in [0, 1]; output (..., out_features), z in [-1, 1] or p in [0, 1].
+    Input (..., in_features) in [0, 1]; output (..., out_features), p in [0, 1] or z in [-1, 1].
 
     Args:
         in_features: number of presynaptic channels.
         out_features: number of units.
-
-    By keyword:
-        valence: None for half excitatory (the first half), half inhibitory; the excitatory share, e.g. 0.8; or one
-            value in [-1, 1] for each presynaptic channel.
-        doubled_input: for a first layer: read the input as an excitatory and an inhibitory copy.
-        nonnegative: how G stays >= 0: "rectified" (G = max(1 + g, 0), the paper's), "exp", "softplus", or
-            "projected" (G itself; needs an optimizer from `conductance.optim`, which clamps it after each step).
-        resting_conductance: G_r >= 0, a number or (out_features,).
-        resting_potential: e_r in [-1, 1], a number or (out_features,).
+        bias: there is none; the leak stands in its place. False is accepted.
+        valence: one value in [-1, 1] for each presynaptic channel: +1 excites, -1 inhibits.
+        excitatory_share: instead of ``valence``: the share of the presynaptic channels that excite, the first ones.
+            Half by default.
+        unit_valence: one value in [-1, 1] for each of this layer's own units, as layers that read them should see it
+            (`assign_valences`); the first half excites by default.
+        doubled_input: read the input as an excitatory and an inhibitory copy, as a first layer should. By default
+            where a unit has a single channel, which could not be both.
+        nonnegative: how G stays >= 0. "clamped": G = max(g, 0), the gradient passed on whole; "rectified": the
+            paper's G = max(1 + g, 0); "softplus".
+        resting_conductance: G_r >= 0, a number or (units,); by default a hundredth of the conductance that all
+            synapses of a unit have at the start, so that it weighs the same at any fan-in.
+        resting_potential: e_r in [-1, 1], a number or (units,).
         learn_resting: let each unit learn its G_r and e_r.
-        activation: None for z, "relu" for p = max(z, 0) (eq. 4), "full_range" for p = (1 + z)/2 (see
-            `FullRange`).
+        activation: "relu" for p = max(z, 0) (eq. 4), what a next layer takes; None for the membrane potential z;
+            "full_range" for p = (1 + z)/2 (see `FullRange`).
         average: False to return E' of all units, then I', side by side, which another layer takes as
             ``extra_conductances``.
         learn_gate: with "relu", let each unit learn its threshold and width instead (eq. 1, see `Gate`).
@@ -58,14 +61,91 @@ class CWALinear(_Linear, ConductanceLayer):
         dtype: as in torch.
 
     Raises:
-        InputError: a valence, resting term or size outside its range.
+        InputError: a size, valence or resting term outside its range; ``bias=True``.
     """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool | None = None,
+        *,
+        valence: Valences | None = None,
+        excitatory_share: float | None = None,
+        unit_valence: Valences | None = None,
+        doubled_input: bool | None = None,
+        nonnegative: NonnegativeForm = "clamped",
+        resting_conductance: float | Tensor | None = None,
+        resting_potential: float | Tensor = 0.0,
+        learn_resting: bool = False,
+        activation: Activation | None = "relu",
+        average: bool = True,
+        learn_gate: bool = False,
+        detached_denominator: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        refuse_bias(bias)
+        super().__init__(
+            in_features,
+            out_features,
+            (),
+            {},
+            valence=valence,
+            excitatory_share=excitatory_share,
+            unit_valence=unit_valence,
+            doubled_input=doubled_input,
+            nonnegative=nonnegative,
+            resting_conductance=resting_conductance,
+            resting_potential=resting_potential,
+            learn_resting=learn_resting,
+            activation=activation,
+            average=average,
+            learn_gate=learn_gate,
+            detached_denominator=detached_denominator,
+            device=device,
+            dtype=dtype,
+        )
 
 
 class AbsNormLinear(_Linear, SignedLayer):
     r"""Signed weights, divided by their total size (AbsNorm, paper section 4.4).
 
-    .. math:: z_i = \frac{G_r e_r + \sum_j W_{ij} p_j}{G_r + \sum_j |W_{ij}| p_j}
+    .. math:: z_i = \frac{G_r e_r + \sum_j W_{ij} p_j}{G_r + \sum_j |W_{ij}| p_j}, \qquad p_i = \max(z_i, 0)
 
-    Input (..., in_features) in [0, 1]; output (..., out_features). Args as for `CWALinear`, without valence.
+    Input (..., in_features) in [0, 1]; output (..., out_features). Arguments as for `CWALinear`, without those of
+    valences and conductances.
     """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool | None = None,
+        *,
+        resting_conductance: float | Tensor | None = None,
+        resting_potential: float | Tensor = 0.0,
+        learn_resting: bool = False,
+        activation: Activation | None = "relu",
+        average: bool = True,
+        learn_gate: bool = False,
+        detached_denominator: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        refuse_bias(bias)
+        super().__init__(
+            in_features,
+            out_features,
+            (),
+            {},
+            resting_conductance=resting_conductance,
+            resting_potential=resting_potential,
+            learn_resting=learn_resting,
+            activation=activation,
+            average=average,
+            learn_gate=learn_gate,
+            detached_denominator=detached_denominator,
+            device=device,
+            dtype=dtype,
+        )

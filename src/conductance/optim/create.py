@@ -9,7 +9,6 @@ from conductance.deprecation import renamed_arguments
 from conductance.errors import InputError, UnknownNameError
 from conductance.optim.centering import Centering
 from conductance.optim.optimizer import OPTIMIZERS, ConductanceOptimizer, RuleName
-from conductance.optim.projection import keep_nonnegative
 from conductance.optim.synapses import Synapses, hidden_synapses
 
 DEFAULT_LR = 0.1
@@ -99,7 +98,6 @@ def create_optimizer(
     if not groups:
         raise InputError("the model has no parameter that learns (requires_grad)")
     optimizer = ConductanceOptimizer(groups, readout_lr, betas=betas, block=block)
-    keep_nonnegative(optimizer, model)
     if centered:
         Centering(optimizer, model, readout=readout, example=example)
     return optimizer

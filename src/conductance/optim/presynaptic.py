@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from conductance.kernels._eager import in_torch_func
+from conductance.eager import in_torch_func
 from conductance.optim.sharded import whole
 from conductance.optim.synapses import Synapses
 

@@ -9,16 +9,16 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from conductance.init import conductance_layers
-from conductance.nn.base import Leak
+from conductance.nn import Leak
 
 
 def projected_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
     """The parameters that are conductances themselves, and so must be clamped at 0."""
     for layer in conductance_layers(model):
-        if layer.nonnegative == "projected":
+        if layer.nonnegative == "clamped":
             yield layer.g
     for module in model.modules():
-        if isinstance(module, Leak) and module.form == "projected" and isinstance(module.pair, nn.Parameter):
+        if isinstance(module, Leak) and module.form == "clamped" and isinstance(module.pair, nn.Parameter):
             yield module.pair
 
 

@@ -6,8 +6,7 @@ from typing import Any
 from torch import nn
 
 from conductance.errors import InputError
-from conductance.nn import ConductanceLayer
-from conductance.nn.base import SignedLayer
+from conductance.nn import ConductanceLayer, SignedLayer
 from conductance.optim.flow import data_flow
 
 AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from conductance.nn import ConductanceLayer
-from conductance.nn.base import Leak
+from conductance.nn import ConductanceLayer, Leak
 from conductance.nn.modes import evaluating
 from conductance.optim.readout import LAYERS, readout_layers
 from conductance.optim.sharded import require_whole_matrices, whole
@@ -55,7 +54,7 @@ class Synapses:
     def are_conductances(self) -> bool:
         """Whether the parameter holds conductances, which may be multiplied."""
         form = getattr(self.layer, "nonnegative", None)
-        return form in ("clamped", "projected") and not self.is_reparametrized
+        return form == "clamped" and not self.is_reparametrized
 
     @property
     def learnt_leak(self) -> nn.Parameter | None:

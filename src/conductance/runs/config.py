@@ -39,7 +39,7 @@ class ModelConfig:
 class ConductanceConfig:
     """The conductance layers: families cwa, cwa_li and cwa_bn; resting, activation and gate for absnorm too."""
 
-    nonnegative: Literal["rectified", "exp", "softplus", "projected"] = "projected"
+    nonnegative: Literal["clamped", "rectified", "softplus", "exp"] = "clamped"
     """how conductances are kept non-negative"""
     initialization: Literal["glorot", "lognormal", "exponential"] = "lognormal"
     """initial distribution of the conductances; glorot is the paper's"""
@@ -239,8 +239,8 @@ class RunConfig:
             raise InputError(f"optimizer.momentum={momentum}: must lie in [0, 1)")
         if momentum is not None and self.optimizer.name == "adam":
             raise InputError(f"optimizer.momentum={momentum}: adam has no momentum; set optimizer.betas")
-        if self.optimizer.name == "eg" and self.conductance.nonnegative != "projected":
-            raise InputError("optimizer.name=eg multiplies conductances: choose conductance.nonnegative=projected")
+        if self.optimizer.name == "eg" and self.conductance.nonnegative != "clamped":
+            raise InputError("optimizer.name=eg multiplies conductances: choose conductance.nonnegative=clamped")
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
             raise InputError(f"optimizer.betas={betas}: must be two numbers in [0, 1)")
         if widths is not None and not (widths and min(widths) >= 1):
@@ -270,7 +270,11 @@ def config_from_dict(values: Mapping[str, Any]) -> RunConfig:
     Raises:
         InputError: a field that no `RunConfig` has, or one that is missing.
     """
-    return _build(RunConfig, with_every_field(values))
+    complete = with_every_field(values)
+    conductance = complete.get("conductance")
+    if isinstance(conductance, dict) and conductance.get("nonnegative") == "projected":  # of 0.1: the same parameters
+        complete["conductance"] = {**conductance, "nonnegative": "clamped"}
+    return _build(RunConfig, complete)
 
 
 def _build(kind: type[Any], values: dict[str, Any]) -> Any:

@@ -29,7 +29,7 @@ def layer_options(config: RunConfig) -> dict[str, Any]:
     if config.model.family == "cwa_li":
         membrane |= {"interneurons": choices.interneurons, "slices": choices.slices}
     if config.model.family in ("cwa", "cwa_li", "cwa_bn"):
-        return {"nonnegative": choices.nonnegative, "valence": choices.excitatory_share, **membrane}
+        return {"nonnegative": choices.nonnegative, "excitatory_share": choices.excitatory_share, **membrane}
     return membrane if config.model.family == "absnorm" else {}
 
 
@@ -68,7 +68,9 @@ def initialize(network: nn.Module, choices: ConductanceConfig, batch: Tensor) ->
     """Draw, pair and balance the conductances as ``choices`` says; a network without conductances is left as it is."""
     if not any(isinstance(layer, ConductanceLayer) for layer in network.modules()):
         return
-    if choices.initialization == "lognormal":
+    if choices.initialization == "glorot":
+        init.glorot_(network)
+    elif choices.initialization == "lognormal":
         init.lognormal_(network, choices.sigma)
     elif choices.initialization == "exponential":
         init.exponential_(network)

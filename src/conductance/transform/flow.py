@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
 from conductance.nn import GapJunction
-from conductance.nn.base import _AveragingLayer
+from conductance.nn.base import AveragingLayer
 from conductance.transform.frozen import FrozenAverage, NormalizedLinear
 
 # Each argument with a default value doubles the number of passes.
@@ -174,7 +174,7 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Layers and torch's modules are recorded as a whole, and so is what runs hooks."""
-        ours = isinstance(m, (_AveragingLayer, GapJunction, FrozenAverage, NormalizedLinear))
+        ours = isinstance(m, (AveragingLayer, GapJunction, FrozenAverage, NormalizedLinear))
         return ours or has_hooks(m) or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:

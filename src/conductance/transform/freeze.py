@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from conductance.nn.base import ConductanceLayer, SignedLayer, _AveragingLayer
+from conductance.nn.base import AveragingLayer, ConductanceLayer, SignedLayer
 from conductance.transform.flow import Pass, asks_for_types, has_hooks, passes, sole_readers, with_shared_tensors
 from conductance.transform.frozen import FrozenAverage, NormalizedLinear
 
@@ -84,7 +84,7 @@ def _substitute(model: nn.Module, readers: Mapping[str, str]) -> nn.Module:
     for name in readers.keys() - readers.values():
         _fold(name, readers, named, successors_of_all)
     for part in named.values():
-        if not isinstance(part, _AveragingLayer):
+        if not isinstance(part, AveragingLayer):
             for name, child in part._modules.items():
                 if child is not None:
                     part._modules[name] = successors_of_all.get(id(child), child)
@@ -112,12 +112,13 @@ def _fold(
 
 def _can_be_frozen(module: nn.Module) -> bool:
     """Whether it does what the package's layers do, and nothing else."""
-    if not isinstance(module, _AveragingLayer):
+    if not isinstance(module, AveragingLayer):
         return False
     kind = type(module)
-    known = (ConductanceLayer.synaptic_sums, SignedLayer.synaptic_sums)
-    plain = kind.forward is _AveragingLayer.forward and kind.synaptic_sums in known
-    return plain and kind.averaged is _AveragingLayer.averaged and _is_plain(module) and module.gate is None
+    plain = kind.forward is AveragingLayer.forward and kind.packed in (ConductanceLayer.packed, SignedLayer.packed)
+    plain = plain and kind.open_conductances is AveragingLayer.open_conductances
+    plain = plain and kind.synaptic_conductances is AveragingLayer.synaptic_conductances
+    return plain and _is_plain(module) and module.gate is None
 
 
 def _is_plain(module: nn.Module) -> bool:

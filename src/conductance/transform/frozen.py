@@ -9,9 +9,9 @@ from torch.fx import Proxy
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
-from conductance import functional, kernels
+from conductance import kernels
 from conductance.errors import InputError
-from conductance.nn.base import ConductanceLayer, _AveragingLayer
+from conductance.nn.base import AveragingLayer, ConductanceLayer
 from conductance.nn.tracing import record_call
 
 
@@ -22,7 +22,7 @@ class FrozenAverage(nn.Module):
     none here: they are stored in the order in which the products read them.
 
     Attributes:
-        packed: G >= 0 as `functional.pack` gives it.
+        packed: G >= 0 as `kernels.pack` gives it.
         leak: the leak's excitatory and inhibitory conductance, (2, units).
         scale: that of a BatchNorm that followed, (units, 1, ...), or None.
         shift: likewise.
@@ -34,7 +34,7 @@ class FrozenAverage(nn.Module):
     scale: Tensor | None
     shift: Tensor | None
 
-    def __init__(self, layer: _AveragingLayer) -> None:
+    def __init__(self, layer: AveragingLayer) -> None:
         super().__init__()
         self.description = layer.extra_repr()
         self.presynaptic = layer.presynaptic if isinstance(layer, ConductanceLayer) else None
@@ -58,19 +58,15 @@ class FrozenAverage(nn.Module):
         """Number of units, as a linear layer calls it."""
         return self.out_channels
 
-    def synaptic_sums(self, p: Tensor) -> Tensor | kernels.SplitSums:
-        """E' of all units, then I', leak included."""
-        if self.presynaptic is None:
-            return self.synaptic_sum.shared(p, self.packed, self.leak)
-        return functional.packed_synaptic_sums(p, self.packed, self.presynaptic, self.leak, self.synaptic_sum)
+    def open_conductances(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor | kernels.SplitSums:
+        """What the units average: E' of all units, then I', along the channels, with all that joins them."""
+        own = kernels.open_conductances(p, self.packed, self.presynaptic, self.leak, self.synaptic_sum)
+        return own if extra_conductances is None else kernels.dense(own, self.channel_axis) + extra_conductances
 
-    def open_conductances(self, p: Tensor) -> Tensor:
-        """E' of all units, then I', along the channels, leak included: (..., 2 * out, *positions)."""
-        return kernels.dense(self.synaptic_sums(p), self.channel_axis)
-
-    def excitation_inhibition(self, p: Tensor) -> tuple[Tensor, Tensor]:
-        """E' and I', the excitatory and inhibitory conductance open at each unit, leak included."""
-        E, I = self.open_conductances(p).chunk(2, self.channel_axis)
+    def excitation_inhibition(self, p: Tensor, extra_conductances: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """E' and I', the excitatory and inhibitory conductance open at each unit, (..., out, *positions)."""
+        both = kernels.dense(self.open_conductances(p, extra_conductances), self.channel_axis)
+        E, I = both.chunk(2, self.channel_axis)
         return E, I
 
     def forward(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor:
@@ -79,15 +75,13 @@ class FrozenAverage(nn.Module):
             return record_call(self, p, extra_conductances)
         if self.scale is not None and self.channel_axis == -1:
             _require_vectors(p)
-        sums = self.synaptic_sums(p)
-        if extra_conductances is not None:
-            sums = kernels.dense(sums, self.channel_axis) + extra_conductances
+        both = self.open_conductances(p, extra_conductances)
         if not self.averages:
-            return kernels.dense(sums, self.channel_axis)
-        dtype = functional.low_precision(p, self.leak)
+            return kernels.dense(both, self.channel_axis)
+        dtype = kernels.low_precision(p, self.leak)
         if self.scale is None or self.shift is None:
-            return kernels.average(sums, self.channel_axis, self.rectify, dtype)
-        z = kernels.average(sums, self.channel_axis, False, dtype)
+            return kernels.average(both, self.channel_axis, self.rectify, dtype)
+        z = kernels.average(both, self.channel_axis, False, dtype)
         normed = torch.addcmul(self.shift.to(z.dtype), z, self.scale.to(z.dtype))
         return normed.relu_() if self.rectify else normed
 

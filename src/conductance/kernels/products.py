@@ -1,0 +1,219 @@
+"""The sums over synapses: E' of all units, then I', by as few products as the valences allow.
+
+Two steps. `pack` puts the conductances into the order that the products read, which is the same for every input, so
+that frozen networks do it once. `open_conductances` multiplies them with open probabilities.
+
+In half precision E' and I' are large and nearly equal, and rounding them would leave little of their difference.
+There each unit's conductances are split into their mean and the rest: the mean multiplies a sum of p that all units
+share, kept in float32, and only the rest goes through the low-precision product (`kernels.mixed`).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from conductance.errors import InputError
+from conductance.kernels.linear import paired_linear
+from conductance.kernels.mixed import SplitSums, dense, joined, scaled
+from conductance.valence import Valence
+
+# Sums of float16 stay below this (its largest number is 65504).
+FLOAT16_ROOM = 2.0**13
+
+_PLAIN: dict[int, Callable[..., Tensor]] = {2: F.linear, 3: F.conv1d, 4: F.conv2d, 5: F.conv3d}
+
+
+def channel_axis(conductance: Tensor) -> int:
+    """Channels come last for a linear layer, before the positions for a convolution, batch or no batch."""
+    return 1 - conductance.ndim
+
+
+def low_precision(p: Tensor, conductance: Tensor) -> torch.dtype | None:
+    """The half-precision type that a product of the two would be rounded to, None where it would not."""
+    if torch.float64 in (p.dtype, conductance.dtype):  # which autocast leaves alone
+        return None
+    if torch.amp.is_autocast_available(p.device.type) and torch.is_autocast_enabled(p.device.type):
+        dtype = torch.get_autocast_dtype(p.device.type)
+    else:
+        dtype = torch.promote_types(p.dtype, conductance.dtype)
+    return dtype if dtype in (torch.bfloat16, torch.float16) else None
+
+
+# The order that products read -----------------------------------------------------------------------------------------
+
+
+def pack(conductance: Tensor, valence: Valence, synaptic_sum: "SynapticSum") -> Tensor:
+    """The conductances in the order that the products read: all that is the same for every p.
+
+    Returns:
+        (2 * out, ...) where one product gives E and I of all units, those of E first; else (out, fan-in, *kernel),
+        sorted by valence.
+    """
+    if valence.is_default_pair:
+        return conductance if conductance.ndim == 2 else torch.cat(conductance.chunk(2, 1))
+    if valence.doubled_input or not valence.class_values:
+        return torch.cat(_as_pairs(conductance, valence))
+    conductance = valence.sort_fan_in(conductance)
+    if valence.class_values == (1.0, -1.0) and synaptic_sum.takes_halves_as_groups(conductance, valence.class_sizes):
+        return torch.cat(conductance.chunk(2, 1))
+    return conductance
+
+
+def pack_signed(weight: Tensor) -> Tensor:
+    """The positive parts of all weights, then the negative parts: (2 * out, fan-in, *kernel)."""
+    return torch.cat([weight.clamp(min=0), (-weight).clamp(min=0)])
+
+
+def _as_pairs(conductance: Tensor, valence: Valence) -> tuple[Tensor, Tensor]:
+    """Every synapse as an excitatory and an inhibitory one: two tensors (out, fan-in, *kernel)."""
+    e = valence.per_synapse(conductance)
+    excitatory, inhibitory = conductance * ((1 + e) / 2), conductance * ((1 - e) / 2)
+    if not valence.doubled_input:
+        return excitatory, inhibitory
+    fan_in = conductance.shape[1] // 2  # both copies read the same input, so their conductances add
+    return (
+        excitatory[:, :fan_in] + excitatory[:, fan_in:],
+        inhibitory[:, :fan_in] + inhibitory[:, fan_in:],
+    )
+
+
+# The products ---------------------------------------------------------------------------------------------------------
+
+
+def open_conductances(
+    p: Tensor, packed: Tensor, valence: Valence | None, leak: Tensor, synaptic_sum: "SynapticSum"
+) -> Tensor | SplitSums:
+    """E' of all units, then I' of all units, along the channels, leak included; in half precision in parts.
+
+    Args:
+        p: open probabilities, (..., C) for a linear layer, (..., C, *positions) for a convolution.
+        packed: conductances from `pack`, or signed weights from `pack_signed`.
+        valence: what each presynaptic channel is; None for signed weights.
+        leak: (2, out), see `functional.leak_pair`.
+        synaptic_sum: linear, or a convolution with its options.
+
+    Raises:
+        InputError: p has more or fewer channels than there are valences.
+    """
+    scale = _float16_scale(p, packed, leak)
+    if scale is None:
+        return _sums(p, packed, valence, leak, synaptic_sum)
+    stacked = scale.repeat(2) if _is_stacked(packed, leak) else scale
+    packed = (packed.float() / stacked.view(-1, *(1,) * (packed.ndim - 1))).to(packed.dtype)
+    return scaled(_sums(p, packed, valence, leak.float() / scale, synaptic_sum), scale, channel_axis(packed))
+
+
+def _float16_scale(p: Tensor, packed: Tensor, leak: Tensor) -> Tensor | None:
+    """For each unit a power of two by which to divide its conductances, so that no sum leaves float16's range.
+
+    An average depends on ratios alone, so E' and I' in other units give the same z. None outside float16.
+    """
+    if low_precision(p, packed) != torch.float16:
+        return None
+    total = packed.detach().float().abs().flatten(1).sum(1)
+    if _is_stacked(packed, leak):
+        total = total.view(2, -1).sum(0)
+    return torch.exp2(torch.ceil(torch.log2(total / FLOAT16_ROOM)).clamp(min=0))
+
+
+def _sums(
+    p: Tensor, packed: Tensor, valence: Valence | None, leak: Tensor, synaptic_sum: "SynapticSum"
+) -> Tensor | SplitSums:
+    if valence is None:
+        return synaptic_sum.shared(p, packed, leak)
+    axis = channel_axis(packed)
+    if p.ndim < -axis or p.shape[axis] != valence.channels:
+        raise InputError(
+            f"p has the shape {tuple(p.shape)}; its axis {axis} must hold the {valence.channels} presynaptic channels"
+        )
+    if valence.doubled_input or not valence.class_values:
+        return synaptic_sum.shared(p, packed, leak)
+    p = valence.sort_channels(p, axis)
+    if valence.class_values == (1.0, -1.0):
+        return synaptic_sum.split(p, packed, leak, valence.class_sizes[0])
+    return _by_class(p, packed, valence, leak, synaptic_sum)
+
+
+def _by_class(p: Tensor, conductance: Tensor, valence: Valence, leak: Tensor, synaptic_sum: "SynapticSum") -> Tensor:
+    """One product for each distinct valence, over its own channels alone."""
+    axis = channel_axis(conductance)
+    inputs = p.split([size * valence.groups for size in valence.class_sizes], axis)
+    weights = conductance.split(list(valence.class_sizes), 1)
+    sums = [synaptic_sum(x, G, None) for x, G in zip(inputs, weights, strict=True)]
+    leak = leak.view(2, -1, *(1,) * (conductance.ndim - 2))
+    E = sum((S * ((1 + e) / 2) for S, e in zip(sums, valence.class_values, strict=True)), start=leak[0])
+    I = sum((S * ((1 - e) / 2) for S, e in zip(sums, valence.class_values, strict=True)), start=leak[1])
+    return torch.cat([E, I], axis)
+
+
+class SynapticSum:
+    """The sum over synapses with torch's convolution ``options`` (stride, padding, dilation, groups); none: linear."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+    def __call__(self, p: Tensor, conductance: Tensor, bias: Tensor | None) -> Tensor:
+        """Product of open probabilities with conductances (out, fan-in, *kernel), plus the bias (out,)."""
+        return dense(self._sum(p, conductance, bias, self.options), channel_axis(conductance))
+
+    def takes_halves_as_groups(self, conductance: Tensor, sizes: Sequence[int]) -> bool:
+        """Whether the two kinds are the two groups of one convolution: as many channels of each, no groups yet."""
+        return conductance.ndim > 2 and self.options.get("groups", 1) == 1 and sizes[0] == sizes[1]
+
+    def split(self, p: Tensor, packed: Tensor, leak: Tensor, excitatory: int) -> Tensor | SplitSums:
+        """E' of all units, then I': the first ``excitatory`` channels (of each group) excite, the others inhibit."""
+        if _is_stacked(packed, leak):
+            return self._sum(p, packed, leak.flatten(), {**self.options, "groups": 2})
+        if self._is_plain_linear(p, packed):
+            return paired_linear(p, packed, leak, excitatory)
+        axis, groups = channel_axis(packed), self.options.get("groups", 1)
+        to_E, to_I = packed.split([excitatory, packed.shape[1] - excitatory], 1)
+        p_E, p_I = p.split([groups * excitatory, p.shape[axis] - groups * excitatory], axis)
+        return self._one_after_the_other((p_E, to_E), (p_I, to_I), leak)
+
+    def shared(self, p: Tensor, packed: Tensor, leak: Tensor) -> Tensor | SplitSums:
+        """E' of all units, then I', each a sum over all of p, which is read once."""
+        if not _is_stacked(packed, leak):
+            if self._is_plain_linear(p, packed):
+                return paired_linear(p, packed, leak, packed.shape[1] // 2)
+            packed = torch.cat(packed.chunk(2, 1))
+        if self.options.get("groups", 1) > 1:  # stacked on the output axis, the groups would mix
+            to_E, to_I = packed.chunk(2)
+            return self._one_after_the_other((p, to_E), (p, to_I), leak)
+        return self._sum(p, packed, leak.flatten(), self.options)
+
+    def _one_after_the_other(
+        self, excitatory: tuple[Tensor, Tensor], inhibitory: tuple[Tensor, Tensor], leak: Tensor
+    ) -> Tensor | SplitSums:
+        E = self._sum(*excitatory, leak[0], self.options)
+        I = self._sum(*inhibitory, leak[1], self.options)
+        return joined(E, I, channel_axis(excitatory[1]))
+
+    def _is_plain_linear(self, p: Tensor, conductance: Tensor) -> bool:
+        return conductance.ndim == 2 and low_precision(p, conductance) is None
+
+    def _sum(self, p: Tensor, conductance: Tensor, bias: Tensor | None, options: dict[str, Any]) -> Tensor | SplitSums:
+        if low_precision(p, conductance) is None:
+            return _PLAIN[conductance.ndim](p, conductance, bias, **options)
+        return _split_product(p, conductance, bias, options)
+
+
+def _is_stacked(packed: Tensor, leak: Tensor) -> bool:
+    """Whether the conductances to E of all units lie above those to I, see `pack`."""
+    return len(packed) > leak.shape[1]
+
+
+def _split_product(p: Tensor, conductance: Tensor, bias: Tensor | None, options: dict[str, Any]) -> SplitSums:
+    plain, groups = _PLAIN[conductance.ndim], options.get("groups", 1)
+    mean = conductance.detach().float().flatten(1).mean(1)
+    rest = (conductance - mean.view(-1, *(1,) * (conductance.ndim - 1))).to(low_precision(p, conductance))
+    axis = channel_axis(conductance)
+    with torch.autocast(p.device.type, enabled=False):
+        shared = p.unflatten(axis, (groups, -1)).sum(axis, dtype=torch.float32)
+        if conductance.ndim > 2:
+            window = torch.ones(groups, 1, *conductance.shape[2:], device=p.device)
+            shared = plain(shared, window, None, **options)
+    return SplitSums(plain(p, rest, None, **options), shared, mean, torch.zeros_like(mean) if bias is None else bias)
