@@ -17,7 +17,7 @@ Nothing here looks at the values of its arguments (that would stop a GPU, a comp
 conductances must be non-negative, open probabilities in [0, 1]. The layers of `conductance.nn` see to the first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch

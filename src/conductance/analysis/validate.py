@@ -14,7 +14,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from conductance import functional
 from conductance.errors import InputError, UnknownNameError
 from conductance.kernels._eager import eager
-from conductance.nn.base import ConductanceLayer, SignedLayer, _AveragingLayer
+from conductance.nn.base import AveragingLayer, ConductanceLayer, SignedLayer
 from conductance.ranges import extent, refusal_of_input
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class _Watch:
         for name, part in network.named_modules():
             if part not in self.names:
                 self.names[part] = f"{name.replace('_orig_mod.', '')}{suffix}"
-                if isinstance(part, (_AveragingLayer, _DropoutNd)):
+                if isinstance(part, (AveragingLayer, _DropoutNd)):
                     self.handles.append(part.register_forward_hook(self.look, with_kwargs=True))
 
     @torch.no_grad()
@@ -129,7 +129,7 @@ class _Watch:
             return
         if isinstance(module, _DropoutNd) and module.training and module.p < 1:
             self.largest_input = max(self.largest_input, 1 / (1 - module.p))
-        if isinstance(module, _AveragingLayer):
+        if isinstance(module, AveragingLayer):
             given = {**dict(zip(("p", "extra_conductances"), args, strict=False)), **kwargs}
             label = self._label(module)
             self._check_conductances(label, module, given.get("extra_conductances"))
@@ -144,7 +144,7 @@ class _Watch:
             self._check_nonnegative("functional.cwa", "conductance", conductance)
             self._check_input("functional.cwa", p)
 
-    def _check_conductances(self, label: str, layer: _AveragingLayer, joining: Tensor | None) -> None:
+    def _check_conductances(self, label: str, layer: AveragingLayer, joining: Tensor | None) -> None:
         if isinstance(layer, ConductanceLayer):
             self._check_nonnegative(label, "conductance", layer.conductance)
         if isinstance(layer, SignedLayer) and not extent(layer.weight).within(-_LARGEST, _LARGEST):
@@ -164,7 +164,7 @@ class _Watch:
         if problem is not None:
             self._report(label, "input", problem)
 
-    def _check_output(self, label: str, layer: _AveragingLayer, output: Tensor) -> None:
+    def _check_output(self, label: str, layer: AveragingLayer, output: Tensor) -> None:
         low, high = (-1.0 if layer.activation is None else 0.0, 1.0) if layer.average else (0.0, _LARGEST)
         seen = extent(output)
         if not seen.within(low, high):
@@ -187,7 +187,7 @@ class _Watch:
 
     # When the context ends --------------------------------------------------------------------------------------------
 
-    def _remember_units(self, layer: _AveragingLayer, output: Tensor) -> None:
+    def _remember_units(self, layer: AveragingLayer, output: Tensor) -> None:
         units = output.movedim(layer.channel_axis, 0).flatten(1)
         z = 2 * units - 1 if layer.activation == "full_range" else units
         saturated = (z.abs() > SATURATED).all(1)
