@@ -97,6 +97,17 @@ def test_a_seed_counted_twice_is_refused(tmp_path):
         summarize(load_runs([tmp_path]))
 
 
+def test_folders_with_the_same_runs_have_a_row_each(tmp_path):
+    for folder, seed, accuracy in (("a", 0, 90.0), ("a", 1, 94.0), ("b/c", 0, 80.0)):
+        write_run(tmp_path / folder / f"run{seed}", seed=seed, epochs=2, test_accuracy=accuracy)
+    write_run(tmp_path / "b" / "other", family="affine", epochs=2)
+    rows = {row.label: row.test_accuracy for row in summarize(load_runs([tmp_path])) if row.family == "cwa"}
+    assert rows == {"cwa · a": 92.0, "cwa · b/c": 80.0}
+    assert "cwa · b/c" in markdown_table(summarize(load_runs([tmp_path])))
+    (affine,) = [row for row in summarize(load_runs([tmp_path])) if row.family == "affine"]
+    assert (affine.label, affine.folder) == ("affine", "")
+
+
 def test_the_names_that_runs_were_given_stand_beside_their_family(tmp_path):
     write_run(tmp_path / "a", epochs=2)
     write_run(tmp_path / "b", epochs=2, name="wide")

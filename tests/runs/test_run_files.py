@@ -160,7 +160,7 @@ def absent(folder, name):
         ("config.json", damaged(b"\xff\xfe"), "config.json is not UTF-8"),
         ("config.json", damaged(b"[1, 2]"), "config.json is not a JSON object"),
         ("config.json", damaged(b'{"name": "tiny"}'), "config.json lacks 'seed'"),
-        ("model.safetensors", absent, "holds no model.safetensors; has the run finished"),
+        ("model.safetensors", absent, "holds no model.safetensors: its weights were not kept"),
         ("model.safetensors", damaged(b"\0" * 100), "model.safetensors is damaged"),
     ],
 )

@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodF
 
 from conductance.report.colors import INK
 from conductance.report.svg import figure_style, to_svg
-from conductance.runs.groups import Group, label
+from conductance.runs.groups import Group
 
 DASHED = (0, (3, 2))
 MARKERS = ("", "o", "s", "^", "D", "v")
@@ -63,7 +63,7 @@ def _label(group: Group, panel: Sequence[Group]) -> str:
     """The label of the tables, and the number of epochs if the family has several in this panel."""
     lengths = {other.epochs for other in panel if other.family == group.family}
     epochs = [f"{group.epochs} epochs"] if len(lengths) > 1 else []
-    return " · ".join([label(group.dataset, group.architecture, group.family, group.name), *epochs])
+    return " · ".join([group.label, *epochs])
 
 
 def _widen_towards_100(axes: Axes) -> None:

@@ -15,7 +15,7 @@ class Row:
 
     Where no run has finished, `seeds` is empty and the numbers are None. `test_accuracy_std`, the sample standard
     deviation, is also None for a single seed. `unfinished` says how far each unfinished run is, `varying` in which
-    settings the finished ones differ.
+    settings the finished ones differ. `folder` is empty unless other folders hold runs of the same name and seeds.
     """
 
     dataset: str
@@ -32,11 +32,12 @@ class Row:
     parameters: int | None
     unfinished: tuple[str, ...]
     varying: tuple[str, ...]
+    folder: str = ""
 
     @property
     def label(self) -> str:
-        """The family, and what the name adds to the preset's."""
-        return label(self.dataset, self.architecture, self.family, self.name)
+        """What distinguishes it from other rows with its data set, architecture and number of epochs."""
+        return label(self.dataset, self.architecture, self.family, self.name, self.folder)
 
 
 def summarize(runs: Iterable[Run]) -> list[Row]:
@@ -66,6 +67,7 @@ def row_of(group: Group) -> Row:
         parameters=summaries[0]["parameters"] if summaries else None,
         unfinished=tuple(run.progress for run in group.unfinished),
         varying=tuple(f"{name} {variants}" for name, variants in group.varying.items() if name not in HARDWARE_FIELDS),
+        folder=group.folder,
     )
 
 

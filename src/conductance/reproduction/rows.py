@@ -108,10 +108,11 @@ def _recipe_of(run: Run, cell: Cell) -> tuple[str, int]:
 
 
 def _name_if_needed(group: Group, groups: Sequence[Group]) -> str:
-    """The name, where nothing else tells the group from another."""
+    """The name and the folder, where nothing else tells the group from another."""
     alike = [other for other in groups if other.epochs == group.epochs]
     preset = preset_name(group.dataset, group.architecture, group.family)
-    return f"; name={group.name}" if len(alike) > 1 and group.name != preset else ""
+    name = f"; name={group.name}" if len(alike) > 1 and group.name != preset else ""
+    return f"{name}; folder={group.folder}" if group.folder else name
 
 
 def _measured(table: str, cell: Cell, group: Group, recipe: str, full_epochs: int) -> PaperRow:

@@ -181,7 +181,8 @@ class RunFolder:
             RunError: the file is missing or damaged.
         """
         if not self.weights_file.exists():
-            raise RunError(f"{self.path} holds no {self.weights_file.name}; has the run finished?")
+            why = "its weights were not kept" if self.finished else "the run has not finished"
+            raise RunError(f"{self.path} holds no {self.weights_file.name}: {why}")
         try:
             return load_file(self.weights_file)
         except Exception as error:

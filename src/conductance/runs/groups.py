@@ -1,7 +1,8 @@
 """Runs of one configuration, which differ only in their seeds."""
 
+import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,10 @@ UNRECORDED = "not recorded"
 
 @dataclass(frozen=True)
 class Group:
-    """The runs of one configuration, finished and unfinished ones each in the order of their seeds."""
+    """The runs of one configuration, finished and unfinished ones each in the order of their seeds.
+
+    `folder` is empty unless other folders hold runs of the same name and seeds.
+    """
 
     dataset: str
     architecture: str
@@ -25,6 +29,7 @@ class Group:
     epochs: int
     finished: tuple[Run, ...]
     unfinished: tuple[Run, ...]
+    folder: str = ""
 
     @property
     def summaries(self) -> list[Record]:
@@ -33,8 +38,8 @@ class Group:
 
     @property
     def label(self) -> str:
-        """The family, and what the runs' name adds to the name of their preset."""
-        return label(self.dataset, self.architecture, self.family, self.name)
+        """What distinguishes it from other groups with its data set, architecture and number of epochs."""
+        return label(self.dataset, self.architecture, self.family, self.name, self.folder)
 
     def recorded(self, field: str) -> list[str]:
         """What the finished runs recorded in a field of their summaries, as text; each value once."""
@@ -62,46 +67,67 @@ class Group:
         return {name: " / ".join(variants) for name, variants in values.items() if len(variants) > 1}
 
 
-def label(dataset: str, architecture: str, family: str, name: str) -> str:
-    """The family, and what a run's name adds to the name of its preset; the whole name where it has another form.
+def label(dataset: str, architecture: str, family: str, name: str, folder: str = "") -> str:
+    """The family, what a run's name adds to its preset's (the whole name where it has another form), and a folder.
 
-    >>> label("mnist", "cnn", "cwa", "mnist-cnn-cwa"), label("mnist", "cnn", "cwa", "mnist-cnn-cwa-long")
-    ('cwa', 'cwa · long')
+    >>> label("mnist", "cnn", "cwa", "mnist-cnn-cwa"), label("mnist", "cnn", "cwa", "mnist-cnn-cwa-long", "mine")
+    ('cwa', 'cwa · long · mine')
     """
     preset = preset_name(dataset, architecture, family)
-    return family if name == preset else f"{family} · {name.removeprefix(f'{preset}-')}"
+    added = "" if name == preset else name.removeprefix(f"{preset}-")
+    return " · ".join(filter(None, (family, added, folder)))
 
 
 def group_runs(runs: Iterable[Run]) -> list[Group]:
     """One group for each data set, architecture, family, name and number of epochs, in that order.
 
-    Runs of different lengths stay apart: their mean would describe neither.
+    Runs of different lengths stay apart: their mean would describe neither. Where two folders hold finished runs of the
+    same name and seed, each folder has a group of its own.
 
     Raises:
-        RunError: two finished runs of a group have the same seed.
+        RunError: one folder holds two finished runs of a group with the same seed.
     """
     members: dict[tuple[str, str, str, str, int], list[Run]] = {}
     for run in sorted(runs, key=lambda run: (run.seed, run.path)):
         members.setdefault((*run.kind, run.settings["name"], run.settings["epochs"]), []).append(run)
-    return [_group(*key, members[key]) for key in sorted(members)]
+    return [
+        Group(
+            *key,
+            finished=tuple(run for run in alike if run.finished),
+            unfinished=tuple(run for run in alike if not run.finished),
+            folder=folder,
+        )
+        for key in sorted(members)
+        for folder, alike in _apart(members[key])
+    ]
 
 
-def _group(dataset: str, architecture: str, family: str, name: str, epochs: int, runs: list[Run]) -> Group:
-    finished = tuple(run for run in runs if run.finished)
-    unfinished = tuple(run for run in runs if not run.finished)
-    _refuse_repeated_seeds(finished)
-    return Group(dataset, architecture, family, name, epochs, finished, unfinished)
-
-
-def _refuse_repeated_seeds(runs: tuple[Run, ...]) -> None:
-    first: dict[int, Run] = {}
-    for run in runs:
-        if run.seed in first:
+def _apart(runs: Sequence[Run]) -> Iterator[tuple[str, Sequence[Run]]]:
+    """All runs, or those of each folder if they share seeds, with what distinguishes the folder's path."""
+    repeated = _repeated_seed(runs)
+    folders = sorted({run.path.parent for run in runs})
+    if repeated is None:
+        yield "", runs
+        return
+    common = os.path.commonpath(folders)
+    for folder in folders:
+        inside = [run for run in runs if run.path.parent == folder]
+        if repeated := _repeated_seed(inside):
+            first, second = repeated
             raise RunError(
-                f"{first[run.seed].path} and {run.path} both hold {run.settings['name']!r} with seed {run.seed}, "
+                f"{first.path} and {second.path} both hold {first.settings['name']!r} with seed {first.seed}, "
                 "and counting a seed twice would understate the spread; leave one out, or rename one"
             )
-        first[run.seed] = run
+        yield folder.name if str(folder) == common else folder.relative_to(common).as_posix(), inside
+
+
+def _repeated_seed(runs: Iterable[Run]) -> tuple[Run, Run] | None:
+    """Two finished runs with the same seed, if there are any."""
+    first: dict[int, Run] = {}
+    for run in runs:
+        if run.finished and first.setdefault(run.seed, run) is not run:
+            return first[run.seed], run
+    return None
 
 
 def _setting(value: Any) -> str:
