@@ -170,3 +170,17 @@ def test_muon_takes_as_many_units_together_as_it_is_told():
         for block in (2, 128)
     }
     assert blocks == {2: 2, 128: 128}
+
+
+@pytest.mark.parametrize("name", optim.OPTIMIZERS)
+def test_closed_synapses_stay_within_reach(name):
+    """The package's own optimizer leaves no g below 0, from where the next gradient would open nothing for long."""
+    model = network(nonnegative="clamped", learn_resting=True)
+    optimizer = optim.create_optimizer(model, name, lr=3.0)
+    for _ in range(4):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(IMAGES), torch.arange(64) % 3).backward()
+        optimizer.step()
+    parameters = [parameter for layer in init.conductance_layers(model) for parameter in (layer.g, layer.leak.pair)]
+    assert all(bool((parameter >= 0).all()) for parameter in parameters)
+    assert any(bool((parameter == 0).any()) for parameter in parameters) or name == "eg"

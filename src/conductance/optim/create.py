@@ -87,11 +87,11 @@ def create_optimizer(
             "scale": _scale(name, synapses),
             "betas": (mu, betas[1]),
             "kinds": synapses.kinds,
+            "least": 0.0 if synapses.are_conductances else None,
         }
         for synapses in learning
     ]
-    if leak_lr is not None:
-        groups += _leak_groups(hidden, leak_lr)
+    groups += _leak_groups(hidden, leak_lr, readout_lr)
     taken = {parameter for group in groups for parameter in group["params"]}
     rest = [parameter for parameter in model.parameters() if parameter.requires_grad and parameter not in taken]
     groups += [{"params": rest}] if rest else []
@@ -109,14 +109,15 @@ def _scale(name: RuleName, synapses: Synapses) -> float:
     return fan_in.get(name, 1) * synapses.size
 
 
-def _leak_groups(hidden: Sequence[Synapses], lr: float) -> Iterator[dict[str, Any]]:
-    """Learnt leaks, each on the scale of what all synapses of a unit of its layer have together."""
+def _leak_groups(hidden: Sequence[Synapses], lr: float | None, readout_lr: float) -> Iterator[dict[str, Any]]:
+    """Learnt leaks, each on the scale of what all synapses of a unit of its layer have together, or as the readout."""
     seen: set[nn.Parameter] = set()
     for synapses in hidden:
         leak = synapses.learnt_leak
         if leak is not None and leak.requires_grad and leak not in seen:
             seen.add(leak)
-            yield {"params": [leak], "lr": lr, "scale": synapses.fan_in * synapses.size}
+            step = {"lr": readout_lr} if lr is None else {"lr": lr, "scale": synapses.fan_in * synapses.size}
+            yield {"params": [leak], **step, "least": 0.0 if synapses.are_conductances else None}
 
 
 def _check_multiplicative(learning: Sequence[Synapses]) -> None:

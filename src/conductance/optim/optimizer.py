@@ -39,6 +39,8 @@ class ConductanceOptimizer(Optimizer):
         scale: what ``lr`` is a fraction of, for example the mean conductance of a layer.
         block: Muon: number of units made orthogonal together, at least 1.
         kinds: Muon: number of presynaptic channels of each kind, in order; None for one kind.
+        least: parameters below it are set to it after each step; None for no such limit. `create_optimizer` sets it to
+            0 for conductances, so that a closed synapse stays within reach of the next gradient that opens it.
 
     Raises:
         UnknownNameError: there is no such rule.
@@ -56,8 +58,10 @@ class ConductanceOptimizer(Optimizer):
         scale: float = 1.0,
         block: int = 32,
         kinds: tuple[int, ...] | None = None,
+        least: float | None = None,
     ) -> None:
-        defaults = {"lr": lr, "rule": rule, "betas": betas, "eps": eps, "scale": scale, "block": block, "kinds": kinds}
+        of_muon = {"block": block, "kinds": kinds}
+        defaults = {"lr": lr, "rule": rule, "betas": betas, "eps": eps, "scale": scale, **of_muon, "least": least}
         super().__init__(params, defaults)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -94,6 +98,8 @@ class ConductanceOptimizer(Optimizer):
             parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
             if parameters:
                 RULES[group["rule"]](parameters, self.state, group)
+                if group["least"] is not None:
+                    torch._foreach_clamp_min_(parameters, group["least"])
         return loss
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -119,7 +125,7 @@ class ConductanceOptimizer(Optimizer):
                 _lay_out_like(parameter, self.state.get(parameter, {}))
 
 
-_ADAM = {"rule": "adam", "scale": 1.0, "block": 32, "kinds": None}
+_ADAM = {"rule": "adam", "scale": 1.0, "block": 32, "kinds": None, "least": None}
 
 
 def _check_options(group: Mapping[str, Any]) -> None:
