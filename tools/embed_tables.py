@@ -9,18 +9,12 @@ COMMENT = r"(<!-- (\S+\.md) -->\n\n)"
 TABLE = r"(?:(?:\|.*\n)+\n?)?"
 
 
-def table_file(page: Path, name: str) -> Path:
-    """The file that a page names, from its own folder, from results/ or from the repository's root."""
-    places = [folder / name for folder in (page.parent, ROOT / "results", ROOT)]
-    return next((place for place in places if place.exists()), places[-1])
-
-
 def embed(page: Path) -> str:
-    """The page with each table as it is in its file, in place of the one that is there, if there is one."""
+    """The page with each table as it is in its file, whose name counts from the repository's root."""
 
     def with_table(found: re.Match[str]) -> str:
         comment, name = found.groups()
-        return f"{comment}{table_file(page, name).read_text().rstrip()}\n\n"
+        return f"{comment}{(ROOT / name).read_text().rstrip()}\n\n"
 
     return re.sub(COMMENT + TABLE, with_table, page.read_text()).rstrip() + "\n"
 

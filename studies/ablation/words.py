@@ -32,4 +32,5 @@ WORDS = {
     "half width": "half as many units",
     "5x5 kernels": "5x5 kernels, not 3x3",
     "no lever": "no lever at all",
+    "projected alone": "G clamped at 0 alone",
 }

@@ -78,7 +78,7 @@ TABLES = [path for path in STUDIES.glob("*/*.md") if path.name != "README.md"]
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: f"{table.parent.name}/{table.name}")
 def test_a_table_stands_in_a_page(table):
     pages = [table.parent / "README.md", *(ROOT / "docs").glob("*.md")]
-    assert any(f"{table.name} -->\n\n{table.read_text()}" in page.read_text() for page in pages)
+    assert any(f"<!-- {table.relative_to(ROOT)} -->\n\n{table.read_text()}" in page.read_text() for page in pages)
 
 
 def imported_by(source):
