@@ -63,6 +63,18 @@ def test_a_run_from_before_there_was_a_choice_of_optimizer_is_no_run_of_the_reci
     assert recipe_of(config, cell) == ("early presets", 20)
 
 
+def test_presets_that_0_1_trained_are_called_that_and_never_averaged_with_todays(tmp_path):
+    cell = CELLS["mnist-cnn-cwa"]
+    config = RECIPES["presets"].config(cell)
+    for seed in (0, 1):
+        run_of(replace(config, seed=seed), tmp_path / str(seed))
+    settings = json.loads((tmp_path / "1/config.json").read_text())
+    settings["conductance"]["nonnegative"] = "projected"
+    (tmp_path / "1/config.json").write_text(json.dumps(settings))
+    assert recipe_of(settings, cell) == ("presets of 0.1", 20)
+    assert [(row.recipe, row.seeds) for row in rows(tmp_path)] == [("presets", 1), ("presets of 0.1", 1)]
+
+
 def test_a_field_that_came_later_and_changes_nothing_makes_no_other_recipe():
     cell = CELLS["cifar10-cnn-cwa"]
     config = RECIPES["presets"].config(cell).to_dict()

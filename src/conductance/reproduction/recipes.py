@@ -22,6 +22,7 @@ from conductance.runs.config import (
     config_from_dict,
 )
 from conductance.runs.differences import HARDWARE_FIELDS, differing_fields
+from conductance.runs.earlier import PROJECTED
 from conductance.runs.schema import Record
 
 PAPER_EPOCHS = 500
@@ -36,6 +37,9 @@ FCN_RESTING_POTENTIAL = -0.4
 
 FORMER_NAMES = {"modern": "presets"}
 """What 0.1 called a recipe, and its folder."""
+
+OF_0_1 = "presets of 0.1"
+"""The presets as version 0.1 trained them. Its recorded configs say ``nonnegative=projected``."""
 
 EARLY = "early presets"
 """The presets before a run could choose its optimizer: Adam's steps were not yet shares of a layer's mean."""
@@ -134,15 +138,20 @@ def recipe_of(settings: Record, cell: Cell) -> tuple[str, int]:
     """The recipe by which a run of ``cell`` with these settings was made, as text, and that recipe's number of epochs.
 
     It is the recipe's name where the settings are the recipe's except for name, seed, epochs and precision. Otherwise
-    it is ``presets``, or `EARLY`, and every field that differs.
+    it is ``presets`` and every field that differs. Presets that were trained earlier are called `OF_0_1` or `EARLY`.
     """
     config = config_from_dict(settings).to_dict()
-    early = "name" not in settings["optimizer"]
-    for recipe in RECIPES.values():
-        if recipe.serves(cell) and not early and not _differences(recipe.config(cell).to_dict(), config):
+    for recipe in (RECIPES["paper"], RECIPES["paper-alive"]):
+        if recipe.serves(cell) and not _differences(recipe.config(cell).to_dict(), config):
             return recipe.name, recipe.config(cell).epochs
     preset = get_preset(cell.name)
-    return "; ".join([EARLY if early else "presets", *_differences(preset.to_dict(), config)]), preset.epochs
+    return "; ".join([_presets_of(settings), *_differences(preset.to_dict(), config)]), preset.epochs
+
+
+def _presets_of(settings: Record) -> str:
+    if "name" not in settings["optimizer"]:
+        return EARLY
+    return OF_0_1 if settings["conductance"].get("nonnegative") == PROJECTED else "presets"
 
 
 def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from conductance.errors import ConductanceError, InputError
 from conductance.models import FAMILIES
 from conductance.report.rows import spread
 from conductance.reproduction.paper import TABLES, Cell
-from conductance.reproduction.recipes import RECIPES, recipe_of
+from conductance.reproduction.recipes import OF_0_1, RECIPES, recipe_of
 from conductance.runs.groups import Group, group_runs
 from conductance.runs.names import preset_name
 from conductance.runs.run import Run
@@ -95,7 +95,7 @@ def _rows_of(table: str, cell: Cell, runs: Sequence[Run]) -> list[PaperRow]:
     for (recipe, epochs), members in by_recipe.items():
         groups = group_runs(members)
         rows += [_measured(table, cell, group, recipe + _name_if_needed(group, groups), epochs) for group in groups]
-    places = {recipe: place for place, recipe in enumerate(RECIPES)}
+    places = {recipe: place for place, recipe in enumerate(dict.fromkeys(["presets", OF_0_1, *RECIPES]))}
     rows.sort(key=lambda row: (not row.whole, places.get(row.recipe, len(places))))
     return rows or [_open(table, cell)]
 

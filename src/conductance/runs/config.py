@@ -270,11 +270,7 @@ def config_from_dict(values: Mapping[str, Any]) -> RunConfig:
     Raises:
         InputError: a field that no `RunConfig` has, or one that is missing.
     """
-    complete = with_every_field(values)
-    conductance = complete.get("conductance")
-    if isinstance(conductance, dict) and conductance.get("nonnegative") == "projected":  # of 0.1: the same parameters
-        complete["conductance"] = {**conductance, "nonnegative": "clamped"}
-    return _build(RunConfig, complete)
+    return _build(RunConfig, with_every_field(values))
 
 
 def _build(kind: type[Any], values: dict[str, Any]) -> Any:

@@ -5,9 +5,15 @@ from typing import Any
 
 from conductance.analysis.internals import EDGES, count_balance
 
+PROJECTED = "projected"
+"""The default of ``conductance.nonnegative`` in 0.1, by which its runs can be told."""
+
 # Part of the config, name in 0.1, name now.
 _RENAMED_FIELDS = {"optimizer": {"centred": "centered"}}
 _RENAMED_VALUES = {("conductance", "activation"): {"uncut": "full_range"}}
+
+# Another way to train the same parameters, which reports tell apart: 0.1 clamped conductances after each step.
+_REPLACED_VALUES = {("conductance", "nonnegative"): {PROJECTED: "clamped"}}
 
 # What every run did before a field existed. (Adam then moved the conductances by the absolute `learning_rate`, and the
 # weights of affine layers by the `readout_learning_rate`.)
@@ -41,21 +47,29 @@ def with_current_names(settings: Mapping[str, Any]) -> dict[str, Any]:
     for part, names in _RENAMED_FIELDS.items():
         if isinstance(current.get(part), dict):
             current[part] = {names.get(name, name): value for name, value in current[part].items()}
-    for (part, field), choices in _RENAMED_VALUES.items():
-        fields = current.get(part)
-        if isinstance(fields, dict) and fields.get(field) in choices:
-            current[part] = {**fields, field: choices[fields[field]]}
-    return current
+    return _with_values(current, _RENAMED_VALUES)
 
 
 def with_every_field(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Recorded settings with a value for each field that did not exist yet: the one that every run then had."""
-    complete = with_current_names(settings)
+    """Recorded settings as this version can build them.
+
+    A field that did not exist yet gets the value that every run had then, and a value that is gone its replacement.
+    """
+    complete = _with_values(with_current_names(settings), _REPLACED_VALUES)
     for part, fields in _BEFORE_THE_FIELD.items():
         recorded = complete.get(part, {})
         if isinstance(recorded, dict):
             complete[part] = {**fields, **recorded}
     return complete
+
+
+def _with_values(settings: dict[str, Any], values: Mapping[tuple[str, str], Mapping[str, str]]) -> dict[str, Any]:
+    changed = dict(settings)
+    for (part, field), choices in values.items():
+        fields = changed.get(part)
+        if isinstance(fields, dict) and isinstance(fields.get(field), str):
+            changed[part] = {**fields, field: choices.get(fields[field], fields[field])}
+    return changed
 
 
 def counted_internals(layer: Mapping[str, Any]) -> dict[str, Any]:
