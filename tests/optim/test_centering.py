@@ -55,7 +55,7 @@ def descend(layer, p, centered, *, steps=3, by_closure=False):
 @pytest.mark.parametrize(("build", "shape"), LAYERS)
 def test_mean_excitation_and_inhibition_stay_while_the_synapses_move(build, shape):
     p = torch.rand(shape, dtype=torch.float64)
-    layer = build(nonnegative="clamped", dtype=torch.float64)
+    layer = build(dtype=torch.float64)
     before, synapses = drives(layer, p), layer.g.detach().clone()
     descend(layer, p, centered=True)
     assert not torch.equal(layer.g, synapses) or p.ndim == 1  # one sample is its own mean: nothing is left
@@ -89,7 +89,7 @@ def test_the_mean_drive_of_signed_weights_stays(layer, shape):
 
 
 def test_what_is_taken_out_is_the_projection_on_the_mean():
-    layer = CWALinear(6, 3, nonnegative="clamped", dtype=torch.float64)
+    layer = CWALinear(6, 3, dtype=torch.float64)
     optimizer = torch.optim.SGD([layer.g], lr=0.0)
     optim.Centering(optimizer, layer)
     batches = torch.rand(2, 10, 6, dtype=torch.float64)
@@ -106,7 +106,7 @@ def test_what_is_taken_out_is_the_projection_on_the_mean():
 @pytest.mark.parametrize("name", ["muon", "adam", "sgd", "eg"])
 def test_every_optimizer_takes_it_and_the_readout_is_left_alone(name):
     p = torch.rand(16, 8)
-    network = nn.Sequential(LateralLinear(8, 6, nonnegative="clamped", learn_resting=True), nn.Linear(6, 2))
+    network = nn.Sequential(LateralLinear(8, 6, learn_resting=True), nn.Linear(6, 2))
     optimizer = optim.create_optimizer(network, name, centered=True)
     network(p).square().sum().backward()
     readout, leak = network[1].weight.grad.clone(), network[0].leak.pair.grad.clone()
@@ -118,7 +118,7 @@ def test_every_optimizer_takes_it_and_the_readout_is_left_alone(name):
 
 
 def test_silent_inputs_evaluation_and_removal_leave_the_gradient_alone():
-    layer = CWALinear(4, 2, nonnegative="clamped")
+    layer = CWALinear(4, 2)
     optimizer = torch.optim.SGD([layer.g], lr=0.0)
     centering = optim.Centering(optimizer, layer)
 
@@ -139,7 +139,7 @@ def test_silent_inputs_evaluation_and_removal_leave_the_gradient_alone():
 
 def test_a_closure_makes_the_gradients_that_are_centered():
     p = torch.rand(16, 8, dtype=torch.float64)
-    layer = CWALinear(8, 5, nonnegative="clamped", dtype=torch.float64)
+    layer = CWALinear(8, 5, dtype=torch.float64)
     before, synapses = drives(layer, p), layer.g.detach().clone()
     descend(layer, p, centered=True, by_closure=True)
     assert not torch.equal(layer.g, synapses)
@@ -147,7 +147,7 @@ def test_a_closure_makes_the_gradients_that_are_centered():
 
 
 def test_batches_of_different_sizes_count_by_their_samples():
-    layer = CWALinear(6, 3, nonnegative="clamped", dtype=torch.float64)
+    layer = CWALinear(6, 3, dtype=torch.float64)
     optimizer = torch.optim.SGD([layer.g], lr=0.0)
     optim.Centering(optimizer, layer)
     p = torch.rand(32, 6, dtype=torch.float64)
@@ -158,7 +158,7 @@ def test_batches_of_different_sizes_count_by_their_samples():
 
 
 def test_layers_that_are_not_to_learn_and_those_without_input_are_left_alone():
-    layers = nn.ModuleList([CWALinear(4, 2, nonnegative="clamped") for _ in range(3)])
+    layers = nn.ModuleList([CWALinear(4, 2) for _ in range(3)])
     optimizer = optim.create_optimizer(layers, "sgd", centered=True)
     layers[1].requires_grad_(False)
     for layer in layers:
@@ -172,7 +172,7 @@ def test_layers_that_are_not_to_learn_and_those_without_input_are_left_alone():
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_a_model_that_was_compiled_and_run_before_is_not_ignored_in_silence():
-    model = nn.Sequential(CWALinear(4, 6, nonnegative="clamped"), nn.Linear(6, 2))
+    model = nn.Sequential(CWALinear(4, 6), nn.Linear(6, 2))
     compiled = torch.compile(model, backend="eager")
     compiled(torch.rand(3, 4)).sum().backward()
     model.zero_grad()
@@ -184,7 +184,7 @@ def test_a_model_that_was_compiled_and_run_before_is_not_ignored_in_silence():
 
 
 def test_gradients_taken_by_torch_func_are_left_to_it():
-    model = nn.Sequential(CWALinear(4, 6, nonnegative="clamped"), nn.Linear(6, 2))
+    model = nn.Sequential(CWALinear(4, 6), nn.Linear(6, 2))
     optim.create_optimizer(model, centered=True)
     p = torch.rand(5, 4)
 
@@ -200,7 +200,7 @@ def test_gradients_taken_by_torch_func_are_left_to_it():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_a_model_that_is_compiled_afterwards_is_watched():
     p = torch.rand(16, 8)
-    model = nn.Sequential(CWALinear(8, 6, nonnegative="clamped"), nn.Linear(6, 2))
+    model = nn.Sequential(CWALinear(8, 6), nn.Linear(6, 2))
     optimizer = optim.create_optimizer(model, "sgd", centered=True)
     compiled = torch.compile(model, backend="eager")
     for _ in range(3):
@@ -213,7 +213,7 @@ def test_a_model_that_is_compiled_afterwards_is_watched():
 
 def test_processes_add_up_all_layers_in_the_same_order_whatever_each_has_received(monkeypatch):
     here, there = torch.rand(2, 30, 4), torch.rand(2, 10, 4)
-    network = nn.ModuleList([CWALinear(4, 2, nonnegative="clamped", dtype=torch.float64) for _ in range(2)])
+    network = nn.ModuleList([CWALinear(4, 2, dtype=torch.float64) for _ in range(2)])
     optimizer = optim.create_optimizer(network, "sgd", centered=True)
     network[1](here[1].double()).square().sum().backward()  # the other process has run the first layer too
     reduced = []

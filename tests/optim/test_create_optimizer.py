@@ -19,8 +19,8 @@ def network(family="cwa", **options):
     return init.lognormal_(model) if family == "cwa" else model
 
 
-def projected():
-    return network(nonnegative="clamped", learn_resting=True)
+def clamped():
+    return network(learn_resting=True)
 
 
 def steps_of(optimizer):
@@ -29,13 +29,13 @@ def steps_of(optimizer):
 
 @pytest.mark.parametrize("name", optim.OPTIMIZERS)
 def test_every_parameter_is_in_one_group(name):
-    model = projected()
+    model = clamped()
     parameters = [p for group in optim.create_optimizer(model, name).param_groups for p in group["params"]]
     assert sorted(map(id, parameters)) == sorted(map(id, model.parameters()))
 
 
 def test_readout_and_leaks_have_their_own_steps():
-    model = projected()
+    model = clamped()
     steps = steps_of(optim.create_optimizer(model, "muon", 0.2, readout_lr=0.001, leak_lr=0.01))
     assert steps[id(model.hidden[0].g)] == pytest.approx(0.2 * model.hidden[0].conductance.mean().item())
     assert steps[id(model.readout.weight)] == steps[id(model.readout.bias)] == 0.001
@@ -104,7 +104,7 @@ def test_training_goes_on_from_its_state(name):
             optimizer.step()
             optimizer.zero_grad()
 
-    whole = projected()
+    whole = clamped()
     parted = copy.deepcopy(whole)
     first = optim.create_optimizer(whole, name)
     steps(whole, first, 4)
@@ -127,7 +127,7 @@ def test_training_goes_on_from_its_state(name):
 ])  # fmt: skip
 def test_choices_that_make_no_sense(choices, error, message):
     with pytest.raises(error, match=message):
-        optim.create_optimizer(projected(), **choices)
+        optim.create_optimizer(clamped(), **choices)
 
 
 def test_exponentiated_gradient_needs_conductances_that_are_parameters():
@@ -146,7 +146,7 @@ def test_a_layer_that_begins_at_zero_learns(name):
 
 
 def test_a_learnt_leak_has_its_own_step_beside_synapses_that_do_not_learn():
-    model = projected()
+    model = clamped()
     learning = steps_of(optim.create_optimizer(model, leak_lr=0.01))[id(model.hidden[0].leak.pair)]
     model.hidden[0].g.requires_grad_(False)
     assert steps_of(optim.create_optimizer(model, leak_lr=0.01))[id(model.hidden[0].leak.pair)] == learning

@@ -45,6 +45,18 @@ def test_several_optimizers_together():
     both.load_state_dict(both.state_dict())
 
 
+def test_projections_do_nothing():
+    layer = CWALinear(4, 4)
+    before = layer.g.data.sub_(1).clone()
+    with pytest.warns(DeprecationWarning, match=r"layers read max\(g, 0\)"):
+        optim.project_(layer)
+    with pytest.warns(DeprecationWarning, match=r"keep_nonnegative goes in 0\.3"):
+        optim.keep_nonnegative(torch.optim.SGD(layer.parameters(), lr=0.0), layer).remove()
+    with pytest.warns(DeprecationWarning, match=r"projected_parameters goes in 0\.3"):
+        assert list(optim.projected_parameters(layer)) == []
+    assert torch.equal(layer.g, before)
+
+
 def test_names():
     with pytest.warns(DeprecationWarning, match=r"optim\.Centering"):
         assert optim.Centring is optim.Centering

@@ -25,3 +25,9 @@ def test_no_conductance_becomes_negative_and_silent_ones_stay_silent(pairs):
     after = stepped(conductances, gradients, lr=1.0)
     assert bool((after >= 0).all())
     assert all(new == 0 for new, old in zip(after.tolist(), conductances, strict=True) if old == 0)
+
+
+@given(st.lists(st.tuples(st.floats(-1e6, 0), st.floats(-1e6, 1e6)), min_size=1, max_size=9))
+def test_closed_synapses_of_a_clamped_layer_stay_closed(pairs):
+    parameters, gradients = zip(*pairs, strict=True)
+    assert bool((stepped(parameters, gradients, lr=1.0) <= 0).all())

@@ -75,7 +75,7 @@ def test_small_steps_lead_to_balance_in_a_whole_network():
 
 
 def test_conductances_that_are_not_to_learn_stay():
-    layer = CWALinear(4, 2, nonnegative="clamped")
+    layer = CWALinear(4, 2)
     layer.g.requires_grad_(False)
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.0)
     optim.Homeostasis(optimizer, layer, rate=1.0)
@@ -96,7 +96,7 @@ def test_synapses_below_zero_stay_where_nothing_is_to_be_balanced():
 
 
 def test_what_is_seen_in_evaluation_does_not_count():
-    layer = CWALinear(4, 2, nonnegative="clamped").eval()
+    layer = CWALinear(4, 2).eval()
     optimizer = still(layer)
     optim.Homeostasis(optimizer, layer, rate=1.0)
     before = layer.g.detach().clone()
@@ -106,7 +106,7 @@ def test_what_is_seen_in_evaluation_does_not_count():
 
 
 def test_removed_it_does_nothing_more():
-    layer = CWALinear(4, 2, nonnegative="clamped")
+    layer = CWALinear(4, 2)
     optimizer = still(layer)
     optim.Homeostasis(optimizer, layer, rate=1.0).remove()
     before = layer.g.detach().clone()
@@ -116,7 +116,7 @@ def test_removed_it_does_nothing_more():
 
 
 def test_a_unit_without_input_is_left_as_it_is():
-    layer = CWALinear(4, 2, nonnegative="clamped")
+    layer = CWALinear(4, 2)
     optimizer = still(layer)
     optim.Homeostasis(optimizer, layer, rate=0.5)
     before = layer.g.detach().clone()

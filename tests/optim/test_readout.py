@@ -24,7 +24,7 @@ class Graph(nn.Module):
 
     def __init__(self, draw, units, heads, spare):
         super().__init__()
-        kinds = [lambda: CWALinear(6, 6, activation="relu"), lambda: nn.Linear(6, 6), lambda: AbsTwice(nn.Linear(6, 6))]
+        kinds = [lambda: CWALinear(6, 6), lambda: nn.Linear(6, 6), lambda: AbsTwice(nn.Linear(6, 6))]
         self.order = [f"unit{number}" for number in range(units)]
         made = [(name, draw.choice(kinds)()) for name in self.order]
         self.heads = [f"head{number}" for number in range(heads)]
@@ -142,7 +142,7 @@ def test_a_doubtful_guess_says_so():
         def __init__(self):
             super().__init__()
             self.out = nn.Linear(6, 2)
-            self.units = CWALinear(4, 6, activation="relu")
+            self.units = CWALinear(4, 6)
 
         def forward(self, p):
             return self.out(self.units(p))
@@ -158,7 +158,7 @@ def test_convolutions_inputs_by_position_and_structured_outputs():
         def __init__(self):
             super().__init__()
             self.heads = nn.ModuleDict({name: nn.Linear(8, 2) for name in ("left", "right")})
-            self.units = CWAConv2d(2, 8, 3, activation="relu")
+            self.units = CWAConv2d(2, 8, 3)
             self.tokens = nn.Embedding(5, 8)
 
         def forward(self, images, tokens):

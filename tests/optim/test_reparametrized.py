@@ -36,9 +36,9 @@ CHANGES = {
 }
 
 
-def network(convolution=False):
+def network(convolution=False, form="clamped"):
     torch.manual_seed(0)
-    options = {"nonnegative": "rectified", "activation": "relu", "learn_resting": True}
+    options = {"nonnegative": form, "learn_resting": True}
     first = CWAConv2d(2, 8, 3, **options) if convolution else CWALinear(8, 8, **options)
     flat = nn.Flatten() if convolution else nn.Identity()
     x = torch.rand(8, 2, 3, 3) if convolution else torch.rand(8, 8)
@@ -52,9 +52,10 @@ def network(convolution=False):
     st.sampled_from([name for name in CHANGES if "norm" not in name and name != "halved"]),
     st.sampled_from(list(CHANGES)),
     st.booleans(),
+    st.sampled_from(["clamped", "rectified", "softplus"]),
 )
-def test_all_parameters_learn_and_no_conductance_is_negative(rule, of_conductances, of_weights, convolution):
-    model, x = network(convolution)
+def test_all_parameters_learn_and_no_conductance_is_negative(rule, of_conductances, of_weights, convolution, form):
+    model, x = network(convolution, form)
     CHANGES[of_conductances](model[0], "g")
     CHANGES[of_weights](model[2], "weight")
     optimizer = create_optimizer(model, rule)
@@ -67,10 +68,12 @@ def test_all_parameters_learn_and_no_conductance_is_negative(rule, of_conductanc
     assert all(parameter.isfinite().all() for parameter in model.parameters())
     model(x)
     assert bool((model[0].conductance >= 0).all())
+    if of_conductances != "nothing":
+        assert not model[0].conductance[model[0].g_mask == 0].any()
 
 
 def test_the_size_of_pruned_layers_is_that_of_what_is_left():
-    layer = CWALinear(8, 6, nonnegative="clamped")
+    layer = CWALinear(8, 6)
     layer.set_conductance(torch.full((6, 8), 2.0))
     prune.random_unstructured(layer, "g", 0.5)
     (synapses,) = hidden_synapses(layer)
@@ -104,7 +107,7 @@ def test_pruning_after_the_optimizer_was_made_keeps_its_parameters():
 
 
 def test_centered_gradients_of_pruned_layers_keep_the_means_of_what_is_left():
-    layer = CWALinear(8, 5, nonnegative="clamped", dtype=torch.float64)
+    layer = CWALinear(8, 5, dtype=torch.float64)
     prune.random_unstructured(layer, "g", 0.4)
     p = torch.rand(16, 8, dtype=torch.float64)
     optimizer = torch.optim.SGD(layer.parameters(), lr=1e-3)
@@ -118,7 +121,7 @@ def test_centered_gradients_of_pruned_layers_keep_the_means_of_what_is_left():
 
 
 def test_homeostasis_balances_pruned_layers():
-    layer = CWALinear(8, 5, nonnegative="clamped", dtype=torch.float64)
+    layer = CWALinear(8, 5, dtype=torch.float64)
     prune.random_unstructured(layer, "g", 0.3)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.0)
     Homeostasis(optimizer, layer, rate=1.0)
@@ -138,6 +141,6 @@ def test_rules_that_need_the_conductances_themselves_say_so():
         create_optimizer(model, centered=True)
     with pytest.raises(InputError, match="eg multiplies conductances"):
         create_optimizer(model, "eg")
-    layer = spectral_norm(CWALinear(4, 4, nonnegative="clamped"), "g")
+    layer = spectral_norm(CWALinear(4, 4), "g")
     with pytest.raises(InputError, match="homeostasis cannot set them"):
         Homeostasis(torch.optim.SGD(layer.parameters()), layer, 0.5)

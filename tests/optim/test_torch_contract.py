@@ -89,7 +89,7 @@ def test_training_continues_from_a_saved_state_as_if_never_interrupted(widths, n
     def made(seed):
         torch.manual_seed(seed)
         widths_ = [8, *(2 * width for width in widths)]
-        layers = [CWALinear(a, b, nonnegative="clamped") for a, b in pairwise(widths_)]
+        layers = [CWALinear(a, b) for a, b in pairwise(widths_)]
         model = nn.Sequential(*layers, nn.Linear(widths_[-1], 2))
         return model, create_optimizer(model, name, lr=0.01 * (1 + seed))
 
@@ -106,7 +106,7 @@ def test_training_continues_from_a_saved_state_as_if_never_interrupted(widths, n
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))])
 def test_a_copy_steps_its_own_network(copied, name):
-    model, optimizer = both(name, lr=1e-4)
+    model, optimizer = both(name, lr=0.01)
     step(model, optimizer)
     twin, twins = copied((model, optimizer))
     before = values(model)

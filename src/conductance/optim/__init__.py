@@ -11,7 +11,6 @@ from conductance.optim.deprecated import find as __getattr__  # noqa: F401 - nam
 from conductance.optim.homeostasis import Homeostasis
 from conductance.optim.muon import orthogonalize
 from conductance.optim.optimizer import OPTIMIZERS, ConductanceOptimizer
-from conductance.optim.projection import keep_nonnegative, project_, projected_parameters
 from conductance.optim.synapses import Synapses, hidden_synapses
 
 __all__ = [
@@ -22,8 +21,5 @@ __all__ = [
     "Synapses",
     "create_optimizer",
     "hidden_synapses",
-    "keep_nonnegative",
     "orthogonalize",
-    "project_",
-    "projected_parameters",
 ]

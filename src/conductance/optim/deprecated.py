@@ -1,13 +1,19 @@
-"""What 0.1 had and `ConductanceOptimizer` has replaced. All of it goes in 0.3."""
+"""What 0.1 had: `ConductanceOptimizer` has replaced several optimizers, and layers keep G >= 0 themselves.
+
+All of it goes in 0.3.
+"""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
 
-from conductance.optim.centering import Centering as Centring
+from conductance.optim.centering import Centering
 from conductance.optim.optimizer import ConductanceOptimizer, RuleName
 
 REPLACEMENTS = {
@@ -16,11 +22,14 @@ REPLACEMENTS = {
     "ExponentiatedGradient": "optim.ConductanceOptimizer(params, rule='eg', ...)",
     "Together": "optim.ConductanceOptimizer with one parameter group for each rule",
     "LEARNING_RATES": "optim.create_optimizer(..., lr=None)",
+    **dict.fromkeys(
+        ("keep_nonnegative", "project_", "projected_parameters"),
+        "any optimizer as it is: layers read max(g, 0) and need no projection",
+    ),
 }
 
+Centring = Centering
 LEARNING_RATES = {"muon": 0.1, "adam": 0.1, "sgd": 0.1, "eg": 0.1}
-
-__all__ = ["LEARNING_RATES", "Centring", "ExponentiatedGradient", "Muon", "Together", "find"]
 
 
 def find(name: str) -> Any:
@@ -29,6 +38,22 @@ def find(name: str) -> Any:
         raise AttributeError(f"module 'conductance.optim' has no attribute {name!r}")
     warnings.warn(f"conductance.optim.{name} goes in 0.3; use {REPLACEMENTS[name]}", DeprecationWarning, stacklevel=3)
     return globals()[name]
+
+
+def keep_nonnegative(optimizer: Optimizer, model: nn.Module) -> RemovableHandle:
+    """Do nothing; return a handle that removes nothing."""
+    del optimizer, model
+    return RemovableHandle(OrderedDict())
+
+
+def project_(model: nn.Module) -> None:
+    """Do nothing."""
+
+
+def projected_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
+    """No parameter is projected."""
+    del model
+    return iter(())
 
 
 def Muon(

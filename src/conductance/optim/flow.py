@@ -1,6 +1,6 @@
 """Which layers feed which: the data flow of a network, found in one forward pass."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from conductance.errors import InputError
-from conductance.nn.modes import evaluating
+from conductance.nn.modes import call, evaluating
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def data_flow(model: nn.Module, example: Any) -> Flow:
 
     Args:
         model: any module.
-        example: an input of the model; a tuple or list is passed as several arguments, a mapping by keyword.
+        example: an input of the model, in any of the forms that `modes.call` takes.
 
     Raises:
         InputError: no mixing layer reaches the output through differentiable operations.
@@ -41,10 +41,9 @@ def data_flow(model: nn.Module, example: Any) -> Flow:
     flow = _Recorder()
     mixing = [module for module in model.modules() if _mixes(module)]
     handles = [layer.register_forward_hook(flow.cut, with_kwargs=True) for layer in mixing]
-    args, kwargs = _arguments(example)
     try:
         with evaluating(model), torch.enable_grad(), torch.compiler.set_stance("force_eager"):
-            sources = list(flow.sources(model(*args, **kwargs)))
+            sources = list(flow.sources(call(model, example)))
     finally:
         for handle in handles:
             handle.remove()
@@ -95,9 +94,3 @@ def _mixes(module: nn.Module) -> bool:
     parametrizations = getattr(module, "parametrizations", {})
     own = [*module.parameters(recurse=False), *(p for part in parametrizations.values() for p in part.parameters())]
     return any(parameter.ndim >= 2 for parameter in own)
-
-
-def _arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    if isinstance(example, Mapping):
-        return (), dict(example)
-    return (tuple(example), {}) if isinstance(example, (tuple, list)) else ((example,), {})
