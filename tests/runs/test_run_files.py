@@ -144,6 +144,22 @@ def check_counts(layer, quantity, values):
     assert sum(layer[quantity]) == values.numel()
 
 
+@pytest.mark.parametrize("family", CONDUCTANCES)
+def test_a_run_of_0_1_loads_as_the_network_that_it_was(family, finished, out):
+    copy_run(finished / family, out)
+    config = json.loads((out / "config.json").read_text())
+    config["conductance"]["nonnegative"] = "projected"
+    (out / "config.json").write_text(json.dumps(config))
+    weights = RunFolder(out).read_weights()
+    unlabeled = {name: tensor for name, tensor in weights.items() if not name.endswith("_extra_state")}
+    assert len(unlabeled) < len(weights)
+    RunFolder(out).write_weights(unlabeled)
+    old, new = load_run(out), load_run(finished / family)
+    assert (old.settings["conductance"]["nonnegative"], old.config) == ("projected", new.config)
+    images = old.preprocessing(old.dataset.test.pixels[:50])
+    assert torch.equal(old.network(images), new.network(images))
+
+
 def damaged(content):
     return lambda folder, name: (folder / name).write_bytes(content)
 

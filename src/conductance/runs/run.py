@@ -1,5 +1,6 @@
 """A run read back from its folder."""
 
+import warnings
 from functools import cached_property
 from pathlib import Path
 
@@ -112,7 +113,9 @@ class Run:
         network = build_network(config, self.dataset)
         preprocessing = Preprocessing(kind_of_preprocessing(config), self.dataset.input_shape[0])
         try:
-            network.load_state_dict(_part(weights, "network."))
+            with warnings.catch_warnings():  # weights of 0.1 do not say what they mean, but the config does
+                warnings.filterwarnings("ignore", "a state dict of version 0.1")
+                network.load_state_dict(_part(weights, "network."))
             preprocessing.load_state_dict(_part(weights, "preprocessing."))
         except RuntimeError as error:
             raise RunError(f"{self.folder.weights_file} does not fit {self.folder.config_file}: {error}") from None
