@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -13,7 +14,7 @@ from conductance.cli.console import console
 class EvaluateArguments:
     """Test the network of a finished run again, on the test images of its data set."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")]
     """the run's folder"""
     data_dir: Path | None = None
     """folder to search for the data set first"""

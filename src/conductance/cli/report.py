@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.markup import escape
@@ -22,7 +22,9 @@ FORMATS = (".html", ".csv", ".md")
 class ReportArguments:
     """Compare finished runs: print a table, and write a page with learning curves and a look inside the networks."""
 
-    runs: tyro.conf.Positional[tuple[Path, ...]]
+    runs: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="FOLDER ...", help_behavior_hint="(required)")
+    ]
     """folders of runs, or folders that contain them"""
     out: Path = Path("report.html")
     """file to write: .html for the page, .csv or .md for the table alone. A folder that `conductance reproduce` has

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -17,7 +17,7 @@ class SimulateArguments:
     Writes potentials.svg and potentials.csv, and prints how far the membranes are from eq. 1.
     """
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")]
     """the run's folder"""
     images: int = 100
     """number of test images, from the first; all are shown at once"""
