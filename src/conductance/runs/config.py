@@ -41,8 +41,8 @@ class ConductanceConfig:
 
     nonnegative: Literal["clamped", "rectified", "softplus", "exp"] = "clamped"
     """how conductances are kept non-negative"""
-    initialization: Literal["glorot", "lognormal", "exponential"] = "lognormal"
-    """initial distribution of the conductances; glorot is the paper's"""
+    initialization: Literal["default", "glorot", "lognormal", "exponential"] = "lognormal"
+    """initial distribution of the conductances; default: the layers' own start, without data; glorot: the paper's"""
     sigma: float = 1.5
     """lognormal: standard deviation of the logarithm"""
     twin: bool = True

@@ -68,6 +68,8 @@ def initialize(network: nn.Module, choices: ConductanceConfig, batch: Tensor) ->
     """Draw, pair and balance the conductances as ``choices`` says; a network without conductances is left as it is."""
     if not any(isinstance(layer, ConductanceLayer) for layer in network.modules()):
         return
+    if choices.initialization == "default":
+        return
     if choices.initialization == "glorot":
         init.glorot_(network)
     elif choices.initialization == "lognormal":
