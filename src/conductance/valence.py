@@ -36,6 +36,7 @@ class Valence(nn.Module):
             (paper eq. 6).
         groups: number of groups that the channels fall into.
         doubled_input: each channel is read as an excitatory and as an inhibitory copy (paper section 4.2).
+        may_be_one_sided: do not warn if all channels excite, or all inhibit.
         device: as in torch.
         dtype: as in torch.
 
@@ -56,6 +57,7 @@ class Valence(nn.Module):
         excitatory_share: float | None = None,
         groups: int = 1,
         doubled_input: bool = False,
+        may_be_one_sided: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -68,7 +70,8 @@ class Valence(nn.Module):
         order = fan_in_order = None
         with torch.device("cpu"):  # the values are looked at, wherever the layer is to live
             values = _resolve(valence, excitatory_share, channels, groups, doubled_input)
-            _warn_if_one_sided(values)
+            if not may_be_one_sided:
+                _warn_if_one_sided(values)
             self.is_default_pair = doubled_input and bool(
                 (values[:channels] == 1).all() and (values[channels:] == -1).all()
             )

@@ -1,14 +1,12 @@
 """Neurons written for other simulators: what the scripts say is what the membranes are, and NEURON agrees."""
 
-import csv
-import os
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from script_runs import columns, run
 from torch import nn
 
 from conductance import init
@@ -19,6 +17,7 @@ from conductance.biophysics import (
     in_parallel,
     point_neurons,
     relax,
+    simulate,
     steady_state,
     to_biophysical,
 )
@@ -82,21 +81,6 @@ def test_a_written_synapse_is_the_layers_own(network):
     torch.testing.assert_close(torch.tensor(neuron.synapses), torch.tensor(expected))
     assert neuron.capacitance == layer.capacitance
     assert neuron.resting_conductance == pytest.approx(layer.resting_conductance[2].item())
-
-
-def run(file):
-    """The columns that a script prints, by unit: potentials at 0, 1, ... ms and at rest."""
-    ran = subprocess.run(
-        [sys.executable, file], capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": ""}
-    )
-    assert ran.returncode == 0, ran.stderr
-    return columns(ran.stdout)
-
-
-def columns(text):
-    heading, *rows = csv.reader(text.splitlines())
-    assert [row[0] for row in rows] == [*map(str, range(101)), "inf"]
-    return {name: [float(value) for value in column] for name, *column in zip(heading, *rows, strict=True)}
 
 
 @pytest.mark.skipif(
@@ -172,6 +156,32 @@ def test_a_unit_without_open_synapses_is_its_leak_alone(tmp_path):
         compile(written.read_text(), written, "exec")
 
 
+@pytest.mark.parametrize("units", [
+    2, np.int64(2), np.uint8(2), torch.tensor(2), [2], (2,), range(2, 3), np.array([2]), torch.tensor([2]),
+    [np.int64(2)], [torch.tensor(2)], torch.tensor([2], dtype=torch.int32),
+], ids=repr)  # fmt: skip
+def test_units_are_numbered_by_python_numpy_or_torch(network, units, tmp_path):
+    image = images()[:1].numpy()
+    assert point_neurons(network, "3", image, units) == point_neurons(network, "3", image, [2])
+    (written, _) = export_neuron(network, "3", units, image, tmp_path)
+    assert "    (2, " in written.read_text()
+    result = simulate(network, image, 2.0, units={"3": units})
+    assert result.potential["3"].shape == (3, 1, 1)
+
+
+@pytest.mark.parametrize("units", [1.5, [0.0, 1.0], "1", [True, False], np.zeros((1, 1), dtype=int), [None]], ids=repr)
+def test_what_numbers_no_unit_is_refused(network, units, tmp_path):
+    with pytest.raises(InputError, match=r"units of layer 3: give whole numbers"):
+        export_neuron(network, "3", units, images()[:1], tmp_path)
+    with pytest.raises(InputError, match=r"units of layer 3: give whole numbers"):
+        simulate(network, images(), 2.0, units={"3": units})
+
+
+def test_at_least_one_unit_is_written(network, tmp_path):
+    with pytest.raises(InputError, match=r"units of layer 3: give at least one, or None for all"):
+        export_neuron(network, "3", np.array([], dtype=int), images()[:1], tmp_path)
+
+
 def test_refuses_what_is_not_there(network, tmp_path):
     one = images()[:1]
     with pytest.raises(UnknownNameError, match="unknown layer '7'"):
@@ -180,7 +190,7 @@ def test_refuses_what_is_not_there(network, tmp_path):
         export_neuron(network, "3", 5, one, tmp_path)
     with pytest.raises(InputError, match=r"image has shape \(4, 2, 6, 6\); give one"):
         export_neuron(network, "3", 0, images(), tmp_path)
-    with pytest.raises(InputError, match=r"layer 0 was given values from -.*; rectify"):
+    with pytest.raises(InputError, match=r"images\[0, 0, 0, 0\] is -"):
         export_neuron(network, "0", 0, -one, tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -13,7 +13,7 @@ from conductance.biophysics import (
     steady_state,
 )
 from conductance.errors import InputError
-from conductance.nn import AbsNormLinear, CWAConv2d, CWALinear
+from conductance.nn import AbsNormLinear, CWAConv2d, CWALinear, LateralLinear
 
 IN, OUT = 6, 4
 RANGES = [PotentialRange(), PotentialRange(-90.0, 55.0)]
@@ -109,6 +109,25 @@ def test_a_layer_may_rest_within_a_millivolt_of_zero():
 def test_refuses_a_layer_that_has_no_conductances(layer):
     with pytest.raises(InputError, match=f"^{type(layer).__name__} has no conductance, valence.*give a CWALinear"):
         layer_steady_state(layer, torch.ones(3))
+
+
+@given(seeds)
+def test_further_conductances_join_the_average(seed):
+    layer, p = build(seed, None, False, (1.0, -0.5), activation=None)
+    joining = 3 * torch.rand(*p.shape[:-1], 2 * OUT, dtype=p.dtype)
+    potentials = PotentialRange(-90.0, 0.0)
+    V = layer_steady_state(layer, p, potentials, joining)
+    torch.testing.assert_close(potentials.to_valence(V), layer(p, joining), rtol=0, atol=1e-12)
+
+
+def test_refuses_a_layer_whose_average_is_not_its_own():
+    p = torch.ones(3)
+    with pytest.raises(InputError, match=r"a LateralLinear has interneurons.*give the layer to to_biophysical"):
+        layer_steady_state(LateralLinear(3, 2), p)
+    with pytest.raises(InputError, match="a CWALinear with average=False has no membranes"):
+        layer_steady_state(CWALinear(3, 2, average=False), p)
+    with pytest.raises(InputError, match=r"extra_conductances\[1\] is -1"):
+        layer_steady_state(CWALinear(3, 2), p, extra_conductances=torch.tensor([1.0, -1.0, 1.0, 1.0]))
 
 
 def test_refuses_a_convolution():

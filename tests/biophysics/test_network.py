@@ -128,7 +128,8 @@ def twice():
         (twice(), "layer 1 is a CWALinear that is used twice"),
         (nn.Sequential(CWALinear(4, 4, activation="relu", learn_gate=True)), "layer 0 is a CWALinear with a gate"),
         (nn.Sequential(CWALinear(4, 4, activation="full_range")), "layer 0 is a CWALinear with a gate"),
-        (nn.Sequential(LateralLinear(4, 4)), "layer 0 is a LateralLinear with a gate or interneurons"),
+        (nn.Sequential(LateralLinear(4, 4, activation="full_range")), "layer 0 is a LateralLinear with a gate"),
+        (nn.Sequential(CWALinear(4, 4, average=False)), "Sequential has no conductance layer with an average"),
     ],
 )
 def test_refuses_what_is_no_membrane_and_names_the_layer(model, complaint):

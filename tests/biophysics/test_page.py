@@ -4,22 +4,26 @@ import csv
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "biophysics.md").read_text()
-SECTION = PAGE[PAGE.index("## From a trained network") : PAGE.index("## Where the numbers")]
+SECTION = PAGE[PAGE.index("## From a trained network") : PAGE.index("## Circuits")]
+CIRCUITS = PAGE[PAGE.index("## Circuits") : PAGE.index("## Where the numbers")]
 
 
 def rows(name):
     return list(csv.DictReader((ROOT / "studies" / "membranes" / f"{name}.csv").read_text().splitlines()))
 
 
-def test_the_example_runs_and_prints_what_the_page_shows(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("section", [SECTION, CIRCUITS], ids=["network", "circuit"])
+def test_the_example_runs_and_prints_what_the_page_shows(section, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    code, shown = re.findall(r"```(?:python)?\n(.*?)```", SECTION, re.DOTALL)
+    code, shown = re.findall(r"```(?:python)?\n(.*?)```", section, re.DOTALL)
     exec(compile(code, "docs/biophysics.md", "exec"), {})
-    digits = re.compile(r"\d\.?\d*e-\d+|\d+\.\d+")  # these a machine may round its own way
+    digits = re.compile(r"\d\.?\d*e-\d+|\d+\.\d+")  # machines round these differently
     assert digits.sub("#", capsys.readouterr().out) == digits.sub("#", shown)
-    assert sorted(file.name for file in (tmp_path / "scripts").iterdir()) == [
+    assert section is CIRCUITS or sorted(file.name for file in (tmp_path / "scripts").iterdir()) == [
         "brian2_hidden_1.py",
         "neuron_hidden_1.py",
     ]

@@ -4,9 +4,10 @@ from conductance.biophysics.export import PointNeuron, export_neuron, point_neur
 from conductance.biophysics.fluctuations import fluctuation_shift
 from conductance.biophysics.gate import boltzmann_gate, rectified_gate
 from conductance.biophysics.hodgkin_huxley import SquidAxon, firing_rate
+from conductance.biophysics.layers import MembraneLayer, SynapseLayer
 from conductance.biophysics.mapping import layer_steady_state
 from conductance.biophysics.membrane import in_parallel, integrate, relax, time_constant
-from conductance.biophysics.network import BiophysicalNetwork, MembraneLayer, to_biophysical
+from conductance.biophysics.network import BiophysicalNetwork, to_biophysical
 from conductance.biophysics.rescaling import PotentialRange
 from conductance.biophysics.simulation import Simulation, simulate
 from conductance.biophysics.spikes import (
@@ -45,6 +46,7 @@ __all__ = [
     "Simulation",
     "SquidAxon",
     "SynapseClass",
+    "SynapseLayer",
     "boltzmann_gate",
     "conductance_quantum",
     "exponential_synapse",

@@ -1,13 +1,28 @@
-"""Refusals that name the quantity, the place in it, and the remedy."""
+"""Checks of quantities; their errors name the quantity, the element and the remedy."""
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from conductance.errors import InputError
 
 PerUnit = Tensor | Sequence[float] | float  # one number for all, or one for each
+Units = int | Sequence[int] | np.ndarray | Tensor  # numbers of units
+
+
+def whole_numbers(units: Units, name: str) -> list[int]:
+    """Numbers of units, however they are given: by Python, numpy or torch, one or several.
+
+    Raises:
+        InputError: they are not whole numbers, or not in one row.
+    """
+    values = units.cpu().numpy() if isinstance(units, Tensor) else np.asarray(units)
+    values = values.astype(np.int64) if values.size == 0 else values
+    if values.dtype.kind not in "iu" or values.ndim > 1:
+        raise InputError(f"{name}: give whole numbers, one or several in a row, instead of {units!r}")
+    return np.atleast_1d(values).tolist()
 
 
 def refuse_where(bad: Tensor, quantity: Tensor, name: str, remedy: str) -> None:
@@ -20,14 +35,14 @@ def refuse_where(bad: Tensor, quantity: Tensor, name: str, remedy: str) -> None:
 
 def refuse_bad_probability(probability: Tensor, name: str = "open_probability") -> None:
     """Raise `InputError` at the first outside [0, 1], or NaN."""
-    bad = ~((probability >= 0) & (probability <= 1))  # so written that NaN fails it
+    bad = ~((probability >= 0) & (probability <= 1))  # written so that NaN fails too
     refuse_where(bad, probability, name, "a probability lies in [0, 1]")
 
 
 def refuse_bad_conductance(conductance: Tensor, name: str) -> None:
     """Raise `InputError` at the first that is negative, infinite or NaN."""
     bad = ~((conductance >= 0) & conductance.isfinite())
-    refuse_where(bad, conductance, name, "a conductance is finite and at least 0 nS: clamp or mend it")
+    refuse_where(bad, conductance, name, "a conductance is finite and at least 0 nS: clamp or correct it")
 
 
 def refuse_unless_positive(quantity: Tensor, name: str, remedy: str) -> None:

@@ -1,4 +1,4 @@
-"""Numbers, lists and tensors that enter one formula, brought to one dtype and device."""
+"""Numbers, lists and tensors of one formula, converted to one dtype and device."""
 
 import torch
 from torch import Tensor
@@ -7,9 +7,9 @@ from conductance.biophysics._checks import PerUnit
 
 
 def in_one_dtype(first: PerUnit, second: PerUnit, *others: PerUnit) -> list[Tensor]:
-    """All of them as tensors of the wider dtype of the first two, where these lie.
+    """All of them as tensors of the wider dtype of the first two, on their device.
 
-    A number or list has no dtype of its own: it takes that of the tensors, or torch's default one.
+    Numbers and lists take the dtype of the tensors, or torch's default one.
     """
     tensors = [quantity for quantity in (first, second) if isinstance(quantity, Tensor)]
     dtype = torch.get_default_dtype()

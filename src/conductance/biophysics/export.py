@@ -1,17 +1,16 @@
-"""Neurons of a trained network as scripts for other simulators: NEURON and Brian2."""
+"""Neurons of a trained network as scripts for NEURON and Brian2."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
-from torch import Tensor
-
-from conductance.biophysics._checks import refuse_bad_probability
-from conductance.biophysics.network import BiophysicalNetwork
+from conductance.biophysics._checks import Units, whole_numbers
+from conductance.biophysics.inputs import InputsAtRest, at_rest
+from conductance.biophysics.layers import MembraneLayer
+from conductance.biophysics.network import BiophysicalNetwork, checked_images
 from conductance.errors import InputError, UnknownNameError
 from conductance.files import write_text
-from conductance.nn.visit import visit
 
 
 @dataclass(frozen=True)
@@ -23,8 +22,12 @@ class PointNeuron:
         resting_conductance: G_r in nS.
         resting_potential: E_r in mV.
         capacitance: C in pF.
-        synapses: the open ones, each as presynaptic neuron (numbered as in the flattened (channels, *positions), the
-            copies of a doubled input as channels), conductance G in nS, open probability p, reversal potential in mV.
+        synapses: the open ones, each as presynaptic neuron, conductance G in nS, open probability p, reversal potential
+            in mV. The neurons of the layer's input come first, numbered as in the flattened (channels, *positions),
+            the copies of a doubled input as channels. Those that join it from elsewhere are numbered after them.
+        origins: where the numbers of further presynaptic neurons begin, by the name of the layer of synapses through
+            which they join; last, as "always open", what is open whatever they do (leaks of such layers, gap
+            junctions), as one conductance with the reversal potential that it has at the steady state.
     """
 
     unit: int
@@ -32,11 +35,10 @@ class PointNeuron:
     resting_potential: float
     capacitance: float
     synapses: tuple[tuple[int, float, float, float], ...]
+    origins: tuple[tuple[str, int], ...] = ()
 
 
-def point_neurons(
-    network: BiophysicalNetwork, layer: str, image: Tensor, units: Sequence[int] | None = None
-) -> list[PointNeuron]:
+def point_neurons(network: BiophysicalNetwork, layer: str, image: Any, units: Units | None = None) -> list[PointNeuron]:
     """Units of a layer with the synapses that are open at the network's steady state for one image.
 
     Args:
@@ -51,48 +53,53 @@ def point_neurons(
     """
     if layer not in network.by_name:
         raise UnknownNameError("layer", layer, network.by_name)
+    image = checked_images(network.model, image)
     if len(image) != 1:
         raise InputError(f"image has shape {tuple(image.shape)}; give one, (1, ...)")
-    membranes = network.by_name[layer]
-    p = membranes.per_presynaptic_neuron(_input_of(network, layer, image)).detach().clone().requires_grad_()
-    refuse_bad_probability(p.detach(), f"the input of layer {layer}: open_probability")
-    along = (-1, *(1,) * (-1 - membranes.layer.channel_axis))
-    E = membranes.potentials.to_millivolts(membranes.presynaptic.values).view(along).expand_as(p)
-    with torch.enable_grad():
-        total = torch.stack(membranes.open_conductances(p)).sum(0)
-    units = range(total.numel()) if units is None else units
-    channel = torch.arange(len(membranes.resting_potential)).view(along).expand_as(total).flatten()
-    neurons = []
-    for unit in map(int, units):
-        if not 0 <= unit < total.numel():
-            raise InputError(f"unit {unit} of layer {layer}: it has {total.numel()} of them, numbered from 0")
-        # a sum of G p has the derivative G, however the layer's synapses are laid out
-        (G,) = torch.autograd.grad(total.flatten()[unit], p, retain_graph=True)
-        neurons.append(
-            PointNeuron(
-                unit,
-                membranes.resting_conductance[channel[unit]].item(),
-                membranes.resting_potential[channel[unit]].item(),
-                membranes.capacitance,
-                _open_synapses(G, p.detach(), E),
-            )
-        )
-    return neurons
+    inputs = at_rest(network, layer, image)
+    chosen = range(inputs.units) if units is None else whole_numbers(units, f"units of layer {layer}")
+    for unit in chosen:
+        if not 0 <= unit < inputs.units:
+            raise InputError(f"unit {unit} of layer {layer}: it has {inputs.units} of them, numbered from 0")
+    return [_point_neuron(network.by_name[layer], inputs, unit) for unit in chosen]
+
+
+def _point_neuron(membranes: MembraneLayer, inputs: InputsAtRest, unit: int) -> PointNeuron:
+    channel = unit // (inputs.units // membranes.layer.out_channels)
+    synapses, origins = [], []
+    first = 0
+    for name, neurons, (G, p, e) in inputs.synapses_of(unit):
+        E = membranes.potentials.to_millivolts(e)
+        opened = (G * p > 0).nonzero().squeeze(1)
+        columns = (each[opened].tolist() for each in (membranes.nanosiemens * G, p, E))
+        synapses += list(zip((opened + first).tolist(), *columns, strict=True))
+        origins.append((name, first))
+        first += neurons
+    return PointNeuron(
+        unit,
+        membranes.resting_conductance[channel].item(),
+        membranes.resting_potential[channel].item(),
+        membranes.capacitance,
+        tuple(synapses),
+        tuple(origins[1:]),
+    )
 
 
 def export_neuron(
-    network: BiophysicalNetwork, layer: str, units: int | Sequence[int] | None, image: Tensor, folder: Path
+    network: BiophysicalNetwork, layer: str, units: Units | None, image: Any, folder: Path
 ) -> tuple[Path, Path]:
     """Write units of a layer, as they are while one image is shown, as scripts for NEURON and for Brian2.
 
     Each unit is a single compartment with a passive leak and one conductance of G p for each synapse that is open.
+    Conductances that join the layer's average from elsewhere are among them (`PointNeuron.synapses`).
     The scripts need their simulator alone and print V in mV as CSV: one row for each millisecond from rest on, the
     last one (time inf) the steady state.
 
     Args:
         network: what `to_biophysical` gives.
         layer: the layer's name.
-        units: one number, several, or None for the whole layer; as in the flattened (units, *positions).
+        units: one number, several (of Python, numpy or torch), or None for the whole layer; as in the flattened
+            (units, *positions).
         image: one input of the network, (1, ...), in [0, 1].
         folder: where ``neuron_LAYER.py`` and ``brian2_LAYER.py`` are written.
 
@@ -100,9 +107,11 @@ def export_neuron(
         The two files.
 
     Raises:
-        UnknownNameError, InputError: as `point_neurons` raises.
+        UnknownNameError, InputError: as `point_neurons` raises; or there is no unit to write.
     """
-    neurons = point_neurons(network, layer, image, [units] if isinstance(units, int) else units)
+    neurons = point_neurons(network, layer, image, units)
+    if not neurons:
+        raise InputError(f"units of layer {layer}: give at least one, or None for all")
     files = tuple(folder / f"{simulator}_{layer.replace('.', '_')}.py" for simulator in ("neuron", "brian2"))
     for file, template in zip(files, (NEURON, BRIAN2), strict=True):
         write_text(file, script(template, layer, neurons))
@@ -114,21 +123,10 @@ def script(template: str, layer: str, neurons: Sequence[PointNeuron]) -> str:
     return template.replace("LAYER", layer).replace("NEURONS = ...", _as_python(neurons))
 
 
-def _input_of(network: BiophysicalNetwork, layer: str, image: Tensor) -> Tensor:
-    seen: dict[str, Tensor] = {}
-    visit(network.model, image, lambda name, _, p: seen.update({name: p}))
-    return seen[layer]
-
-
-def _open_synapses(G: Tensor, p: Tensor, E: Tensor) -> tuple[tuple[int, float, float, float], ...]:
-    G, p, E = G.flatten(), p.flatten(), E.flatten()
-    opened = (G * p > 0).nonzero().squeeze(1)
-    columns = (each[opened].tolist() for each in (G, p, E))
-    return tuple(zip(opened.tolist(), *columns, strict=True))
-
-
 def _as_python(neurons: Sequence[PointNeuron]) -> str:
-    lines = ["NEURONS = ["]
+    origins = neurons[0].origins if neurons else ()
+    lines = [f"# presynaptic neurons from {first} on: {name}" for name, first in origins]
+    lines.append("NEURONS = [")
     for each in neurons:
         lines.append(f"    ({each.unit}, {each.resting_conductance}, {each.resting_potential}, {each.capacitance}, [")
         lines += [f"        ({j}, {G}, {p}, {E})," for j, G, p, E in each.synapses]

@@ -1,4 +1,4 @@
-"""How far the mean membrane potential under spike trains lies from eq. 1, which knows the mean conductances only."""
+"""The difference between the mean membrane potential under spike trains and eq. 1, which has mean conductances only."""
 
 import torch
 import torch.nn.functional as F
@@ -22,19 +22,19 @@ def fluctuation_shift(
     rate_max: float,
     time_constant: PerUnit,
 ) -> Tensor:
-    """Mean potential under Poisson spike trains less that of eq. 1, to second order in the conductances' fluctuations.
+    """Mean potential under Poisson spike trains minus that of eq. 1, to second order in the conductances' fluctuations.
 
         dV_i = - sum_j G_ij^2 p_j (E_j - V_i) / (2 R (tau_j + tau_i) G_i^2)
 
-    with V_i of eq. 1, the total conductance G_i = G_r + sum_j G_ij p_j, and tau_i = C / G_i. The reason: where a
-    conductance is above its mean, the potential is drawn to its reversal potential, and the conductance that pulls
-    it back there is smaller by the smaller distance. By Campbell's theorem an exponential synapse of quantum
+    with V_i of eq. 1, the total conductance G_i = G_r + sum_j G_ij p_j, and tau_i = C / G_i. While a
+    conductance is above its mean, the potential is nearer to its reversal potential, so that its driving force is
+    smaller when it is larger. By Campbell's theorem an exponential synapse of quantum
     q = G / (R tau) has the variance G p q / 2 and a correlation that decays with tau; the mean of C dV/dt = I - G V
-    then is 0 for the dV above. What is left out is smaller by a factor of about q / G_i.
+    is then 0 for the dV above. The terms left out are smaller by a factor of about q / G_i.
 
     K equal synapses of one class together shift the potential by (their share of G_i)^2 of its distance from their
-    reversal potential, over twice the number of spikes that they receive in tau_j + tau_i. So the shift goes as
-    1 / (K R).
+    reversal potential, divided by twice the number of spikes that they receive in tau_j + tau_i. So the shift is
+    proportional to 1 / (K R).
 
     Args:
         open_probability: p, shape (..., fan_in), each in [0, 1].

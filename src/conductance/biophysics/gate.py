@@ -1,4 +1,4 @@
-"""How open a neuron's synapses are at its membrane potential: p as a function of V (mV)."""
+"""Gates: the open probability p of a neuron's synapses as a function of its membrane potential V (mV)."""
 
 import torch
 from torch import Tensor

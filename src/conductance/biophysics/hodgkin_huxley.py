@@ -22,9 +22,9 @@ class SquidAxon:
         C dV/dt = G_Na m^3 h (E_Na - V) + G_K n^4 (E_K - V) + G_l (E_l - V) + I
         dx/dt = alpha_x(V) (1 - x) - beta_x(V) x   for the gates x = m, h, n
 
-    Rates are those of 1952, with V counted as today (rest near -65 mV), and triple with every 10 degrees of warmth.
+    Rates are those of 1952, with V counted as today (rest near -65 mV), and triple with every 10 degrees.
     The defaults are those of NEURON's mechanism `hh`. Only the ratios of current, conductance and capacitance count,
-    so the area is no more than their scale: 10 pA into 1000 um2 are 1 uA/cm2.
+    so the area only sets their scale: 10 pA into 1000 um2 are 1 uA/cm2.
 
     Args:
         area: in um2, > 0.
@@ -33,9 +33,9 @@ class SquidAxon:
         sodium_conductance: all open, in S/cm2, >= 0.
         potassium_conductance: all open, in S/cm2, >= 0.
         leak_conductance: in S/cm2, > 0.
-        sodium_potential: reversal potential in mV, as the next two.
-        potassium_potential: see there.
-        leak_potential: see there.
+        sodium_potential: reversal potential in mV.
+        potassium_potential: reversal potential in mV.
+        leak_potential: reversal potential in mV.
 
     Raises:
         InputError: a quantity is outside its range, or the potentials look like volts.
@@ -64,12 +64,12 @@ class SquidAxon:
     def respond(self, current: Tensor, time_step: float, *, potential: float = -65.0) -> Tensor:
         """Membrane potential while a current is injected, from gates at their steady state.
 
-        Potential and gates step in turns, half a step apart, each by the exact solution of its own linear equation
-        with the others held: of second order in the time step.
+        Potential and gates step in turn, half a step apart. Each step is the exact solution of a linear equation with
+        the others held constant; the method is of second order in the time step.
 
         Args:
             current: in pA during each step, > 0 to depolarize, shape (time, ...).
-            time_step: in ms, > 0 and at most 0.05 at 6.3 degrees, in proportion less where it is warmer.
+            time_step: in ms, > 0 and at most 0.05 at 6.3 degrees, proportionally less where it is warmer.
             potential: V at the start in mV.
 
         Returns:

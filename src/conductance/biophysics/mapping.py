@@ -1,18 +1,23 @@
-"""Where a layer's rescaled quantities and the membrane's physical ones meet."""
+"""A single layer in millivolts."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from conductance.biophysics._checks import refuse_bad_conductance
 from conductance.biophysics.rescaling import DEFAULT_RANGE, PotentialRange
 from conductance.biophysics.steady_state import conductance_weighted_average
 from conductance.errors import InputError
-from conductance.nn import CWALinear
+from conductance.nn import CWALinear, LateralLinear
 
 _READ = ("conductance", "valence", "resting_conductance", "resting_potential", "doubled_input")
 
 
 def layer_steady_state(
-    layer: CWALinear, open_probability: Tensor, potentials: PotentialRange = DEFAULT_RANGE
+    layer: CWALinear,
+    open_probability: Tensor,
+    potentials: PotentialRange = DEFAULT_RANGE,
+    extra_conductances: Tensor | None = None,
 ) -> Tensor:
     """Membrane potentials in mV of a layer's units: paper eq. 1 with the layer's conductances read as nS.
 
@@ -22,26 +27,40 @@ def layer_steady_state(
     Args:
         layer: a `CWALinear`, or whatever has its `conductance` (out, fan_in), `valence` (fan_in,),
             `resting_conductance` and `resting_potential` (out,), and `doubled_input`.
-        open_probability: p, shape (..., in_features), each in [0, 1]. A doubled input is presented twice here,
-            to the excitatory and then to the inhibitory copies, as the layer means it.
+        open_probability: p, shape (..., in_features), each in [0, 1]. The layer doubles a doubled input itself.
         potentials: the mV that valences -1 and +1 stand for.
+        extra_conductances: what joins the average from elsewhere, in nS: E' of all units, then I', shape (..., 2 out).
 
     Returns:
         V in mV, shape (..., out).
 
     Raises:
-        InputError: the layer lacks one of these attributes; or as `steady_state` raises, volts apart.
+        InputError: the layer lacks one of these attributes, or has interneurons or no average (``average=False``); or
+            as `steady_state` raises, except for volts.
     """
     missing = [name for name in _READ if not hasattr(layer, name)]
     if missing:
         raise InputError(
             f"{type(layer).__name__} has no {', '.join(missing)}; give a CWALinear or a layer with its attributes"
         )
+    if isinstance(layer, LateralLinear) and layer.slices:
+        raise InputError(
+            "a LateralLinear has interneurons, which join its average in time slices; "
+            "give the layer to to_biophysical, whose steady_state counts them"
+        )
+    if not getattr(layer, "average", True):
+        raise InputError(
+            f"a {type(layer).__name__} with average=False has no membranes, only synapses onto another layer's; give "
+            "what it returns as extra_conductances of that layer"
+        )
     p = torch.cat((open_probability, open_probability), dim=-1) if layer.doubled_input else open_probability
-    return conductance_weighted_average(
-        p,
-        layer.conductance,
-        potentials.to_millivolts(layer.valence),
-        layer.resting_conductance,
-        potentials.to_millivolts(layer.resting_potential),
-    )
+    E_r, G_r = potentials.to_millivolts(layer.resting_potential), layer.resting_conductance
+    E = potentials.to_millivolts(layer.valence)
+    V = conductance_weighted_average(p, layer.conductance, E, G_r, E_r)
+    if extra_conductances is None:
+        return V
+    refuse_bad_conductance(extra_conductances, "extra_conductances")
+    excitation, inhibition = extra_conductances.chunk(2, -1)
+    own, joining = G_r + F.linear(p, layer.conductance), excitation + inhibition
+    driving = potentials.maximum * excitation + potentials.minimum * inhibition
+    return (own * V + driving) / (own + joining)

@@ -122,11 +122,11 @@ def integrate(
 ) -> Tensor:
     """Membrane potential over changing conductances, by the exponential Euler method.
 
-    Over each step the conductances count as constant, and `relax` gives the potential at its end. So only the
-    conductances' change within a step is lost, never the membrane's: V stays between the reversal potentials at any
-    step. How much is lost is judged by solving once more with every second value, each held for two steps (where their
-    number is odd, the last two steps by themselves as well); where that moves V by more than `accuracy`, the step is
-    refused. (The error is of first order, so the difference between the two is about the error of the finer.)
+    Over each step the conductances are taken as constant, and `relax` gives the potential at its end. So the only error
+    is the conductances' change within a step, and V stays between the reversal potentials at any step size. The error
+    is estimated by solving again with every second value, each held for two steps (if their number is odd, the last
+    two steps separately too); where that moves V by more than `accuracy`, the step is refused. (The error is of first
+    order, so the difference between the two solutions is about the error of the finer one.)
 
     Args:
         potential: V at the start in mV, a number or a shape that broadcasts with (...).
@@ -134,7 +134,7 @@ def integrate(
         driving_current: I = sum_k G_k E_k (+ injected current) in pA, shape (time, ...).
         capacitance: C in pF, > 0, a number or a shape that broadcasts with (...).
         time_step: in ms, > 0.
-        accuracy: the largest error in mV to accept, > 0; infinity for none to be asked for.
+        accuracy: the largest error in mV to accept, > 0; infinity for no check.
 
     Returns:
         V in mV at the end of each step, shape (time, ...), differentiable in every tensor. It has the wider of the

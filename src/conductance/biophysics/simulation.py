@@ -1,16 +1,18 @@
 """A trained network in time: its layers as coupled membranes, driven by constant open probabilities or by spikes."""
 
-import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from conductance.biophysics._checks import refuse_bad_probability
+from conductance.biophysics._checks import Units, whole_numbers
+from conductance.biophysics.coupling import check_input, couple
+from conductance.biophysics.layers import MembraneLayer, SynapseLayer
 from conductance.biophysics.membrane import exponential_step
-from conductance.biophysics.network import BiophysicalNetwork, MembraneLayer
+from conductance.biophysics.network import BiophysicalNetwork, checked_images
 from conductance.biophysics.spikes import MS_PER_SECOND, TAU_E, TAU_I, decay_over_step, refuse_uncountable_spikes
 from conductance.errors import InputError, UnknownNameError
 
@@ -19,14 +21,14 @@ MODES = ("constant", "spiking")
 
 @dataclass(frozen=True)
 class Simulation:
-    """What the membranes of a network did.
+    """The course of a network's membranes.
 
     Attributes:
         time: of each record in ms, (T,), from 0 on, in float64.
         potential: V in mV by layer, (T, N, units, *positions), or (T, N, chosen units).
-        logits: what the readout makes of the last layer's open probabilities, (T, N, classes).
-        mean_potential: V in mV by layer in the mean over all steps from `average_from` on, (N, units, *positions).
-        mean_logits: the logits likewise, (N, classes).
+        logits: the readout's output for the last layer's open probabilities, (T, N, classes).
+        mean_potential: the mean V in mV by layer over all steps from `average_from` on, (N, units, *positions).
+        mean_logits: the mean logits likewise, (N, classes).
     """
 
     time: Tensor
@@ -39,7 +41,7 @@ class Simulation:
 @torch.no_grad()
 def simulate(
     network: BiophysicalNetwork,
-    images: Tensor,
+    images: Any,
     duration: float,
     *,
     mode: str = "constant",
@@ -48,7 +50,7 @@ def simulate(
     tau_E: float = TAU_E,
     tau_I: float = TAU_I,
     generator: torch.Generator | None = None,
-    units: Mapping[str, Sequence[int]] | None = None,
+    units: Mapping[str, Units] | None = None,
     every: int = 1,
     average_from: float = 0.0,
     on_step: Callable[[], object] | None = None,
@@ -57,20 +59,24 @@ def simulate(
 
         C dV_i/dt = G_r (E_r - V_i) + sum_j G_ij s_j(t) (E_j - V_i),   p_i(t) = max(z_i(t), 0)
 
-    with z the rescaled V (`MembraneLayer.open_probability`). During each step conductances count as constant, and V
-    goes towards their steady state as an exponential (`relax`): V stays between the reversal potentials at any step,
-    what is lost is the change of p within a step, and the steady state is exact.
+    with z the rescaled V (`MembraneLayer.open_probability`). During each step conductances are constant, and V relaxes
+    exponentially to their steady state (`relax`): V stays between the reversal potentials at any step size, and the
+    steady state is exact. Only the change of p within a step is neglected.
 
     ``constant``: s_j = p_j(t), so that V comes to rest at the network's own z, in mV.
 
     ``spiking``: each presynaptic unit j, input pixels included, fires as a Poisson process at the rate p_j(t) R. A
-    spike raises s_j by 1 / (R tau_j), which decays with tau_j; s_j is p_j in the mean over time. All synapses of a
-    unit see the same spikes. The two copies of a doubled input are two neurons; a unit that is read by two layers
+    spike raises s_j by 1 / (R tau_j), which decays with tau_j; on average s_j = p_j. All synapses of a unit onto one
+    layer see the same spikes. The two copies of a doubled input are two neurons; a unit that is read by two layers
     (where a ResNet branches) has a train for each.
+
+    Conductances that join a layer's average are there at every moment: synapses of layers with ``average=False`` are
+    open like all others, gap junctions follow p_j(t) of their unit without spikes. The time slices of lateral
+    inhibition have membranes of their own, unit and interneurons in turn, and the last ones are recorded.
 
     Args:
         network: what `to_biophysical` gives.
-        images: the network's input, (N, ...), in [0, 1], held on for the whole duration.
+        images: the network's input, (N, ...), in [0, 1], a tensor or a numpy array, shown for the whole duration.
         duration: in ms, at least one step; rounded to whole ones.
         mode: ``"constant"`` or ``"spiking"``.
         step: dt in ms, > 0.
@@ -78,9 +84,9 @@ def simulate(
             as are the next three.
         tau_E: decay in ms of synapses from presynaptic channels of valence above 0, > 0.
         tau_I: of the other ones.
-        generator: the source of chance, on the images' device; torch's own by default.
+        generator: random generator on the images' device; torch's own by default.
         units: the units to record, by layer, numbered as in the flattened (units, *positions); every unit of every
-            layer by default, and {} for none.
+            layer by default, and {} for none. By Python, numpy or torch.
         every: record every so many steps, >= 1.
         average_from: where the means over time begin, in ms, at most the duration.
         on_step: called after each step.
@@ -91,16 +97,25 @@ def simulate(
         UnknownNameError: there is no such mode or layer.
     """
     steps = _count_steps(duration, step, every, average_from)
-    synapses = _synapses(mode, step, rate_max, tau_E, tau_I, generator)
-    populations = {each.name: _Population(each, step, synapses) for each in network.layers}
-    coupled = _in_place_of_layers(network.model, populations)
-    chosen = _chosen(units, populations)
+    spikes = _spikes(mode, step, rate_max, tau_E, tau_I, generator)
+    chosen = _chosen(units, network.by_name)
+    images = checked_images(network.model, images)
+    populations: list[_Population] = []
+
+    def opening(each: SynapseLayer) -> _Opening:
+        return _as_open if spikes is None else _Traces(each, spikes)
+
+    def membranes(each: MembraneLayer) -> _Population:
+        populations.append(_Population(each, step, opening(each)))
+        return populations[-1]
+
+    coupled = couple(network, membranes, lambda each: _Projection(each, opening(each)))
     record = _Record(chosen)
-    # 0.9 ms are 3 steps of 0.3 ms, whatever the quotient rounds to; the last step counts in any case
+    # 0.9 ms are 3 steps of 0.3 ms, whatever the quotient is rounded to; the last step always counts
     first_averaged = min(steps, math.ceil(average_from / step - 1e-6))
     for k in range(steps + 1):
         logits = coupled(images)
-        potential = {name: population.take_shown() for name, population in populations.items()}
+        potential = {each.membranes.name: each.take_shown() for each in populations}  # of several slices the last
         if k % every == 0:
             record.keep(k * step, potential, logits)
         if k >= first_averaged:
@@ -111,7 +126,7 @@ def simulate(
 
 
 class _Record:
-    """What is kept of a simulation while it runs."""
+    """The values of a simulation that are kept while it runs."""
 
     def __init__(self, chosen: Mapping[str, Tensor | None]) -> None:
         self.chosen = chosen
@@ -160,27 +175,26 @@ def _within(indices: Tensor, V: Tensor, name: str) -> Tensor:
 class _Population(nn.Module):
     """A layer's membranes: in the layer's place it gives what they open at the start of a step, and goes a step on."""
 
-    def __init__(self, membranes: MembraneLayer, step: float, synapses: "_Synapses | None") -> None:
+    def __init__(self, membranes: MembraneLayer, step: float, opening: "_Opening") -> None:
         super().__init__()
-        self.membranes, self.step = membranes, step
-        self.synapses = _Spiking(membranes, synapses) if synapses else _Constant(membranes)
+        self.membranes, self.step, self.opening = membranes, step, opening
         self.potential: Tensor | None = None
         self.before: Tensor | None = None
 
-    def forward(self, p: Tensor) -> Tensor:
+    def forward(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor:
         """Open probabilities of the presynaptic units, (N, ...), to those of this layer's, or to its z."""
         membranes, potentials, layer = self.membranes, self.membranes.potentials, self.membranes.layer
         if self.before is not None:
             raise InputError(f"layer {membranes.name} runs twice in one pass; each use would be membranes of its own")
-        refuse_bad_probability(p, f"the input of layer {membranes.name}: open_probability")
-        E, I = self.synapses.open_conductances(p)
+        check_input(membranes, p, extra_conductances)
+        E, I = membranes.open_conductances(self.opening(membranes.per_presynaptic_neuron(p)), extra_conductances)
         V = self._at_rest(E) if self.potential is None else self.potential
         driving = potentials.maximum * E + potentials.minimum * I
         self.before, self.potential = V, exponential_step(V, E + I, driving, membranes.capacitance, self.step)
         return membranes.open_probability(V) if layer.activation == "relu" else potentials.to_valence(V)
 
     def take_shown(self) -> Tensor:
-        """V at the start of the step that was just made."""
+        """V at the start of the latest step."""
         V, self.before = self.before, None
         if V is None:
             raise InputError(f"layer {self.membranes.name} does not run when the network does; leave it out")
@@ -191,8 +205,27 @@ class _Population(nn.Module):
         return E_r.view(-1, *(1,) * (-1 - self.membranes.layer.channel_axis)).expand_as(like)
 
 
+class _Projection(nn.Module):
+    """Synapses onto another layer's units: in the place of a layer with ``average=False``."""
+
+    def __init__(self, synapses: SynapseLayer, opening: "_Opening") -> None:
+        super().__init__()
+        self.synapses, self.opening = synapses, opening
+
+    def forward(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor:
+        """Open probabilities of the presynaptic units to E' and I' in the layer's own units."""
+        check_input(self.synapses, p, extra_conductances)
+        opened = self.opening(self.synapses.per_presynaptic_neuron(p))
+        both = torch.cat(self.synapses.synaptic_conductances(opened), self.synapses.layer.channel_axis)
+        return both if extra_conductances is None else both + extra_conductances
+
+
+# From open probabilities to what synapses open within a step.
+_Opening = Callable[[Tensor], Tensor]
+
+
 @dataclass(frozen=True)
-class _Synapses:
+class _Spikes:
     """How spikes are drawn, and how what they open decays."""
 
     step: float
@@ -201,45 +234,32 @@ class _Synapses:
     generator: torch.Generator | None
 
 
-class _Spiking:
+class _Traces:
     """Synapses that their presynaptic units' spikes open: one trace s for each unit, not for each synapse."""
 
-    def __init__(self, membranes: MembraneLayer, synapses: _Synapses) -> None:
-        self.membranes, self.generator = membranes, synapses.generator
-        e = membranes.presynaptic.values
-        tau = torch.where(e > 0, *synapses.taus).to(e).view(-1, *(1,) * (-1 - membranes.layer.channel_axis))
-        self.spikes_per_step = synapses.rate_max * synapses.step / MS_PER_SECOND
-        self.quantum = MS_PER_SECOND / (synapses.rate_max * tau)
-        self.decay, self.mean_of_step = decay_over_step(tau, synapses.step)
+    def __init__(self, synapses: SynapseLayer, spikes: _Spikes) -> None:
+        e = synapses.presynaptic.values
+        tau = torch.where(e > 0, *spikes.taus).to(e).view(-1, *(1,) * (-1 - synapses.layer.channel_axis))
+        self.generator = spikes.generator
+        self.spikes_per_step = spikes.rate_max * spikes.step / MS_PER_SECOND
+        self.quantum = MS_PER_SECOND / (spikes.rate_max * tau)
+        self.decay, self.mean_of_step = decay_over_step(tau, spikes.step)
         self.trace = torch.zeros_like(tau)
 
-    def open_conductances(self, p: Tensor) -> tuple[Tensor, Tensor]:
-        """E' and I' in nS, in the mean over a step in which the presynaptic units fire."""
-        p = self.membranes.per_presynaptic_neuron(p)
+    def __call__(self, p: Tensor) -> Tensor:
+        """What the synapses open in the mean over a step in which their presynaptic units fire."""
         spikes = torch.poisson(p * self.spikes_per_step, self.generator)
         risen = torch.addcmul(self.trace, self.quantum, spikes)
         self.trace = risen * self.decay
-        return self.membranes.open_conductances(risen * self.mean_of_step)
+        return risen * self.mean_of_step
 
 
-class _Constant:
-    """Synapses that are as open as p says."""
-
-    def __init__(self, membranes: MembraneLayer) -> None:
-        self.membranes = membranes
-
-    def open_conductances(self, p: Tensor) -> tuple[Tensor, Tensor]:
-        """E' and I' in nS."""
-        E, I = self.membranes.layer.excitation_inhibition(p)
-        return self.membranes.nanosiemens * E, self.membranes.nanosiemens * I
+def _as_open(p: Tensor) -> Tensor:
+    """Without spikes synapses are as open as p says."""
+    return p
 
 
-def _in_place_of_layers(model: nn.Module, populations: Mapping[str, _Population]) -> nn.Module:
-    """A copy of the model in evaluation mode, with populations where its conductance layers stand."""
-    return copy.deepcopy(model, {id(each.membranes.layer): each for each in populations.values()}).eval()
-
-
-# What was asked for --------------------------------------------------------------------------------------------------
+# Arguments -----------------------------------------------------------------------------------------------------------
 
 
 def _count_steps(duration: float, step: float, every: int, average_from: float) -> int:
@@ -252,9 +272,9 @@ def _count_steps(duration: float, step: float, every: int, average_from: float) 
     return round(duration / step)
 
 
-def _synapses(
+def _spikes(
     mode: str, step: float, rate_max: float, tau_E: float, tau_I: float, generator: torch.Generator | None
-) -> _Synapses | None:
+) -> _Spikes | None:
     if mode not in MODES:
         raise UnknownNameError("mode of simulation", mode, MODES)
     for name, value, unit in (("rate_max", rate_max, "spikes/s"), ("tau_E", tau_E, "ms"), ("tau_I", tau_I, "ms")):
@@ -263,16 +283,14 @@ def _synapses(
     if mode == "constant":
         return None
     refuse_uncountable_spikes(rate_max, step)
-    return _Synapses(step, rate_max, (tau_E, tau_I), generator)
+    return _Spikes(step, rate_max, (tau_E, tau_I), generator)
 
 
-def _chosen(
-    units: Mapping[str, Sequence[int]] | None, populations: Mapping[str, _Population]
-) -> dict[str, Tensor | None]:
+def _chosen(units: Mapping[str, Units] | None, layers: Mapping[str, MembraneLayer]) -> dict[str, Tensor | None]:
     """The indices to record of each layer, None for all."""
     if units is None:
-        return dict.fromkeys(populations)
+        return dict.fromkeys(layers)
     for name in units:
-        if name not in populations:
-            raise UnknownNameError("layer", name, populations)
-    return {name: torch.as_tensor(indices, dtype=torch.int64) for name, indices in units.items()}
+        if name not in layers:
+            raise UnknownNameError("layer", name, layers)
+    return {name: torch.tensor(whole_numbers(indices, f"units of layer {name}")) for name, indices in units.items()}

@@ -1,8 +1,8 @@
 """Spike trains and the conductances they open: synapses whose conductance is G p in the mean over time.
 
-A presynaptic neuron with open probability p fires at the rate p R, R its greatest rate. Each of its spikes raises the
-conductance by a quantum q, which then decays with the synapse's time constant tau; the mean is p R q tau, and so G p
-for q = G / (R tau).
+A presynaptic neuron with open probability p fires at the rate p R, where R is its maximal rate. Each of its spikes
+raises the conductance by a quantum q, which then decays with the synapse's time constant tau; the mean is p R q tau,
+and so G p for q = G / (R tau).
 """
 
 import torch
@@ -27,7 +27,7 @@ TAU_E = 5.0
 TAU_I = 10.0
 
 
-# In one step, of one neuron: above it torch's Poisson counts are no longer whole numbers that it can hold.
+# Of one neuron in one step: above it, counts are no longer exact in floating point.
 MOST_SPIKES = 1e15
 
 
@@ -39,16 +39,16 @@ def poisson_spikes(
     Args:
         open_probability: p, any shape, each in [0, 1].
         rate_max: R in spikes per second at p = 1, > 0, a number or a shape that broadcasts with p.
-        steps: how many, at least 1.
+        steps: number of steps, at least 1.
         time_step: dt in ms, > 0.
-        generator: the source of chance, on p's device. Another call with the same one goes on with the train.
+        generator: random generator on p's device. A further call with the same one continues the train.
 
     Returns:
         Counts, shape (steps, *p.shape), in p's dtype.
 
     Raises:
         InputError: p lies outside [0, 1]; a rate, the number of steps or the time step is not above 0; more than
-            `MOST_SPIKES` are to be expected in a step.
+            `MOST_SPIKES` are expected in a step.
     """
     p, rate = in_one_dtype(open_probability, rate_max)
     refuse_bad_probability(p)
@@ -96,8 +96,8 @@ def exponential_synapse(
 ) -> tuple[Tensor, Tensor]:
     """Conductance of exponential synapses, dg/dt = -g / tau, that spikes raise by `jump` at the start of each step.
 
-    Given are the means over the steps, which is what `integrate` reads and what makes the mean over time exact:
-    a spike of quantum q has the area q tau at any time step.
+    It returns means over the steps, as `integrate` reads them. They make the mean over time exact: a spike of quantum
+    q has the area q tau at any time step.
 
     Args:
         jump: in nS, shape (time, ...), finite and >= 0: quantum times spikes, summed over synapses that share tau.
@@ -106,8 +106,8 @@ def exponential_synapse(
         start: the conductance in nS before the first step, a number or a shape that broadcasts with (...).
 
     Returns:
-        The mean conductance over each step, shape (time, ...), and the conductance at the end, shape (...), with
-        which a next call goes on. The filter is linear in `jump` and `start`.
+        The mean conductance over each step, shape (time, ...), and the conductance at the end, shape (...), from
+        which a next call starts. The filter is linear in `jump` and `start`.
 
     Raises:
         InputError: a conductance is negative or not finite; a time constant or the time step is not above 0.
@@ -143,11 +143,11 @@ def synaptic_input(
         reversal_potential: E in mV, shape (fan_in,).
         time_constant: tau in ms, shape (fan_in,), > 0.
         time_step: dt in ms, > 0.
-        start: the third result of the call that this one goes on from; 0 where every synapse was closed.
+        start: the third result of the previous call; 0 if every synapse was closed.
 
     Returns:
-        G in nS and I = sum G E in pA, each of shape (time, ..., out), and what a next call goes on from. The leak
-        is for the caller to add: G_r and G_r E_r.
+        G in nS and I = sum G E in pA, each of shape (time, ..., out), and the start of a next call. The caller adds
+        the leak: G_r and G_r E_r.
 
     Raises:
         InputError: a shape does not fit; a count or quantum is negative or not finite; a time constant or the time
@@ -169,7 +169,7 @@ def synaptic_input(
 
 
 def decay_over_step(tau: Tensor, time_step: float) -> tuple[Tensor, Tensor]:
-    """What is left of an exponential of time constant tau after a step, and its mean over the step: shares of 1."""
+    """The value of an exponential of time constant tau after a step, and its mean over the step; it starts at 1."""
     return torch.exp(-time_step / tau), -torch.expm1(-time_step / tau) * tau / time_step
 
 

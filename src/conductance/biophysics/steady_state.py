@@ -63,9 +63,9 @@ def conductance_weighted_average(
     resting_conductance: PerUnit,
     resting_potential: PerUnit,
 ) -> Tensor:
-    """Evaluate eq. 1 as `steady_state` does, but trust the potentials to be in the unit that is meant.
+    """Evaluate eq. 1 as `steady_state` does, without checking that potentials are in mV.
 
-    A number that the program itself converted, such as a valence of 0.99 (-0.35 mV), is not a person's slip.
+    Small potentials may be right where the program converted them: a valence of 0.99 is -0.35 mV.
     """
     p, G, E, G_r, E_r = in_one_dtype(
         open_probability, conductance, reversal_potential, resting_conductance, resting_potential

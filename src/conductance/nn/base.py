@@ -274,6 +274,7 @@ class ConductanceLayer(AveragingLayer):
             excitatory_share=excitatory_share,
             groups=groups,
             doubled_input=doubled_input,
+            may_be_one_sided=not self.average,  # the units have other synapses besides
             device=device,
             dtype=dtype,
         )
@@ -366,6 +367,7 @@ class ConductanceLayer(AveragingLayer):
             self.in_channels,
             groups=self.groups,
             doubled_input=self.doubled_input,
+            may_be_one_sided=not self.average,
             device=old.values.device,
             dtype=old.values.dtype,
         )

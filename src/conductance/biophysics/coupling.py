@@ -1,0 +1,86 @@
+"""A copy of a network with membranes and synapses in the places of its layers."""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from conductance.biophysics._checks import refuse_bad_conductance, refuse_bad_probability
+from conductance.biophysics.layers import MembraneLayer, SynapseLayer
+from conductance.biophysics.network import BiophysicalNetwork
+from conductance.errors import InputError
+from conductance.nn import ConductanceLayer, LateralConv2d, LateralLinear
+
+
+def couple(
+    network: BiophysicalNetwork,
+    membranes: Callable[[MembraneLayer], nn.Module],
+    synapses: Callable[[SynapseLayer], nn.Module],
+) -> nn.Module:
+    """A copy of the network's model in evaluation mode; all but its conductance layers is as it was.
+
+    Args:
+        network: what `to_biophysical` gives.
+        membranes: makes what stands for a layer's units. It is called with p and, where something joins their average,
+            ``extra_conductances``, and returns what the layer returns.
+        synapses: makes what stands for synapses alone. It is called alike and returns E' and I' as a layer with
+            ``average=False`` does.
+    """
+    by_layer: dict[ConductanceLayer, Any] = {each.layer: each for each in (*network.layers, *network.synapses)}
+    stand_ins: dict[int, nn.Module] = {}
+    within: set[ConductanceLayer] = set()
+    for layer, each in by_layer.items():
+        if layer in within:
+            continue
+        if isinstance(layer, (LateralLinear, LateralConv2d)) and layer.slices:
+            slices = [
+                (membranes(each), membranes(by_layer[layer.interneurons]), synapses(by_layer[layer.feedback]))
+                for _ in range(layer.slices)
+            ]
+            stand_ins[id(layer)] = _TimeSlices(slices, membranes(each), layer.strength)
+            within |= {layer.interneurons, layer.feedback}
+        else:
+            stand_ins[id(layer)] = membranes(each) if isinstance(each, MembraneLayer) else synapses(each)
+    return copy.deepcopy(network.model, stand_ins).eval()
+
+
+class _TimeSlices(nn.Module):
+    """The time slices of a layer with lateral inhibition, one after the other (`conductance.nn.LateralLinear`).
+
+    Each slice has membranes of its own, so that the last ones come to rest at the network's z. In a recurrent circuit
+    there would be one population of each kind, which would rest at the limit of many slices.
+    """
+
+    def __init__(
+        self, slices: Sequence[tuple[nn.Module, nn.Module, nn.Module]], last: nn.Module, strength: float
+    ) -> None:
+        super().__init__()
+        self.slices = nn.ModuleList(nn.ModuleList(each) for each in slices)
+        self.last, self.strength = last, strength
+
+    def forward(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor:
+        """As the layer's."""
+        joining = extra_conductances
+        for units, interneurons, feedback in cast("list[nn.ModuleList]", self.slices):
+            lateral = self.strength * feedback(interneurons(units(p, joining).clamp(min=0)))
+            joining = lateral if extra_conductances is None else lateral + extra_conductances
+        return self.last(p, joining)
+
+
+def check_input(each: SynapseLayer, p: Tensor, extra_conductances: Tensor | None) -> None:
+    """Refuse what no membrane can be given.
+
+    Raises:
+        InputError: an open probability lies outside [0, 1]; or conductances that join the layer's are negative, not
+            finite, or not two for each unit.
+    """
+    refuse_bad_probability(p, f"the input of layer {each.name}: open_probability")
+    if extra_conductances is not None:
+        units, given = each.layer.out_channels, tuple(extra_conductances.shape)
+        if extra_conductances.ndim < 2 or given[each.layer.channel_axis] != 2 * units:
+            raise InputError(
+                f"what joins layer {each.name} has the shape {given}; give the E' of its {units} units, then the I', "
+                "along the channels, as a layer with average=False returns them"
+            )
+        refuse_bad_conductance(extra_conductances, f"what joins layer {each.name}: extra_conductances")

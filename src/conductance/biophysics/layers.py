@@ -1,0 +1,112 @@
+"""One layer of a network in mV, nS and pF: its synapses, and its units as membranes."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from conductance import functional
+from conductance.biophysics.gate import rectified_gate
+from conductance.biophysics.rescaling import PotentialRange
+from conductance.nn import ConductanceLayer
+from conductance.valence import Valence
+
+
+@dataclass(frozen=True)
+class SynapseLayer:
+    """A layer's synapses, without the units that they end on.
+
+    A layer with ``average=False`` is no more than that: its conductances join the average of another layer's units, as
+    those of an interneuron population do.
+
+    Attributes:
+        name: the layer's name in the network.
+        layer: the layer itself, which knows how its synapses are laid out (convolution or all to all).
+        potentials: the mV that valences -1 and +1 stand for.
+    """
+
+    name: str
+    layer: ConductanceLayer
+    potentials: PotentialRange
+
+    @property
+    def reversal_potential(self) -> Tensor:
+        """E_j in mV of each presynaptic channel, (in,), or (2 in,) for a doubled input."""
+        return self.potentials.to_millivolts(self.layer.valence)
+
+    @cached_property
+    def presynaptic(self) -> Valence:
+        """The valence of each presynaptic neuron's channel; the copies of a doubled input are neurons of their own."""
+        layer = self.layer
+        if not layer.doubled_input:
+            return layer.presynaptic
+        e = self._side_by_side(layer.valence.view(2, -1), 0)
+        return Valence(e, len(e), groups=layer.groups, may_be_one_sided=True, device=e.device, dtype=e.dtype)
+
+    def per_presynaptic_neuron(self, p: Tensor) -> Tensor:
+        """The layer's input p, (N, in, *positions), for every neuron of `presynaptic`: doubled where the layer does."""
+        if not self.layer.doubled_input:
+            return p
+        return self._side_by_side(torch.stack((p, p)), p.ndim + self.layer.channel_axis)
+
+    def _side_by_side(self, copies: Tensor, axis: int) -> Tensor:
+        """Copies that lie in front as channels of their own, along the axis; each group's excitatory copies first."""
+        by_group = copies.unflatten(axis + 1, (self.layer.groups, -1))
+        return by_group.movedim(0, axis + 1).flatten(axis, axis + 2)
+
+    def synaptic_conductances(self, p: Tensor) -> tuple[Tensor, Tensor]:
+        """E' and I' in the layer's own units, leak included, given what each neuron of `presynaptic` opens."""
+        layer = self.layer
+        return functional.excitation_inhibition(
+            p, layer.conductance, self.presynaptic, layer.leak(), layer.synaptic_sum
+        )
+
+
+@dataclass(frozen=True)
+class MembraneLayer(SynapseLayer):
+    """One layer's units as membranes: C dV_i/dt = G_r (E_r - V_i) + sum_j G_ij p_j (E_j - V_i).
+
+    A convolution's units are the same at every position, so there is one of each quantity per channel. Conductances of
+    other layers may join the sum; they are given in the units of this layer, and scaled with its own.
+
+    Attributes:
+        name, layer, potentials: as for `SynapseLayer`.
+        nanosiemens: the nS that a conductance of 1 in the layer stands for. It cancels from z, but not from C / G.
+        capacitance: C of each unit in pF, > 0.
+    """
+
+    nanosiemens: float
+    capacitance: float
+
+    @property
+    def conductance(self) -> Tensor:
+        """G_ij in nS, >= 0, (out, fan_in, *kernel); the excitatory copies of a doubled input come first."""
+        return self.nanosiemens * self.layer.conductance.detach()
+
+    @property
+    def resting_conductance(self) -> Tensor:
+        """G_r in nS of each unit, (out,)."""
+        return self.nanosiemens * self.layer.resting_conductance.detach()
+
+    @property
+    def resting_potential(self) -> Tensor:
+        """E_r in mV of each unit, (out,)."""
+        return self.potentials.to_millivolts(self.layer.resting_potential.detach())
+
+    def open_conductances(self, p: Tensor, extra_conductances: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """E' and I' in nS, leak included, given what each neuron of `presynaptic` opens.
+
+        Args:
+            p: of each neuron of `presynaptic`.
+            extra_conductances: what joins them, in the layer's own units: E' of all units, then I', along the channels.
+        """
+        E, I = self.synaptic_conductances(p)
+        if extra_conductances is not None:
+            extra_E, extra_I = extra_conductances.chunk(2, self.layer.channel_axis)
+            E, I = E + extra_E, I + extra_I
+        return self.nanosiemens * E, self.nanosiemens * I
+
+    def open_probability(self, potential: Tensor) -> Tensor:
+        """What its units' synapses onto others are open at V (mV): the rectified gate, p = max(z, 0) (paper eq. 4)."""
+        return rectified_gate(potential, threshold=self.potentials.midpoint, slope_factor=self.potentials.half_width)
