@@ -31,13 +31,14 @@ configs = st.builds(
     accumulate=counts,
     model=st.builds(
         ModelConfig,
-        family=st.sampled_from(["cwa", "affine"]),
+        family=st.sampled_from(["cwa", "absnorm"]),
         widths=st.none() | st.lists(counts, min_size=1, max_size=4).map(tuple),
         shortcut=st.sampled_from([None, "sum", "mean"]),
     ),
     conductance=st.builds(
         ConductanceConfig,
         nonnegative=st.sampled_from(["rectified", "softplus", "clamped"]),
+        activation=st.sampled_from(["relu", "full_range"]),
         twin=st.booleans(),
         sigma=steps,
         resting_conductance=st.sampled_from([0, 1, 0.5]),
@@ -54,6 +55,17 @@ configs = st.builds(
 @given(configs)
 def test_a_config_survives_json(config):
     assert config_from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@given(configs)
+def test_a_config_that_0_1_wrote_is_read_as_todays(config):
+    old = json.loads(json.dumps(config.to_dict()))
+    del old["data"]["image_size"]
+    old["optimizer"]["centred"] = old["optimizer"].pop("centered")
+    for field, (then, now) in {"nonnegative": ("projected", "clamped"), "activation": ("uncut", "full_range")}.items():
+        if old["conductance"][field] == now:
+            old["conductance"][field] = then
+    assert config_from_dict(old) == config
 
 
 def test_a_field_of_another_version_is_named():

@@ -125,7 +125,7 @@ class Run:
 def load_run(run: str | Path, data_dir: Path | None = None, dataset: Dataset | None = None) -> Run:
     """Load a finished run with its trained network.
 
-    >>> run = load_run("results/presets/mnist-cnn-cwa-seed0")  # doctest: +SKIP
+    >>> run = load_run("runs/mnist-cnn-cwa-seed0")  # doctest: +SKIP
     >>> run.network(run.preprocessing(run.dataset.test.pixels[:10]))  # doctest: +SKIP
 
     Args:
