@@ -1,6 +1,7 @@
 """One call gives a network its optimizer: which parameter moves by which rule, and how far."""
 
 import copy
+from itertools import pairwise
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 from conductance import init, optim
 from conductance.errors import InputError, UnknownNameError
 from conductance.models import create_model
-from conductance.nn import CWALinear
+from conductance.nn import CWALinear, LateralLinear
 
 IMAGES = torch.rand(64, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 
@@ -49,7 +50,7 @@ def test_left_out_the_leaks_step_is_the_readouts(family):
     model = network(family, learn_resting=True)
     steps = steps_of(optim.create_optimizer(model, "adam", 0.2, readout_lr=0.001))
     assert {
-        steps[id(layer.learnt_leak)] for layer in optim.hidden_synapses(model) if layer.learnt_leak is not None
+        steps[id(layer.learned_leak)] for layer in optim.hidden_synapses(model) if layer.learned_leak is not None
     } == {0.001}
 
 
@@ -145,7 +146,7 @@ def test_a_layer_that_begins_at_zero_learns(name):
     assert model[0].weight.abs().max() > 1e-3
 
 
-def test_a_learnt_leak_has_its_own_step_beside_synapses_that_do_not_learn():
+def test_a_learned_leak_has_its_own_step_beside_synapses_that_do_not_learn():
     model = clamped()
     learning = steps_of(optim.create_optimizer(model, leak_lr=0.01))[id(model.hidden[0].leak.pair)]
     model.hidden[0].g.requires_grad_(False)
@@ -184,3 +185,41 @@ def test_closed_synapses_stay_within_reach(name):
     parameters = [parameter for layer in init.conductance_layers(model) for parameter in (layer.g, layer.leak.pair)]
     assert all(bool((parameter >= 0).all()) for parameter in parameters)
     assert any(bool((parameter == 0).any()) for parameter in parameters) or name == "eg"
+
+
+@pytest.mark.parametrize(("depth", "lr"), [(0, 0.1), (1, 0.1), (4, 0.1), (8, 0.025), (20, 0.004)])
+def test_the_default_step_falls_with_the_depth(depth, lr):
+    layers = [CWALinear(4, 4) for _ in range(depth)]
+    model = nn.Sequential(*layers, nn.Linear(4, 2))
+    for example in (None, torch.rand(2, 4)):
+        groups = optim.create_optimizer(model, example=example).param_groups
+        assert [group["lr"] for group in groups] == pytest.approx([lr] * depth + [3e-3])
+
+
+def test_interneurons_and_branches_do_not_make_a_network_deeper():
+    class Branched(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.branches = nn.ModuleList([LateralLinear(4, 4) for _ in range(8)])
+            self.readout = nn.Linear(4, 2)
+
+        def forward(self, p):
+            return self.readout(torch.stack([branch(p) for branch in self.branches]).mean(0))
+
+    model = Branched()
+    assert optim.create_optimizer(model).param_groups[0]["lr"] == pytest.approx(0.025)
+    assert optim.create_optimizer(model, example=torch.rand(2, 4)).param_groups[0]["lr"] == 0.1
+
+
+def test_a_deep_stack_of_default_layers_learns_at_the_default_step():
+    torch.manual_seed(0)
+    sizes = [16, *[40] * 10]
+    model = nn.Sequential(*(CWALinear(a, b) for a, b in pairwise(sizes)), nn.Linear(40, 2))
+    optimizer = optim.create_optimizer(model)
+    for _ in range(150):
+        p = torch.rand(64, 16)
+        loss = nn.functional.cross_entropy(model(p), (p[:, :8].mean(1) > p[:, 8:].mean(1)).long())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.5  # 0.69 by chance

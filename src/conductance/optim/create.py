@@ -8,10 +8,13 @@ from torch import nn
 from conductance.deprecation import renamed_arguments
 from conductance.errors import InputError, UnknownNameError
 from conductance.optim.centering import Centering
+from conductance.optim.flow import data_flow
 from conductance.optim.optimizer import OPTIMIZERS, ConductanceOptimizer, RuleName
+from conductance.optim.readout import AFFINE
 from conductance.optim.synapses import Synapses, hidden_synapses
 
-DEFAULT_LR = 0.1
+SHALLOW_LR = 0.1
+SHALLOW = 4
 DEFAULT_MOMENTUM = {"muon": 0.95, "sgd": 0.9, "eg": 0.9}
 
 
@@ -47,9 +50,10 @@ def create_optimizer(
     Args:
         model: any module.
         name: see above.
-        lr: step size of the synapses.
+        lr: step size of the synapses; `default_lr` of the number of hidden layers if left out (in series, if
+            ``example`` shows how they are connected).
         readout_lr: step size of everything else.
-        leak_lr: step size of the leaks that are learnt, as a fraction of the conductance that all synapses of a unit
+        leak_lr: step size of the leaks that are learned, as a fraction of the conductance that all synapses of a unit
             have together, so that a threshold moves as fast in a layer of many synapses; by default leaks move as
             everything else.
         momentum: of muon, sgd and eg; by default 0.95, 0.9 and 0.9.
@@ -78,12 +82,13 @@ def create_optimizer(
     learning = [synapses for synapses in hidden if synapses.parameter.requires_grad]
     if name == "eg":
         _check_multiplicative(learning)
+    lr = default_lr(_depth(model, hidden, example)) if lr is None else lr
     mu = DEFAULT_MOMENTUM.get(name, betas[0]) if momentum is None else momentum
     groups: list[dict[str, Any]] = [
         {
             "params": [synapses.parameter],
             "rule": name,
-            "lr": DEFAULT_LR if lr is None else lr,
+            "lr": lr,
             "scale": _scale(name, synapses),
             "betas": (mu, betas[1]),
             "kinds": synapses.kinds,
@@ -103,6 +108,24 @@ def create_optimizer(
     return optimizer
 
 
+def default_lr(depth: int) -> float:
+    """The default step size of synapses, for a network of ``depth`` hidden layers in series.
+
+    0.1 for up to four layers, and falling with the square of the depth from there on: the deeper a network, the
+    smaller the steps at which its layers still learn together. Chosen by measurement (docs/training.md).
+    """
+    return SHALLOW_LR * min(1.0, SHALLOW / max(depth, 1)) ** 2
+
+
+def _depth(model: nn.Module, hidden: Sequence[Synapses], example: Any) -> int:
+    if example is not None:
+        flow = data_flow(model, example)
+        return flow.depth - any(isinstance(layer, AFFINE) for layer in flow.outputs)
+    layers = {synapses.layer for synapses in hidden}
+    inside = {part for layer in layers for part in layer.modules() if part is not layer}  # interneurons
+    return len(layers - inside)
+
+
 def _scale(name: RuleName, synapses: Synapses) -> float:
     """What the rule's step size is a fraction of."""
     fan_in = {"sgd": synapses.fan_in * synapses.size, "eg": synapses.fan_in}
@@ -113,7 +136,7 @@ def _leak_groups(hidden: Sequence[Synapses], lr: float | None, readout_lr: float
     """Learnt leaks, each on the scale of what all synapses of a unit of its layer have together, or as the readout."""
     seen: set[nn.Parameter] = set()
     for synapses in hidden:
-        leak = synapses.learnt_leak
+        leak = synapses.learned_leak
         if leak is not None and leak.requires_grad and leak not in seen:
             seen.add(leak)
             step = {"lr": readout_lr} if lr is None else {"lr": lr, "scale": synapses.fan_in * synapses.size}

@@ -45,7 +45,7 @@ def orthogonalize(matrices: Tensor, rounds: int = ROUNDS) -> Tensor:
     """
     if not torch.compiler.is_compiling() and not bool(matrices.isfinite().all()):
         raise InputError("orthogonalize takes finite matrices, and this one holds infinite values or NaN")
-    return _orthogonalized(matrices, rounds)
+    return _orthogonalized(matrices, rounds, least=0.0)
 
 
 def muon(parameters: Sequence[Tensor], state: State, group: Group) -> None:
@@ -72,9 +72,8 @@ def muon(parameters: Sequence[Tensor], state: State, group: Group) -> None:
         for along in direction.split(group["kinds"] or direction.shape[1], 1):
             for rows in _equal_pieces(along, -(-len(along) // group["block"])):
                 matrices = rows.flatten(1 - along.ndim)
-                largest = _largest_entry(matrices)
-                step = _orthogonalized(matrices).mul_(sqrt(max(matrices.shape[-2:])))
-                rows.copy_(step.mul_((largest / LEAST_DIRECTION).clamp(max=1)).view_as(rows))
+                step = _orthogonalized(matrices, ROUNDS, LEAST_DIRECTION)
+                rows.copy_(step.mul_(sqrt(max(matrices.shape[-2:]))).view_as(rows))
         parameter.add_(sharded_like(direction, parameter), alpha=-group["lr"] * group["scale"])
 
 
@@ -87,16 +86,12 @@ def _equal_pieces(matrix: Tensor, number: int) -> Iterator[Tensor]:
             yield matrix[part].unflatten(0, (pieces, -1))
 
 
-def _orthogonalized(matrices: Tensor, rounds: int = ROUNDS) -> Tensor:
+def _orthogonalized(matrices: Tensor, rounds: int, least: float) -> Tensor:
+    """`orthogonalize`, but matrices whose largest entry is far below ``least`` come out as smaller steps."""
     X = matrices.to(torch.promote_types(matrices.dtype, torch.float32))
-    largest = _largest_entry(X)
-    X = X / largest.where(largest != 0, 1)  # the squares in the Gram matrix then neither overflow nor vanish
-    with _full_precision(X.device.type):
-        return _newton_schulz(X, rounds).to(matrices.dtype)
-
-
-def _largest_entry(matrices: Tensor) -> Tensor:
-    return matrices.abs().amax((-2, -1), keepdim=True)
+    largest = X.abs().amax((-2, -1), keepdim=True).clamp(min=max(least, torch.finfo(X.dtype).tiny))
+    with _full_precision(X.device.type):  # scaled, the squares in the Gram matrix neither overflow nor vanish
+        return _newton_schulz(X / largest, rounds).to(matrices.dtype)
 
 
 @contextmanager
@@ -119,7 +114,7 @@ def _full_precision(device_type: str) -> Iterator[None]:
 
 
 def _newton_schulz(matrices: Tensor, rounds: int) -> Tensor:
-    """`orthogonalize` for matrices whose largest entry is 1 (or 0)."""
+    """The iteration, for matrices whose largest entry is 1, or less if they are not to be made orthogonal."""
     tall = matrices.shape[-2] > matrices.shape[-1]
     X = matrices.mT if tall else matrices
     A = X @ X.mT

@@ -57,8 +57,8 @@ class Synapses:
         return form == "clamped" and not self.is_reparametrized
 
     @property
-    def learnt_leak(self) -> nn.Parameter | None:
-        """The leak pair of the layer's units, if it has one that is learnt."""
+    def learned_leak(self) -> nn.Parameter | None:
+        """The leak pair of the layer's units, if it has one that is learned."""
         leak = getattr(self.layer, "leak", None)
         return leak.pair if isinstance(leak, Leak) and isinstance(leak.pair, nn.Parameter) else None
 

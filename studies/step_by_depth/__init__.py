@@ -1,0 +1,1 @@
+"""The study: step_by_depth."""

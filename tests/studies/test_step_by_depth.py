@@ -1,0 +1,56 @@
+"""Steps by depth: every network has its depth, every run its row, and what has a row is not run again."""
+
+import pytest
+import torch
+
+from conductance.nn import ConductanceLayer
+from conductance.optim import hidden_synapses
+from conductance.optim.create import default_lr
+from studies.step_by_depth import measure as study
+from studies.step_by_depth.measure import Case, markdown
+
+
+@pytest.mark.parametrize(("network", "depth"), [(name, depth) for name in study.DEPTHS for depth in study.DEPTHS[name]])
+def test_a_network_has_so_many_hidden_layers(network, depth):
+    built = study.NETWORKS[network](depth)
+    assert sum(isinstance(layer, ConductanceLayer) for layer in built) == len(hidden_synapses(built)) == depth
+    assert built(torch.rand(2, 1, 8, 8)).shape == (2, 10)
+
+
+def test_every_depth_is_measured_at_its_default_step():
+    cases = study.cases()
+    assert len(set(cases)) == len(cases)
+    for network, depths in study.DEPTHS.items():
+        for depth in depths:
+            assert Case(network, depth, "muon", default_lr(depth), study.SEEDS - 1) in cases
+
+
+def test_a_row_is_appended_for_each_run_and_none_is_run_twice(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "EPOCHS", 1)
+    result = tmp_path / "result.csv"
+    wanted = [Case("FCN", 2, rule, 0.1, 0) for rule in ("muon", "eg")]
+    study.measure(result, wanted[:1])
+    before = result.read_text()
+    study.measure(result, wanted)
+    assert result.read_text().startswith(before)
+    rows = study.rows(result)
+    assert [row["rule"] for row in rows] == ["muon", "eg"]
+    assert all(float(row["accuracy"]) > 20 for row in rows)  # 10 by chance
+    monkeypatch.setattr(study, "_accuracy", lambda case: pytest.fail(f"{case} was run again"))
+    study.measure(result, wanted)
+
+
+def test_the_same_seed_gives_the_same_run(monkeypatch):
+    monkeypatch.setattr(study, "EPOCHS", 1)
+    case = Case("CNN", 2, "adam", 0.05, 0)
+    assert study._accuracy(case) == study._accuracy(case)
+
+
+def test_the_table_has_means_over_seeds_and_the_lowest_at_the_default_step():
+    step = default_lr(10)
+    rows = [
+        {"network": "FCN", "rule": "muon", "depth": "10", "step": f"{at}", "accuracy": f"{accuracy}"}
+        for at, accuracy in [(0.1, 60), (0.1, 70), (step, 90), (step, 95)]
+    ]
+    (line,) = markdown(rows).splitlines()[2:]
+    assert line == f"| FCN | muon | 10 | 65.0 |  |  |  |  |  | {step:.3g} | 92.5 (90.0) |"
