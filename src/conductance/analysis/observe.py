@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from conductance import functional
-from conductance.nn.base import ConductanceLayer
+from conductance.nn import ConductanceLayer
 from conductance.nn.visit import visit_inputs
 
 

@@ -14,7 +14,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from conductance import functional
 from conductance.eager import eager
 from conductance.errors import InputError, UnknownNameError
-from conductance.nn.base import AveragingLayer, ConductanceLayer, SignedLayer
+from conductance.nn import AveragingLayer, ConductanceLayer, SignedLayer
 from conductance.ranges import extent, refusal_of_input
 
 if TYPE_CHECKING:

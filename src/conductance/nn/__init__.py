@@ -1,13 +1,15 @@
 """Layers whose units average conductances."""
 
 from conductance.deprecation import moved
-from conductance.nn.base import AveragingLayer, ConductanceLayer, SignedLayer
+from conductance.nn.base import AveragingLayer
+from conductance.nn.conductance import ConductanceLayer
 from conductance.nn.conv import AbsNormConv2d, CWAConv1d, CWAConv2d, CWAConv3d
 from conductance.nn.gap_junction import GapJunction
 from conductance.nn.gates import FullRange, Gate
 from conductance.nn.lateral import LateralConv2d, LateralLinear
 from conductance.nn.leak import Leak
 from conductance.nn.linear import AbsNormLinear, CWALinear
+from conductance.nn.signed import SignedLayer
 from conductance.nn.units import Reading, assign_valences, read_valences
 
 __all__ = [

@@ -9,7 +9,7 @@ from torch import Tensor
 from conductance import kernels
 from conductance.errors import InputError
 from conductance.functional import Activation
-from conductance.nn.base import ConductanceLayer
+from conductance.nn.conductance import ConductanceLayer
 from conductance.nn.conv import CWAConv2d
 from conductance.nn.linear import CWALinear
 from conductance.nonnegative import NonnegativeForm

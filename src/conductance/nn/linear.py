@@ -4,7 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from conductance.functional import Activation
-from conductance.nn.base import ConductanceLayer, SignedLayer, refuse_bias
+from conductance.nn.base import refuse_bias
+from conductance.nn.conductance import ConductanceLayer
+from conductance.nn.signed import SignedLayer
 from conductance.nonnegative import NonnegativeForm
 from conductance.valence import Valences
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from conductance.errors import InputError
-from conductance.nn.base import AveragingLayer, ConductanceLayer
+from conductance.nn.base import AveragingLayer
+from conductance.nn.conductance import ConductanceLayer
 from conductance.nn.modes import call, evaluating
 from conductance.valence import excitatory_first
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from conductance.errors import InputError
-from conductance.nn.base import ConductanceLayer
+from conductance.nn.conductance import ConductanceLayer
 from conductance.nn.modes import as_tensors, call, evaluating, tensors
 from conductance.ranges import extent, refusal_of_input
 

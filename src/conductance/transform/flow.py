@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
-from conductance.nn import GapJunction
-from conductance.nn.base import AveragingLayer
+from conductance.nn import AveragingLayer, GapJunction
 from conductance.transform.frozen import FrozenAverage, NormalizedLinear
 
 # Each argument with a default value doubles the number of passes.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from conductance.nn.base import AveragingLayer, ConductanceLayer, SignedLayer
+from conductance.nn import AveragingLayer, ConductanceLayer, SignedLayer
 from conductance.transform.flow import Pass, asks_for_types, has_hooks, passes, sole_readers, with_shared_tensors
 from conductance.transform.frozen import FrozenAverage, NormalizedLinear
 

@@ -11,7 +11,7 @@ from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from conductance import kernels
 from conductance.errors import InputError
-from conductance.nn.base import AveragingLayer, ConductanceLayer
+from conductance.nn import AveragingLayer, ConductanceLayer
 from conductance.nn.tracing import record_call
 
 
