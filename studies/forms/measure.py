@@ -18,14 +18,15 @@ from studies.shared.folder import folder_of
 
 VALIDATION_IMAGES = 5_000
 EPOCHS = 4
+KEPT = "closed synapses kept at 0"
 READ_ALONE = "clamped on read alone"
 FORMS: dict[str, changes.Change] = {
-    "closed synapses kept at 0": changes.unchanged,
+    KEPT: changes.unchanged,
     READ_ALONE: changes.unchanged,
     "read alone, start without data": changes.conductance(initialization="default"),
 }
 WORDS = {
-    "closed synapses kept at 0": "the preset: its optimizer keeps closed synapses at 0",
+    KEPT: "the preset: its optimizer keeps closed synapses at 0",
     READ_ALONE: "clamped where read, no limit in the optimizer",
     "read alone, start without data": "the same, and the layers' own start instead of one balanced on a batch",
 }
@@ -39,14 +40,17 @@ def config_of(case: comparison.Case, seed: int) -> RunConfig:
 
 
 @contextmanager
-def no_limit() -> Iterator[None]:
-    """Let the package's optimizer move parameters below 0, as any other optimizer does."""
+def limit_of(case: comparison.Case) -> Iterator[None]:
+    """Let the package's optimizer move parameters below 0, as any other optimizer does; but not for the presets."""
 
     def lift(optimizer: Optimizer, *_: Any) -> None:
         for group in optimizer.param_groups:
             if "least" in group:
                 group["least"] = None
 
+    if case[2] == KEPT:
+        yield
+        return
     handle = register_optimizer_step_pre_hook(lift)
     try:
         yield
@@ -54,26 +58,16 @@ def no_limit() -> Iterator[None]:
         handle.remove()
 
 
-class FormsComparison(comparison.Comparison):
-    """Runs of which some have an optimizer without its limit at 0."""
-
-    def _train(self, case: comparison.Case, seed: int, console: Any) -> None:
-        if case[2].startswith(("clamped on read", "read alone")):
-            with no_limit():
-                super()._train(case, seed, console)
-        else:
-            super()._train(case, seed, console)
-
-
-COMPARISON = FormsComparison(
+FORMS_OF_G = comparison.Comparison(
     [(architecture, "cwa", form) for architecture in ("cnn", "fcn") for form in FORMS],
     config_of,
     folder_of(__file__),
-    unchanged="closed synapses kept at 0",
+    unchanged=KEPT,
     words=WORDS,
+    within=limit_of,
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> str | None:
     """Measure what is missing, and write the table."""
-    return comparison.command_line(COMPARISON, __doc__, arguments)
+    return comparison.command_line(FORMS_OF_G, __doc__, arguments)

@@ -7,6 +7,7 @@ trained again.
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -50,6 +51,7 @@ class Comparison:
         folder: of the study; its result has `COLUMNS`: ``validation`` is the accuracy in % on the images held out.
         unchanged: the change that all others are compared with.
         words: what a page calls a change, where its name is short.
+        within: a context for each case, in which its network is trained.
     """
 
     cases: Sequence[Case]
@@ -57,6 +59,7 @@ class Comparison:
     folder: StudyFolder
     unchanged: str = "none"
     words: Mapping[str, str] = field(default_factory=dict)
+    within: Callable[[Case], AbstractContextManager[Any]] = nullcontext
 
     def run_folder(self, config: RunConfig) -> Path:
         """Where a run lies while it is trained, by its name and seed."""
@@ -82,7 +85,8 @@ class Comparison:
     def _train(self, case: Case, seed: int, console: Console) -> None:
         config = self.config(case, seed)
         folder = self.run_folder(config)
-        summary = train(config, folder, resume=folder.exists(), console=console, command=self.folder.command)
+        with self.within(case):
+            summary = train(config, folder, resume=folder.exists(), console=console, command=self.folder.command)
         rows = [*self.rows(), _row(case, summary, self.folder.command)]
         write_table(self.folder.result, list(COLUMNS), sorted(rows, key=self._place))
 

@@ -50,7 +50,7 @@ def test_a_study_explains_its_options(name, capsys):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_study_has_a_page_that_says_what_was_asked_and_found_and_how_to_run_it(name):
     page = (STUDIES / name / "README.md").read_text()
-    assert all(heading in page for heading in ("**Asked.**", "**Found.**", "**Run.**", f"make study NAME={name}"))
+    assert all(heading in page for heading in ("**Asked.**", "**Found", "**Run.**", f"make study NAME={name}"))
     figure = STUDIES / name / "figure.py"
     assert figure.exists() == ("](figure.svg)" in page) == (STUDIES / name / "figure.svg").exists()
 
@@ -79,6 +79,13 @@ TABLES = [path for path in STUDIES.glob("*/*.md") if path.name != "README.md"]
 def test_a_table_stands_in_a_page(table):
     pages = [table.parent / "README.md", *(ROOT / "docs").glob("*.md")]
     assert any(f"<!-- {table.relative_to(ROOT)} -->\n\n{table.read_text()}" in page.read_text() for page in pages)
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_a_page_shows_tables_of_studies_as_they_are(page):
+    text = page.read_text()
+    for name in re.findall(r"<!-- (studies/\S+\.md) -->", text):
+        assert f"<!-- {name} -->\n\n{(ROOT / name).read_text()}" in text
 
 
 def imported_by(source):

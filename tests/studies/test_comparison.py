@@ -1,6 +1,7 @@
 """A study trains what its table has not got, and its table grows a row with every run."""
 
 import csv
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -92,3 +93,15 @@ def test_a_run_that_diverges_is_named_and_the_others_are_measured(digits, monkey
     said = comparison.command_line(digits, None, ["--seeds", "1"])
     assert said == "no row of: fcn, cwa, none, seed 0: the loss is nan"
     assert measured(digits) == [("affine", "adam, step 0.3", "0")]
+
+
+def test_each_case_is_trained_within_its_own_context(digits):
+    entered = []
+
+    @contextmanager
+    def within(case):
+        entered.append(case)
+        yield
+
+    comparison.command_line(replace(digits, within=within), None, ["--seeds", "1"])
+    assert entered == CASES

@@ -1,0 +1,1 @@
+"""The study: default_start."""
