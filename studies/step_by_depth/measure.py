@@ -32,7 +32,8 @@ FOLDER = folder_of(__file__)
 
 EPOCHS, BATCH, TRAINING_IMAGES = 12, 50, 1400
 UNITS, CHANNELS, CLASSES = 100, 32, 10
-STEPS = (0.1, 0.05, 0.025, 0.0125, 0.00625, 0.003125)
+SHALLOW_STEP = 0.1
+STEPS = (SHALLOW_STEP, 0.025, 0.00625)
 SEEDS = 3
 DEPTHS = {"FCN": (2, 5, 10, 20), "CNN": (5, 10, 20)}
 RULES: dict[str, Sequence[RuleName]] = {"FCN": get_args(RuleName), "CNN": ("muon",)}
@@ -51,14 +52,14 @@ class Case:
 
 
 def cases() -> list[Case]:
-    """All runs, seed by seed: each depth with a grid of steps and the default one."""
+    """All runs, seed by seed: each depth with the default step and with others, more of them for muon."""
     return [
         Case(network, depth, rule, step, seed)
         for seed in range(SEEDS)
         for network, depths in DEPTHS.items()
         for rule in RULES[network]
         for depth in depths
-        for step in sorted({*STEPS, default_lr(depth)}, reverse=True)
+        for step in sorted({*(STEPS if rule == "muon" else (SHALLOW_STEP,)), default_lr(depth)}, reverse=True)
     ]
 
 

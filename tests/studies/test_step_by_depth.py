@@ -53,4 +53,4 @@ def test_the_table_has_means_over_seeds_and_the_lowest_at_the_default_step():
         for at, accuracy in [(0.1, 60), (0.1, 70), (step, 90), (step, 95)]
     ]
     (line,) = markdown(rows).splitlines()[2:]
-    assert line == f"| FCN | muon | 10 | 65.0 |  |  |  |  |  | {step:.3g} | 92.5 (90.0) |"
+    assert line == f"| FCN | muon | 10 | 65.0 |  |  | {step:.3g} | 92.5 (90.0) |"
