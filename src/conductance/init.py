@@ -16,6 +16,7 @@ from conductance import functional
 from conductance.errors import InputError
 from conductance.nn import ConductanceLayer, start
 from conductance.nn.visit import visit
+from conductance.sharded import refuse_sharded
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -23,6 +24,11 @@ M = TypeVar("M", bound=nn.Module)
 def conductance_layers(module: nn.Module) -> Iterator[ConductanceLayer]:
     """The conductance layers of a model, in the order in which they were defined."""
     return (layer for layer in module.modules() if isinstance(layer, ConductanceLayer))
+
+
+def _layers_to_set(module: nn.Module) -> Iterator[ConductanceLayer]:
+    refuse_sharded(module)
+    return conductance_layers(module)
 
 
 def initialize(model: M, batch: Tensor, *, sigma: float = 1.5, leak: float | None = None) -> M:
@@ -39,7 +45,7 @@ def initialize(model: M, batch: Tensor, *, sigma: float = 1.5, leak: float | Non
             the layers were built where None.
 
     Raises:
-        InputError: sigma or leak out of range.
+        InputError: sigma or leak out of range, or the model is sharded (`fully_shard`).
     """
     lognormal_(model, sigma)
     twin_(model)
@@ -54,7 +60,7 @@ def glorot_(module: M) -> M:
 
     All units of a layer then do nearly the same, so that deep networks hardly learn from it (docs/training.md).
     """
-    for layer in conductance_layers(module):
+    for layer in _layers_to_set(module):
         layer.set_conductance(1 + nn.init.xavier_uniform_(torch.empty_like(layer.g)).clamp(min=-1))
     return module
 
@@ -72,7 +78,7 @@ def lognormal_(module: M, sigma: float = 1.5, mean: float = 1.0) -> M:
     """
     if not (sigma >= 0 and mean > 0):
         raise InputError(f"sigma={sigma}, mean={mean}: sigma must not be negative, mean must be positive")
-    for layer in conductance_layers(module):
+    for layer in _layers_to_set(module):
         layer.set_conductance(start.lognormal(layer.g.detach(), sigma, mean))
     return module
 
@@ -85,7 +91,7 @@ def exponential_(module: M, mean: float = 1.0) -> M:
     """
     if not mean > 0:
         raise InputError(f"mean={mean}: must be positive")
-    for layer in conductance_layers(module):
+    for layer in _layers_to_set(module):
         layer.set_conductance(torch.empty_like(layer.g).exponential_(1 / mean))
     return module
 
@@ -97,7 +103,7 @@ def twin_(module: M) -> M:
     The next layer then receives the same activity from both kinds, so that its E and I start from the same input.
     Units of which there are more than of the other kind keep their own conductances.
     """
-    for layer in conductance_layers(module):
+    for layer in _layers_to_set(module):
         layer.set_conductance(start.with_twins(layer.conductance, layer.unit_valence))
     return module
 
@@ -108,7 +114,7 @@ def balance_sums_(module: M) -> M:
 
     A unit without excitation or without inhibition is left as it is. `balance_` does it on the activity of a batch.
     """
-    for layer in conductance_layers(module):
+    for layer in _layers_to_set(module):
         layer.set_conductance(start.with_balanced_sums(layer.conductance, layer.presynaptic))
     return module
 
@@ -129,6 +135,7 @@ def scale_leak_(model: M, batch: Tensor, share: float) -> M:
     """
     if not share > 0:
         raise InputError(f"share={share}: the leak's share of the synaptic conductance must be positive")
+    refuse_sharded(model)
     visit(model, batch, lambda _, layer, p: _scale_leak(layer, p, share))
     return model
 
@@ -152,6 +159,7 @@ def balance_(model: M, batch: Tensor) -> M:
         model: a layer or a model.
         batch: open probabilities in [0, 1], as the model takes them; some hundred samples are enough.
     """
+    refuse_sharded(model)
     visit(model, batch, lambda _, layer, p: _balance_layer(layer, p))
     return model
 

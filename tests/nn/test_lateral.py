@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conductance import freeze, init, nn, optim
+from conductance import freeze, init, nn
 from conductance.errors import InputError
 from conductance.models import ARCHITECTURES, create_model
 
@@ -73,7 +73,7 @@ def test_gradients_flow_through_all_slices():
 
 def test_dales_law_holds_for_interneurons_too():
     layer = nn.LateralLinear(6, 8, activation="relu", nonnegative="clamped")
-    optimizer = optim.create_optimizer(layer, "adam", 5.0)
+    optimizer = torch.optim.Adam(layer.parameters(), 5.0)
     for _ in range(5):
         optimizer.zero_grad()
         layer(torch.rand(16, 6)).square().sum().backward()

@@ -16,6 +16,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 
+from conductance import init
 from conductance.errors import InputError
 from conductance.nn import CWAConv2d, CWALinear
 from conductance.optim import OPTIMIZERS, ConductanceOptimizer, Homeostasis, create_optimizer
@@ -114,6 +115,24 @@ def check_placements(mesh):
             torch.testing.assert_close(other, moved[0])
 
 
+def check_initialization(mesh):
+    model = fully_shard(network(), mesh=mesh)
+    before = [parameter.full_tensor().clone() for parameter in model.parameters()]
+    images = torch.rand(4, 2, 5, 5)
+    for start in (
+        lambda: init.initialize(model, images),
+        lambda: init.balance_(model, images),
+        lambda: init.scale_leak_(model, images, 0.1),
+        lambda: init.twin_(model),
+        model[0].reset_parameters,
+        lambda: model[0].set_conductance(1.0),
+    ):
+        with pytest.raises(InputError, match="initialize it before fully_shard"):
+            start()
+    for parameter, value in zip(model.parameters(), before, strict=True):
+        assert torch.equal(parameter.full_tensor(), value)
+
+
 def check_flattened():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -128,6 +147,7 @@ def main():
     mesh = init_device_mesh("cpu", (PROCESSES,))
     check_fully_shard(dist.get_rank(), mesh)
     check_placements(mesh)
+    check_initialization(mesh)
     check_flattened()
     dist.destroy_process_group()
     print("all checked")

@@ -233,6 +233,19 @@ def test_accelerate_prepares_it(name):
     assert equal(values(model), values(plain))
 
 
+def test_accelerate_saves_and_restores_it(tmp_path):
+    accelerator = Accelerator(cpu=True)
+    model, optimizer = accelerator.prepare(*both())
+    step(model, optimizer.optimizer, 2)
+    accelerator.save_state(str(tmp_path))
+    step(model, optimizer.optimizer, 2)
+    wanted = values(model)
+    step(model, optimizer.optimizer, 3)
+    accelerator.load_state(str(tmp_path))
+    step(model, optimizer.optimizer, 2)
+    assert equal(values(model), wanted)
+
+
 @pytest.mark.parametrize("flatten", [False, True])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_distributed_checkpoints_save_and_load_it(name, flatten):

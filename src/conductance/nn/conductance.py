@@ -12,6 +12,7 @@ from conductance.errors import InputError
 from conductance.nn import start
 from conductance.nn.base import AveragingLayer, check_sizes
 from conductance.nonnegative import NONNEGATIVE, require_form
+from conductance.sharded import refuse_sharded
 from conductance.valence import Valence, Valences, excitatory_first
 
 
@@ -71,8 +72,12 @@ class ConductanceLayer(AveragingLayer):
         Log-normal conductances of mean 1, inhibitory units as twins of excitatory ones, and in each unit as much
         inhibition as excitation. No data is needed. (`init.glorot_` is the paper's start.) A layer made on the meta
         device is filled by ``to_empty``, then this, or by a state dict.
+
+        Raises:
+            InputError: the layer is sharded.
         """
         if not self.g.is_meta:
+            refuse_sharded(self)
             self.leak.reset_parameters()
             if self.gate is not None:
                 self.gate.reset_parameters()
@@ -118,8 +123,9 @@ class ConductanceLayer(AveragingLayer):
 
         Raises:
             InputError: a shape that does not fit, or a value that is negative, infinite or NaN; or the parameter is
-                computed from another (`torch.nn.utils.parametrize`, pruning).
+                computed from another (`torch.nn.utils.parametrize`, pruning), or sharded.
         """
+        refuse_sharded(self)
         if "g" not in self._parameters:
             raise InputError(
                 "this layer's g is computed from another parameter, so its conductances cannot be set; set them first, "

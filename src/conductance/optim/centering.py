@@ -11,8 +11,8 @@ from torch.optim import Optimizer
 from conductance.errors import InputError
 from conductance.nn import ConductanceLayer
 from conductance.optim.presynaptic import PresynapticRule
-from conductance.optim.sharded import sharded_like, whole
 from conductance.optim.synapses import Synapses, hidden_synapses
+from conductance.sharded import sharded_like, whole
 
 
 class Centering(PresynapticRule):

@@ -8,8 +8,8 @@ from conductance.errors import InputError
 from conductance.nn import ConductanceLayer
 from conductance.nonnegative import NONNEGATIVE
 from conductance.optim.presynaptic import PresynapticRule
-from conductance.optim.sharded import sharded_like, whole
 from conductance.optim.synapses import Synapses, hidden_synapses
+from conductance.sharded import sharded_like, whole
 
 
 class Homeostasis(PresynapticRule):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from conductance.errors import InputError
 from conductance.optim.rules import Group, State, gradient_of, running_mean
-from conductance.optim.sharded import sharded_like, whole
+from conductance.sharded import sharded_like, whole
 
 # Keller Jordan's quintic (2024): five rounds bring singular values from 0.001 .. 1 to 0.7 .. 1.2.
 QUINTIC = (3.4445, -4.7750, 2.0315)

@@ -11,8 +11,8 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from conductance.eager import in_torch_func
-from conductance.optim.sharded import whole
 from conductance.optim.synapses import Synapses
+from conductance.sharded import whole
 
 
 class PresynapticRule:

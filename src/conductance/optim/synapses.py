@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from conductance.nn import ConductanceLayer, Leak
 from conductance.nn.modes import evaluating
 from conductance.optim.readout import LAYERS, readout_layers
-from conductance.optim.sharded import require_whole_matrices, whole
+from conductance.sharded import refuse_flattened, whole
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def hidden_synapses(model: nn.Module, *, readout: nn.Module | str | None = None,
         InputError: ``readout`` is no module of ``model``, the readout cannot be found in the data flow, or the model is
             wrapped in ``FullyShardedDataParallel``, which flattens parameters.
     """
-    require_whole_matrices(model)
+    refuse_flattened(model)
     outside = readout_layers(model, readout, example)
     hidden: dict[nn.Parameter, Synapses] = {}
     for layer in model.modules():

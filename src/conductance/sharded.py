@@ -6,15 +6,20 @@ from torch import Tensor, nn
 from conductance.errors import InputError
 
 
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether each process holds a part of the tensor only."""
+    return hasattr(tensor, "full_tensor")
+
+
 def whole(tensor: Tensor) -> Tensor:
     """All of a tensor, on every process; a tensor that is not sharded is returned as it is."""
-    whole_tensor: Tensor = tensor.full_tensor() if _is_sharded(tensor) else tensor  # type: ignore[attr-defined]
+    whole_tensor: Tensor = tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
     return whole_tensor
 
 
 def sharded_like(tensor: Tensor, other: Tensor) -> Tensor:
     """The inverse of `whole`: each process keeps the part of ``tensor`` that it has of ``other``."""
-    if not _is_sharded(other):
+    if not is_sharded(other):
         return tensor
     from torch.distributed.tensor import distribute_tensor
 
@@ -22,7 +27,21 @@ def sharded_like(tensor: Tensor, other: Tensor) -> Tensor:
     return distribute_tensor(tensor, other.device_mesh, other.placements, src_data_rank=None)  # type: ignore[attr-defined]
 
 
-def require_whole_matrices(model: nn.Module) -> None:
+def refuse_sharded(model: nn.Module) -> None:
+    """Refuse to set the conductances of a sharded model.
+
+    In parts, inhibitory units are separated from their twins, and in a forward pass values are written into a copy.
+
+    Raises:
+        InputError: a parameter is sharded.
+    """
+    if any(is_sharded(parameter) for parameter in model.parameters()):
+        raise InputError(
+            "conductances cannot be set once the model is sharded; initialize it before fully_shard, or load a state"
+        )
+
+
+def refuse_flattened(model: nn.Module) -> None:
     """Refuse a model whose parameters were flattened.
 
     Raises:
@@ -37,7 +56,3 @@ def require_whole_matrices(model: nn.Module) -> None:
             "FullyShardedDataParallel (FSDP1) flattens parameters, so that no layer's synapses can be found; shard the "
             "model by torch.distributed.fsdp.fully_shard (FSDP2), which works with every rule"
         )
-
-
-def _is_sharded(tensor: Tensor) -> bool:
-    return hasattr(tensor, "full_tensor")
