@@ -4,13 +4,14 @@
     model = conductance.create_model("cnn", family="cwa", input_shape=(3, 32, 32), num_classes=10)
 
 `conductance.nn` has the layers, `conductance.functional` the equation, `conductance.init` and `conductance.optim` what
-trains them, `conductance.biophysics` the same in millivolts and nanosiemens. Each is imported when it is first used.
+trains them, `conductance.circuits` populations and projections, `conductance.biophysics` the same in millivolts and
+nanosiemens. Each is imported when it is first used.
 """
 
 TYPE_CHECKING = False  # type checkers take it for True; the module typing would double the time of this import
 
 if TYPE_CHECKING:
-    from conductance import analysis, biophysics, data, functional, init, models, nn, optim, transform
+    from conductance import analysis, biophysics, circuits, data, functional, init, models, nn, optim, transform
     from conductance.analysis.observe import observe
     from conductance.analysis.validate import validate
     from conductance.errors import ConductanceError
@@ -23,6 +24,7 @@ __all__ = [
     "ConductanceError",
     "analysis",
     "biophysics",
+    "circuits",
     "create_model",
     "data",
     "freeze",

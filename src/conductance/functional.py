@@ -82,6 +82,26 @@ def detached_membrane_potential(
     return (z.relu() if rectify else z).to(dtype or conductances.dtype)
 
 
+def membrane_step(conductances: Tensor, potential: Tensor, axis: int, capacitance: Tensor | float) -> Tensor:
+    r"""The membrane potential one time step later, while the conductances stay as they are.
+
+    :math:`C\, dV/dt = E' (1 - V) - I' (1 + V)` is solved exactly by
+
+    .. math:: V \leftarrow z + (V - z)\, e^{-(E' + I') / C}, \qquad z = \frac{E' - I'}{E' + I'},
+
+    so that a unit forgets the faster, the more of its synapses are open, and stays in [-1, 1] at any step.
+
+    Args:
+        conductances: E' of all units, then I', along ``axis``, as `kernels.open_conductances` gives them.
+        potential: V of the step before, in [-1, 1], half as wide along ``axis``.
+        axis: counted from the end.
+        capacitance: C > 0 in units of conductance times steps, a number or a shape that broadcasts with V.
+    """
+    E, I = conductances.chunk(2, axis)
+    kept = torch.exp(-(E + I) / capacitance)
+    return torch.lerp(kernels.average(conductances, axis, False), potential, kept)
+
+
 def require_activation(activation: str | None) -> None:
     """Insist on an activation that `membrane_potential` has.
 

@@ -152,25 +152,39 @@ def balance_(model: M, batch: Tensor) -> M:
 
     One pass: each layer is balanced on the activity that the balanced layers before it produce. The leak stays out of
     it. With graded valences, synapses of negative valence are scaled until the mean of sum_j G_ij e_j p_j is 0. A
-    unit that receives no inhibition, or no excitation, is left as it is. A layer that is used in several places is
-    balanced for the last of them.
+    unit that receives no inhibition, or no excitation, is left as it is. A layer that runs several times, in the time
+    slices of a circuit or in several places, is balanced on the mean of what it has received each time. Conductances
+    that are constant are balanced by the others.
 
     Args:
         model: a layer or a model.
         batch: open probabilities in [0, 1], as the model takes them; some hundred samples are enough.
     """
     refuse_sharded(model)
-    visit(model, batch, lambda _, layer, p: _balance_layer(layer, p))
+    received: dict[ConductanceLayer, tuple[Tensor, int]] = {}
+
+    def look(_: str, layer: ConductanceLayer, p: Tensor) -> None:
+        samples = p if p.ndim == layer.g.ndim else p.reshape(-1, *p.shape[layer.channel_axis :])
+        mean, times = received.get(layer, (samples, 0))
+        if mean.shape[1:] != samples.shape[1:]:  # of images of another size there is no common mean
+            times = 0
+        here = samples.mean(0, keepdim=True)
+        mean = mean + (here - mean) / (times + 1) if times else here
+        received[layer] = mean, times + 1
+        _balance_layer(layer, mean)
+
+    visit(model, batch, look)
     return model
 
 
 def _balance_layer(layer: ConductanceLayer, p: Tensor) -> None:
-    G = layer.conductance
+    G, constant = layer.conductance, layer.constant_synapses
     inhibitory = layer.presynaptic.per_synapse(G) < 0
-    excess = _mean_drive(layer, p, G * ~inhibitory)
-    deficit = -_mean_drive(layer, p, G * inhibitory)
+    scaled = inhibitory if constant is None else inhibitory & ~constant
+    excess = _mean_drive(layer, p, torch.where(scaled, 0.0, G))
+    deficit = -_mean_drive(layer, p, torch.where(scaled, G, 0.0))
     factor = torch.where((excess > 0) & (deficit > 0), excess / deficit, 1.0)
-    layer.set_conductance(torch.where(inhibitory, G * factor.view(-1, *(1,) * (G.ndim - 1)), G))
+    layer.set_conductance(torch.where(scaled, G * factor.view(-1, *(1,) * (G.ndim - 1)), G))
 
 
 def _mean_drive(layer: ConductanceLayer, p: Tensor, G: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from conductance.nn.base import AveragingLayer
 from conductance.nn.conductance import ConductanceLayer
 from conductance.nn.conv import AbsNormConv2d, CWAConv1d, CWAConv2d, CWAConv3d
 from conductance.nn.gap_junction import GapJunction
-from conductance.nn.gates import FullRange, Gate
+from conductance.nn.gates import FullRange, Gate, LogisticGate
 from conductance.nn.lateral import LateralConv2d, LateralLinear
 from conductance.nn.leak import Leak
 from conductance.nn.linear import AbsNormLinear, CWALinear
@@ -27,6 +27,7 @@ __all__ = [
     "LateralConv2d",
     "LateralLinear",
     "Leak",
+    "LogisticGate",
     "Reading",
     "SignedLayer",
     "assign_valences",

@@ -92,7 +92,11 @@ class ConductanceLayer(AveragingLayer):
         """
         G = NONNEGATIVE[self.nonnegative].conductance(self.g)
         mask = self._buffers.get("g_mask")
-        return G if mask is None else G * mask
+        return self._chosen(G if mask is None else G * mask)
+
+    def _chosen(self, conductance: Tensor) -> Tensor:
+        """Of the conductances that the parameter stands for, those of the synapses that there are."""
+        return conductance
 
     @property
     def weight(self) -> Tensor:
@@ -113,6 +117,16 @@ class ConductanceLayer(AveragingLayer):
     def fan_in(self) -> int:
         """How many synapses each unit has."""
         return math.prod(self.g.shape[1:])
+
+    @property
+    def synapse_mask(self) -> Tensor | None:
+        """Which synapses there are, of the shape of the conductances; None where all are."""
+        return None
+
+    @property
+    def constant_synapses(self) -> Tensor | None:
+        """Which synapses keep their conductance, whatever learns, of the shape of the conductances; None for none."""
+        return None
 
     @torch.no_grad()
     def set_conductance(self, conductance: Tensor) -> None:

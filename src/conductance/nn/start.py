@@ -44,6 +44,16 @@ def with_balanced_sums(conductance: Tensor, valence: Valence) -> Tensor:
     return torch.where(e < 0, conductance * factor.view(-1, *(1,) * (conductance.ndim - 1)), conductance)
 
 
-def default_start(like: Tensor, valence: Valence, unit_valence: Tensor) -> Tensor:
-    """Heavy-tailed conductances; inhibitory units as twins of excitatory ones; in each unit as much I as E."""
-    return with_balanced_sums(with_twins(lognormal(like), unit_valence), valence)
+def default_start(like: Tensor, valence: Valence, unit_valence: Tensor, exists: Tensor | None = None) -> Tensor:
+    """Heavy-tailed conductances; inhibitory units as twins of excitatory ones; in each unit as much I as E.
+
+    Args:
+        like: what the conductances are to look like.
+        valence: of the presynaptic channels.
+        unit_valence: of the units, (units,).
+        exists: which synapses there are; all by default.
+    """
+    conductance = with_twins(lognormal(like), unit_valence)
+    if exists is not None:
+        conductance = torch.where(exists, conductance, 0.0)
+    return with_balanced_sums(conductance, valence)

@@ -11,6 +11,7 @@ from conductance.optim.centering import Centering
 from conductance.optim.flow import data_flow
 from conductance.optim.optimizer import OPTIMIZERS, ConductanceOptimizer, RuleName
 from conductance.optim.readout import AFFINE
+from conductance.optim.sharded import whole
 from conductance.optim.synapses import Synapses, hidden_synapses
 
 SHALLOW_LR = 0.1
@@ -92,6 +93,7 @@ def create_optimizer(
             "scale": _scale(name, synapses),
             "betas": (mu, betas[1]),
             "kinds": synapses.kinds,
+            "mask": None if synapses.mask is None else whole(synapses.mask),
             "least": 0.0 if synapses.are_conductances else None,
         }
         for synapses in learning

@@ -64,6 +64,9 @@ def muon(parameters: Sequence[Tensor], state: State, group: Group) -> None:
     are weaker than the common one. This rule takes any parameter of two or more axes (unit, presynaptic channel, ...)
     and keeps float32.
 
+    Synapses that do not exist (``mask`` is 0) have no part in a step: it is cut there, and the root mean square is
+    that of the others.
+
     A gradient that is not finite makes the parameter NaN, as with torch's optimizers.
     """
     mu = group["betas"][0]
@@ -74,7 +77,17 @@ def muon(parameters: Sequence[Tensor], state: State, group: Group) -> None:
                 matrices = rows.flatten(1 - along.ndim)
                 step = _orthogonalized(matrices, ROUNDS, LEAST_DIRECTION)
                 rows.copy_(step.mul_(sqrt(max(matrices.shape[-2:]))).view_as(rows))
+        if group.get("mask") is not None:
+            direction = _where_synapses_are(direction, group["mask"])
         parameter.add_(sharded_like(direction, parameter), alpha=-group["lr"] * group["scale"])
+
+
+def _where_synapses_are(direction: Tensor, mask: Tensor) -> Tensor:
+    """The direction at existing synapses alone, their root mean square that of all before."""
+    exists = mask.to(direction.device) != 0
+    masked = direction.where(exists, 0.0)
+    wanted = direction.square().sum() * (exists.sum() / exists.numel())
+    return masked * (wanted / masked.square().sum().clamp(min=torch.finfo(masked.dtype).tiny)).sqrt()
 
 
 def _equal_pieces(matrix: Tensor, number: int) -> Iterator[Tensor]:

@@ -39,6 +39,7 @@ class ConductanceOptimizer(Optimizer):
         scale: what ``lr`` is a fraction of, for example the mean conductance of a layer.
         block: Muon: number of units made orthogonal together, at least 1.
         kinds: Muon: number of presynaptic channels of each kind, in order; None for one kind.
+        mask: Muon: nonzero where a synapse exists, of the shape of the group's parameters; None where all do.
         least: parameters below it are set to it after each step; None for no such limit. `create_optimizer` sets it to
             0 for conductances, so that a closed synapse stays within reach of the next gradient that opens it.
 
@@ -58,9 +59,10 @@ class ConductanceOptimizer(Optimizer):
         scale: float = 1.0,
         block: int = 32,
         kinds: tuple[int, ...] | None = None,
+        mask: Tensor | None = None,
         least: float | None = None,
     ) -> None:
-        of_muon = {"block": block, "kinds": kinds}
+        of_muon = {"block": block, "kinds": kinds, "mask": mask}
         defaults = {"lr": lr, "rule": rule, "betas": betas, "eps": eps, "scale": scale, **of_muon, "least": least}
         super().__init__(params, defaults)
 
@@ -125,7 +127,7 @@ class ConductanceOptimizer(Optimizer):
                 _lay_out_like(parameter, self.state.get(parameter, {}))
 
 
-_ADAM = {"rule": "adam", "scale": 1.0, "block": 32, "kinds": None, "least": None}
+_ADAM = {"rule": "adam", "scale": 1.0, "block": 32, "kinds": None, "mask": None, "least": None}
 
 
 def _check_options(group: Mapping[str, Any]) -> None:

@@ -22,9 +22,9 @@ class Synapses:
         layer: the layer itself.
         name: of the parameter in the layer: ``g`` or ``weight``, or what that is computed from in pruned and
             parametrized layers.
-        size: mean conductance (mean absolute weight, in layers with signed ones) of the synapses that are not pruned;
+        size: mean conductance (mean absolute weight, in layers with signed ones) of the synapses that there are;
             where all are 0, as in residual branches that start closed, 1/sqrt(fan_in), so that a step leaves 0.
-        fan_in: synapses of each unit.
+        fan_in: synapses of each unit, in the mean where units have different numbers.
         kinds: presynaptic channels of each valence, if those of one valence are adjacent; otherwise None.
     """
 
@@ -41,14 +41,22 @@ class Synapses:
 
     @property
     def mask(self) -> Tensor | None:
-        """1 for synapses that are left and 0 for pruned ones; None if the layer is not pruned."""
+        """Nonzero for synapses that there are and that are not pruned; None if all are there."""
+        exists = self.layer.synapse_mask if isinstance(self.layer, ConductanceLayer) else None
+        pruned = self._pruning
+        if exists is None or pruned is None:
+            return pruned if exists is None else exists
+        return exists * pruned
+
+    @property
+    def _pruning(self) -> Tensor | None:
         name = self.name.removesuffix("_orig")
         return getattr(self.layer, f"{name}_mask", None) if name != self.name else None
 
     @property
     def is_reparametrized(self) -> bool:
         """Whether the synapses are computed from the parameter in another way than by pruning."""
-        return self.name not in ("g", "weight") and self.mask is None
+        return self.name not in ("g", "weight") and self._pruning is None
 
     @property
     def are_conductances(self) -> bool:
@@ -97,7 +105,8 @@ def _synapses(layer: nn.Module) -> Synapses | None:
         name = _parameter_name(layer, used)
         if name is None:
             return None
-        found = Synapses(layer, name, 0.0, used[0].numel())
+        fan_in = layer.fan_in if isinstance(layer, ConductanceLayer) else used[0].numel()
+        found = Synapses(layer, name, 0.0, fan_in)
         typical = layer.get_parameter(name) if found.is_reparametrized else _strength(layer)
         kinds = _kinds(layer) if isinstance(layer, ConductanceLayer) else None
         return Synapses(layer, name, _mean_size(whole(typical), found.mask), found.fan_in, kinds)

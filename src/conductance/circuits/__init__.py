@@ -1,0 +1,39 @@
+"""Circuits: populations of neurons, the projections between them, and their course in time."""
+
+from conductance.circuits.circuit import PHYSIOLOGICAL, Circuit, Neurons
+from conductance.circuits.network import Activity, CircuitNetwork, State
+from conductance.circuits.rules import (
+    Blocks,
+    Convolution,
+    Dense,
+    Exponential,
+    Gaussian,
+    InDegree,
+    Mask,
+    OneToOne,
+    Rule,
+    Sparse,
+    WithinDistance,
+    WithoutAutapses,
+)
+
+__all__ = [
+    "PHYSIOLOGICAL",
+    "Activity",
+    "Blocks",
+    "Circuit",
+    "CircuitNetwork",
+    "Convolution",
+    "Dense",
+    "Exponential",
+    "Gaussian",
+    "InDegree",
+    "Mask",
+    "Neurons",
+    "OneToOne",
+    "Rule",
+    "Sparse",
+    "State",
+    "WithinDistance",
+    "WithoutAutapses",
+]
