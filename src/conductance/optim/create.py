@@ -11,8 +11,8 @@ from conductance.optim.centering import Centering
 from conductance.optim.flow import data_flow
 from conductance.optim.optimizer import OPTIMIZERS, ConductanceOptimizer, RuleName
 from conductance.optim.readout import AFFINE
-from conductance.optim.sharded import whole
 from conductance.optim.synapses import Synapses, hidden_synapses
+from conductance.sharded import whole
 
 SHALLOW_LR = 0.1
 SHALLOW = 4
