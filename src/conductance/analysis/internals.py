@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from conductance.analysis.observe import Observation, observe
-from conductance.nn.modes import as_tensors, tensors
+from conductance.nested import tensors_of
+from conductance.nn.modes import as_tensors
 
 
 def _logarithmic(low: float, high: float, bins: int) -> tuple[float, ...]:
@@ -52,7 +53,7 @@ def internals(network: nn.Module, batch: Any) -> dict[str, Any]:
         bin j of `BALANCE_EDGES`.
     """
     last = {seen.name: seen for seen in observe(network, batch)}  # interneurons run once in each time slice
-    images = len(next(tensors(as_tensors(network, batch))))
+    images = len(next(tensors_of(as_tensors(network, batch))))
     return {"images": images, "layers": [_layer(seen) for seen in last.values()]}
 
 

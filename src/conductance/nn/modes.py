@@ -69,15 +69,6 @@ def as_tensors(model: nn.Module, value: Any) -> Any:
     )
 
 
-def tensors(batch: Any) -> Iterator[Tensor]:
-    """The tensors in what `as_tensors` returns."""
-    if isinstance(batch, Tensor):
-        yield batch
-    elif batch is not None:
-        for part in batch.values() if isinstance(batch, Mapping) else batch:
-            yield from tensors(part)
-
-
 def _from_numpy(model: nn.Module, array: np.ndarray) -> Tensor:
     if array.dtype.kind not in "biuf":
         raise InputError(f"a batch is a numpy array of {array.dtype}; give one of numbers")

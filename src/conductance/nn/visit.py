@@ -8,8 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from conductance.errors import InputError
+from conductance.nested import tensors_of
+from conductance.nn.base import AveragingLayer
 from conductance.nn.conductance import ConductanceLayer
-from conductance.nn.modes import as_tensors, call, evaluating, tensors
+from conductance.nn.modes import as_tensors, call, evaluating
+from conductance.nn.origin import Origin
 from conductance.ranges import extent, refusal_of_input
 
 
@@ -26,9 +29,9 @@ def visit(model: nn.Module, batch: Any, look: Callable[[str, ConductanceLayer, T
         look: what to do.
 
     Raises:
-        InputError: the batch is nothing that the model takes; a layer is given a negative value or NaN; or a layer
-            that reads the batch is given a value above 1. (Further on, BatchNorm or a sum may well exceed 1: z stays in
-            [-1, 1].)
+        InputError: the batch is nothing that the model takes; an averaging layer is given a negative value or NaN; or
+            one that reads the batch, as it is or pooled or concatenated, is given a value above 1. (Further on,
+            BatchNorm or a sum may well exceed 1: z stays in [-1, 1].)
     """
     visit_inputs(model, batch, lambda name, layer, p, _: look(name, layer, p))
 
@@ -38,24 +41,22 @@ def visit_inputs(
 ) -> None:
     """`visit`, with the ``extra_conductances`` that the layer is given."""
     batch = as_tensors(model, batch)
-    data = {value.untyped_storage().data_ptr() for value in tensors(batch)}
-    ran: set[str] = set()
+    origin = Origin(tensors_of(batch))
 
     def hook(name: str, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        assert isinstance(layer, ConductanceLayer)
         given = {**dict(zip(("p", "extra_conductances"), args, strict=False)), **kwargs}
         p = given["p"]
-        _refuse_bad_input(name, p, reads_data=not ran or p.untyped_storage().data_ptr() in data)
-        ran.add(name)
-        look(name, layer, p, given.get("extra_conductances"))
+        _refuse_bad_input(name, p, reads_data=origin.holds(p))
+        if isinstance(layer, ConductanceLayer):
+            look(name, layer, p, given.get("extra_conductances"))
 
     handles = [
         module.register_forward_pre_hook(partial(hook, name), with_kwargs=True)
         for name, module in model.named_modules()
-        if isinstance(module, ConductanceLayer)
+        if isinstance(module, AveragingLayer)
     ]
     try:
-        with evaluating(model), torch.compiler.set_stance("force_eager"):
+        with evaluating(model), torch.compiler.set_stance("force_eager"), origin:
             call(model, batch)
     finally:
         for handle in handles:

@@ -1,0 +1,128 @@
+"""Tensors, and tuples and dicts of tensors: what a network takes as input, or learns as target."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from conductance.errors import InputError
+
+Nested = Any
+"""A tensor, or a tuple or a dict of these."""
+
+_PARTS = (Tensor, np.ndarray, Mapping, tuple)
+_SMALL_INTEGERS = (torch.int8, torch.int16, torch.int32, torch.uint16, torch.uint32)
+
+
+def as_tensors(values: Any, dtype: torch.dtype = torch.float32) -> Nested:
+    """Arrays as tensors, which share their memory where they can.
+
+    Floating-point arrays become ``dtype``, as a network computes in it; tensors keep theirs. Integers become int64, as
+    torch's losses and embeddings take them, but for bytes.
+
+    Raises:
+        InputError: what is neither an array nor numbers.
+    """
+    if isinstance(values, Tensor):
+        return values.long() if values.dtype in _SMALL_INTEGERS else values
+    if isinstance(values, Mapping):
+        return {name: as_tensors(part, dtype) for name, part in values.items()}
+    if isinstance(values, (tuple, list)) and any(isinstance(part, _PARTS) for part in values):
+        return tuple(as_tensors(part, dtype) for part in values)
+    return _as_tensor(values, dtype)
+
+
+def _as_tensor(values: Any, dtype: torch.dtype) -> Tensor:
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # rows of different lengths
+        raise InputError(f"a {type(values).__name__} cannot be made an array: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise InputError(
+            f"a {type(values).__name__} of {array.dtype} cannot be a network's data; give numbers, as a numpy array or "
+            "a tensor"
+        )
+    if array.dtype.kind == "f":
+        array = array.astype(np.float64 if array.itemsize > 4 else np.float32, copy=False)
+        return _shared(array).to(dtype)
+    if array.dtype.kind != "b" and array.dtype != np.uint8:
+        array = array.astype(np.int64, copy=False)
+    return _shared(array)
+
+
+def _shared(array: np.ndarray) -> Tensor:
+    """Torch has neither read-only tensors nor negative strides; those are copied."""
+    contiguous = np.ascontiguousarray(array).reshape(array.shape)
+    return torch.from_numpy(contiguous if contiguous.flags.writeable else contiguous.copy())
+
+
+def tensors_of(values: Nested) -> Iterator[Tensor]:
+    """Every tensor in it."""
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, Mapping):
+        for part in values.values():
+            yield from tensors_of(part)
+    elif isinstance(values, (tuple, list)):
+        for part in values:
+            yield from tensors_of(part)
+
+
+def map_tensors(function: Callable[[Tensor], Tensor], values: Nested) -> Nested:
+    """The same with every tensor replaced."""
+    if isinstance(values, Tensor):
+        return function(values)
+    if isinstance(values, Mapping):
+        return {name: map_tensors(function, part) for name, part in values.items()}
+    if isinstance(values, (tuple, list)):
+        return tuple(map_tensors(function, part) for part in values)
+    return values
+
+
+def to_device(values: Nested, device: torch.device) -> Nested:
+    """The same on ``device``."""
+    return map_tensors(lambda tensor: tensor.to(device, non_blocking=True), values)
+
+
+def take(values: Nested, indices: Tensor) -> Nested:
+    """The examples at these indices."""
+    return map_tensors(lambda tensor: tensor.index_select(0, indices.to(tensor.device)), values)
+
+
+def length_of(values: Nested, name: str) -> int:
+    """How many examples there are, along the first axis of every tensor.
+
+    Raises:
+        InputError: a tensor without axes, or tensors of different lengths.
+    """
+    shapes = [tuple(tensor.shape) for tensor in tensors_of(values)]
+    if not shapes or any(len(shape) == 0 for shape in shapes):
+        raise InputError(f"{name} must have one entry for each example along their first axis")
+    lengths = {shape[0] for shape in shapes}
+    if len(lengths) > 1:
+        raise InputError(f"{name} of shapes {', '.join(map(str, shapes))} have different numbers of examples")
+    return lengths.pop()
+
+
+def described(values: Nested) -> str:
+    """Types and shapes, in words."""
+    return ", ".join(
+        f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}" for tensor in tensors_of(values)
+    )
+
+
+def all_finite(*values: Nested) -> Tensor:
+    """Whether no floating-point value is NaN or infinite, as a tensor that nobody has waited for."""
+    checks = [tensor.isfinite().all() for tensor in tensors_of(values) if tensor.is_floating_point()]
+    return torch.stack(checks).all() if checks else torch.tensor(True)
+
+
+def first_bad_row(values: Nested) -> int | None:
+    """The first example that holds NaN or an infinite value."""
+    rows = []
+    for tensor in tensors_of(values):
+        bad = (~tensor.isfinite()).reshape(len(tensor), -1).any(1).nonzero()
+        rows += bad[:1].flatten().tolist()
+    return min(rows, default=None)
