@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from conductance.analysis.validate import validate
     from conductance.errors import ConductanceError
     from conductance.models import create_model
+    from conductance.training import Trainer, TrainingConfig
     from conductance.transform.freeze import freeze
 
 __version__ = "0.2.0"
 
 __all__ = [
     "ConductanceError",
+    "Trainer",
+    "TrainingConfig",
     "analysis",
     "biophysics",
     "circuits",
@@ -41,6 +44,8 @@ __all__ = [
 # Where a name is that is no module of its own. Imports wait until then, so that the command line starts at once.
 _HOMES = {
     "ConductanceError": "conductance.errors",
+    "Trainer": "conductance.training",
+    "TrainingConfig": "conductance.training",
     "create_model": "conductance.models",
     "freeze": "conductance.transform",
     "observe": "conductance.analysis",

@@ -141,7 +141,7 @@ def _closed_synapses(form: str, seed: int) -> Iterator[Row]:
     config = replace(change(get_preset("digits-cnn-cwa")), seed=seed, epochs=TRAINING_EPOCHS)
     dataset = load_dataset("digits")
     network, preprocessing = build.start(config, dataset)
-    optimizer = build.build_optimizer(config, network)
+    optimizer = build.build_optimizer(config.optimizer, network)
     loader = DeviceLoader(dataset.train, config.data.batch_size, preprocessing=preprocessing, shuffle=True, seed=seed)
     before: Tensor | None = None
     for epoch in range(1, TRAINING_EPOCHS + 1):

@@ -63,7 +63,7 @@ def config_of(centered: bool, seed: int) -> RunConfig:
 
 def _first_steps(config: RunConfig, dataset: Dataset) -> Iterator[Row]:
     network, preprocessing = build.start(config, dataset)
-    optimizer = build.build_optimizer(config, network)
+    optimizer = build.build_optimizer(config.optimizer, network)
     protocol = create_protocol(optimizer, config.protocol, SCHEDULE)
     loader = DeviceLoader(
         dataset.train,

@@ -21,6 +21,7 @@ METRICS = [
     "epoch",
     "train_loss",
     "train_accuracy",
+    "validation_loss",
     "validation_accuracy",
     "test_loss",
     "test_accuracy",

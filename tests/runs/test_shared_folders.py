@@ -8,7 +8,7 @@ from filelock import FileLock
 
 from conductance.errors import RunError
 from conductance.runs import BusyRunError, RunFolder
-from conductance.training import loop
+from conductance.training import Trainer
 from tiny_runs import run, tiny
 
 
@@ -39,14 +39,14 @@ def test_two_processes_never_share_a_folder(tmp_path):
 
 
 def test_what_another_process_has_begun_meanwhile_is_not_trained_over(tmp_path, monkeypatch):
-    before = loop._Run.carry_out
+    before = Trainer.fit
 
-    def late(self, *arguments):
-        monkeypatch.setattr(loop._Run, "carry_out", before)
+    def late(self, **arguments):
+        monkeypatch.setattr(Trainer, "fit", before)
         run(tiny("affine", epochs=1), tmp_path / "run")
-        before(self, *arguments)
+        before(self, **arguments)
 
-    monkeypatch.setattr(loop._Run, "carry_out", late)
+    monkeypatch.setattr(Trainer, "fit", late)
     with pytest.raises(RunError, match="already holds a run"):
         run(tiny(epochs=1), tmp_path / "run")
     assert RunFolder(tmp_path / "run").read_config().model.family == "affine"

@@ -7,7 +7,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from conductance.errors import ConductanceError
-from tiny_runs import run, tiny
+from tiny_runs import run, tiny, weights
 
 
 def settings(accelerator):
@@ -51,6 +51,7 @@ def test_settings_are_back_after_a_run_that_fails(theirs, out):
     assert settings(theirs) == before
 
 
-def test_runs_of_different_precision_follow_each_other(out, tmp_path):
-    run(tiny(epochs=1, precision="bf16"), out)
-    assert run(tiny(epochs=1), tmp_path / "exact")["config"]["precision"] == "no"
+def test_runs_of_different_precision_do_not_change_each_other(tmp_path):
+    for name, precision in (("alone", "no"), ("rounded", "bf16"), ("after", "no")):
+        run(tiny(epochs=1, precision=precision), tmp_path / name)
+    assert weights(tmp_path / "after") == weights(tmp_path / "alone") != weights(tmp_path / "rounded")

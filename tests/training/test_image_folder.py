@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conductance.cli import app
+from conductance import cli
 from conductance.runs import Run, load_run
 
 
@@ -23,7 +23,7 @@ def images(tmp_path):
 
 def test_a_preset_is_trained_on_it_and_evaluated_again(images, out, capsys):
     chosen = ["--data.dataset", "folder", "--data.image-size", "8", "--data-dir", str(images), "--data.batch-size", "8"]
-    app.main(["train", "digits-cnn-cwa", *chosen, "--model.widths", "8", "8", "--epochs", "8", "--out", str(out)])
+    cli.main(["train", "digits-cnn-cwa", *chosen, "--model.widths", "8", "8", "--epochs", "8", "--out", str(out)])
     summary = Run(out).summary
     assert summary["dataset"] == "folder"
     assert summary["validation_accuracy"] > 60
@@ -32,13 +32,13 @@ def test_a_preset_is_trained_on_it_and_evaluated_again(images, out, capsys):
     assert trained.dataset.input_shape == (3, 8, 8)
     assert trained.dataset.classes == ("bright", "dark")
     capsys.readouterr()
-    app.main(["evaluate", str(out), "--data-dir", str(images)])
+    cli.main(["evaluate", str(out), "--data-dir", str(images)])
     assert f"test accuracy {summary['test_accuracy']:.2f} %" in capsys.readouterr().out
 
 
 def test_it_must_be_named(out, capsys):
     with pytest.raises(SystemExit) as end:
-        app.main(["train", "digits-cnn-cwa", "--data.dataset", "folder", "--out", str(out)])
+        cli.main(["train", "digits-cnn-cwa", "--data.dataset", "folder", "--out", str(out)])
     assert end.value.code == 2
     assert "data set 'folder' needs --data-dir DIR" in capsys.readouterr().err
     assert not out.exists()

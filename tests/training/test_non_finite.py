@@ -15,8 +15,8 @@ def test_the_last_good_epoch_is_kept_and_can_be_resumed(bad, out, tmp_path, monk
     config, add, added = tiny(epochs=3), Tally.add, []
 
     def spoilt(tally, loss, *rest):
-        added.append(loss)
-        add(tally, loss * bad if len(added) == STEPS + 5 else loss, *rest)
+        added.append(loss.requires_grad)  # as it does in training, not in evaluation
+        add(tally, loss * bad if added[-1] and sum(added) == STEPS + 5 else loss, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(Tally, "add", spoilt)

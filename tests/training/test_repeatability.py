@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from conductance.runs import RunFolder
-from conductance.training import loop
+from conductance.training import trainer
 from tiny_runs import lines, run, tiny, weights
 
 AUGMENTED = {"data__augmentation": "shift_flip", "data__max_shift": 1}
@@ -85,5 +85,5 @@ def test_channels_last_as_on_a_gpu_changes_nothing_but_rounding(optimizer, tmp_p
         return [line["train_loss"] for line in lines(tmp_path / name)]
 
     contiguous = losses("contiguous")
-    monkeypatch.setattr(loop, "memory_format", lambda _: torch.channels_last)
+    monkeypatch.setattr(trainer, "memory_format", lambda _: torch.channels_last)
     assert losses("channels_last") == pytest.approx(contiguous, rel=1e-3)

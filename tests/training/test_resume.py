@@ -58,7 +58,7 @@ def test_a_run_cut_off_after_its_last_epoch_only_writes_its_results(broken, out,
             run(config, out)
     assert len(lines(out)) == 4
     assert not RunFolder(out).finished
-    monkeypatch.setattr("conductance.training.loop._Run._epoch", lambda *_: pytest.fail("trained on"))
+    monkeypatch.setattr("conductance.training.trainer.train_epoch", lambda *_: pytest.fail("trained on"))
     run(config, out, resume=True)
     assert (lines(out), weights(out)) == (lines(uninterrupted), weights(uninterrupted))
 

@@ -97,7 +97,7 @@ def test_a_run_remembers_its_teacher(finished, tmp_path):
 ])  # fmt: skip
 def test_a_teacher_that_does_not_fit_is_refused(choices, complaint, finished, out, monkeypatch):
     digits = load_dataset("digits")
-    monkeypatch.setattr("conductance.training.loop.load_dataset", lambda *_, **__: digits)
+    monkeypatch.setattr("conductance.training.run.load_dataset", lambda *_, **__: digits)
     with pytest.raises(InputError, match=f"teacher.run=.*{complaint}"):
         run(taught(finished / "affine_bn", **choices), out)
     assert not out.exists()

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from conductance.data import DeviceLoader, Images, load_dataset
-from conductance.training import loop
+from conductance.data import Images, load_dataset
+from conductance.training import trainer
 from tiny_runs import run, tiny
 
 
@@ -19,21 +19,19 @@ def spied(out, monkeypatch):
 
     def start(seed):
         trained, evaluated = [], []
+        train, evaluate = trainer.train_epoch, trainer.evaluate_batches
 
-        class Loader(DeviceLoader):
-            def __init__(self, images, *arguments, **options):
-                trained.append(images)
-                super().__init__(images, *arguments, **options)
+        def spy_on_training(its_trainer, *arguments):
+            trained.append(its_trainer.data.train.images)
+            return train(its_trainer, *arguments)
 
-        evaluate = loop.evaluate
-
-        def spy(network, preprocessing, images):
-            evaluated.append(images)
-            return evaluate(network, preprocessing, images)
+        def spy_on_evaluation(network, batches, *arguments):
+            evaluated.append(batches.images)
+            return evaluate(network, batches, *arguments)
 
         with monkeypatch.context() as patch:
-            patch.setattr(loop, "DeviceLoader", Loader)
-            patch.setattr(loop, "evaluate", spy)
+            patch.setattr(trainer, "train_epoch", spy_on_training)
+            patch.setattr(trainer, "evaluate_batches", spy_on_evaluation)
             run(tiny(seed=seed, epochs=1, data__validation_images=300), out / str(seed))
         assert len(trained) == 1
         return trained[0], evaluated
@@ -46,7 +44,7 @@ def test_they_are_the_same_for_every_seed_and_no_others_are_trained_on(spied):
     held_out = []
     for seed in (0, 1):
         trained, evaluated = spied(seed)
-        test, validation = evaluated
+        validation, test = evaluated
         assert seen(test) == seen(dataset.test)
         assert len(validation) == 300
         assert not seen(validation) & seen(trained)

@@ -144,8 +144,9 @@ class TeacherConfig:
 class ProtocolConfig:
     """The schedule of the step size, and when training stops."""
 
-    name: Literal["onecycle", "paper"] = "onecycle"
-    """onecycle: up, then down to 0 over the given epochs; paper: divide by 10 on a plateau, stop when fitted"""
+    name: Literal["onecycle", "paper", "constant"] = "onecycle"
+    """onecycle: up, then down to 0 over the given epochs; paper: divide by 10 on a plateau, stop when fitted; constant:
+    neither"""
     warmup: float = 0.2
     """onecycle: share of the steps before the peak"""
     patience: int = 25

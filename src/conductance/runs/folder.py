@@ -97,8 +97,12 @@ class RunFolder:
                     self.lock_file.unlink(missing_ok=True)
             lock.release()
 
-    def check(self, config: RunConfig, *, resume: bool) -> None:
+    def check(self, config: RunConfig | Mapping[str, Any], *, resume: bool) -> None:
         """Check that this run may be written here. Writes nothing.
+
+        Args:
+            config: the run's; or the settings of a `Trainer`, whose network no config describes.
+            resume: whether a run with the same config may be there.
 
         Raises:
             RunError: the folder holds a run and ``resume`` is off, or it holds a run with another config, or it holds
@@ -110,18 +114,21 @@ class RunFolder:
             return
         if not resume:
             raise RunError(f"{self.path} already holds a run; add --resume to continue it, or choose another --out")
-        different = differing_fields(self.read_config().to_dict(), config.to_dict())
+        if isinstance(config, RunConfig):
+            different = differing_fields(self.read_config().to_dict(), config.to_dict())
+        else:
+            different = differing_fields(read_settings(self.config_file), config)
         if different:
             values = "; ".join(f"{name} is {old} there, {new} here" for name, (old, new) in different.items())
             raise RunError(
                 f"{self.path} holds another run ({values}); resume with its own settings, or choose another --out"
             )
 
-    def claim(self, config: RunConfig) -> None:
+    def claim(self, config: RunConfig | Mapping[str, Any]) -> None:
         """Write the config, and remove the temporary files of a process that was killed."""
         for file in filter(self._is_leftover, self.path.iterdir()) if self.path.exists() else ():
             file.unlink(missing_ok=True)
-        self.write_json(self.config_file, config.to_dict())
+        self.write_json(self.config_file, config.to_dict() if isinstance(config, RunConfig) else config)
 
     def _is_foreign(self, file: Path) -> bool:
         return file.name != self.lock_file.name and not self._is_leftover(file)

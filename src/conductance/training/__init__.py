@@ -1,10 +1,13 @@
-"""Training: the loop, its protocols, teachers and devices."""
+"""Training: a trainer for any network and data, its protocols, teachers and devices."""
 
 from conductance.deprecation import moved
+from conductance.training.config import TrainingConfig
 from conductance.training.evaluation import evaluate
-from conductance.training.loop import NonFiniteLossError, train
+from conductance.training.failures import NonFiniteLossError
+from conductance.training.run import train
+from conductance.training.trainer import Trainer
 
-__all__ = ["NonFiniteLossError", "evaluate", "train"]
+__all__ = ["NonFiniteLossError", "Trainer", "TrainingConfig", "evaluate", "train"]
 
 _CONFIGS = tuple(
     f"{part}Config" for part in ["Conductance", "Data", "Model", "Optimizer", "Protocol", "Run", "Teacher"]

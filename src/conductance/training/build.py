@@ -8,7 +8,8 @@ from torch import nn
 
 from conductance import optim
 from conductance.data import Augmentation, Mixing, deform, mix, shift_and_flip
-from conductance.runs.config import RunConfig
+from conductance.errors import InputError
+from conductance.runs.config import OptimizerConfig, RunConfig
 from conductance.runs.network import (
     BALANCE_IMAGES,
     build_network,
@@ -51,9 +52,32 @@ def build_mixing(config: RunConfig, num_classes: int) -> Mixing | None:
     return partial(mix, num_classes=num_classes, max_share=config.data.max_mix)
 
 
-def build_optimizer(config: RunConfig, network: nn.Module) -> torch.optim.Optimizer:
+def as_optimizer(given: Any, network: nn.Module, choices: OptimizerConfig) -> torch.optim.Optimizer:
+    """The optimizer that is given, made by a function of the network, or described by a config.
+
+    Raises:
+        InputError: it is no torch optimizer of the network's parameters.
+    """
+    optimizer = given
+    if given is None:
+        optimizer = build_optimizer(choices, network)
+    elif not isinstance(given, torch.optim.Optimizer) and callable(given):
+        optimizer = given(network)
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise InputError(
+            f"the optimizer is a {type(optimizer).__name__}; give a torch optimizer, or a function that makes one of "
+            "the network"
+        )
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise InputError("LBFGS evaluates a loss several times in a step, which this trainer does not; use another")
+    own = {id(parameter) for parameter in network.parameters()}
+    if not any(id(parameter) in own for group in optimizer.param_groups for parameter in group["params"]):
+        raise InputError("the optimizer has none of the network's parameters; make it of network.parameters()")
+    return optimizer
+
+
+def build_optimizer(choices: OptimizerConfig, network: nn.Module) -> torch.optim.Optimizer:
     """The optimizer of a config, under which Dale's law holds after every step."""
-    choices = config.optimizer
     optimizer = optim.create_optimizer(
         network,
         choices.name,

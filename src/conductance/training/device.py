@@ -1,24 +1,22 @@
 """Where a run computes, and that it does so the same way each time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from accelerate.utils import GradientAccumulationPlugin
 
 from conductance.errors import InputError
-from conductance.runs.config import RunConfig
+from conductance.runs.config import Precision
 
 
-def create_accelerator(config: RunConfig, device: str) -> Accelerator:
-    """One device, or one of several processes under ``accelerate launch``.
-
-    To be called in the block of a `SharedState`.
+def check_device(device: str, precision: Precision) -> None:
+    """Whether this machine can compute there, and so.
 
     Args:
-        config: gives precision and gradient accumulation.
         device: "auto", "cpu", "cuda" or "mps".
+        precision: "no", "bf16" or "fp16".
 
     Raises:
         InputError: another name, a device that this machine lacks, or a precision that it lacks.
@@ -28,14 +26,28 @@ def create_accelerator(config: RunConfig, device: str) -> Accelerator:
         raise InputError(f"device={device!r}: choose auto, cpu, cuda or mps")
     if not available.get(device, True):
         raise InputError(f"device={device!r}: torch finds none on this machine; leave it out, or choose cpu")
-    on_cpu = device == "cpu" or not torch.accelerator.is_available()
-    if on_cpu and config.precision == "fp16":
+    if _on_cpu(device) and precision == "fp16":
         raise InputError("precision=fp16: the loss is scaled for it on GPUs alone; choose bf16 or no on a CPU")
+
+
+def create_accelerator(device: str, precision: Precision) -> Accelerator:
+    """One device, or one of several processes under ``accelerate launch``.
+
+    To be called in the block of a `SharedState`.
+
+    Raises:
+        InputError: see `check_device`.
+    """
+    check_device(device, precision)
     return Accelerator(
-        cpu=on_cpu,  # else accelerate overlooks its fellow processes
-        mixed_precision=config.precision,
-        gradient_accumulation_steps=config.accumulate,
+        cpu=_on_cpu(device),  # else accelerate overlooks its fellow processes
+        mixed_precision=precision,
+        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),  # steps are weighed by their examples
     )
+
+
+def _on_cpu(device: str) -> bool:
+    return device == "cpu" or not torch.accelerator.is_available()
 
 
 @contextmanager
@@ -83,18 +95,3 @@ def flushes_denormals() -> bool:
 def memory_format(device: torch.device) -> torch.memory_format:
     """How images and kernels lie in memory: channels last on a GPU, whose tensor cores read them so."""
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format
-
-
-def random_state(device: torch.device) -> dict[str, Tensor]:
-    """Where torch's generators of the CPU and of ``device`` stand."""
-    state = {"cpu": torch.get_rng_state()}
-    if device.type != "cpu":
-        state["device"] = torch.get_device_module(device).get_rng_state()
-    return state
-
-
-def set_random_state(device: torch.device, state: Mapping[str, Tensor]) -> None:
-    """Go on from `random_state`; one of another kind of device leaves that of this device as it is."""
-    torch.set_rng_state(state["cpu"])
-    if device.type != "cpu" and "device" in state:
-        torch.get_device_module(device).set_rng_state(state["device"])

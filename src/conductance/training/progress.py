@@ -44,20 +44,21 @@ class TrainingProgress:
         """One more batch is done."""
         self.bar.advance(self.task)
 
-    def show(self, loss: float, accuracy: float) -> None:
+    def show(self, loss: float, accuracy: float | None) -> None:
         """The epoch so far."""
-        self.bar.update(self.task, state=f"loss {loss:.3f}  accuracy {accuracy:5.2f} %")
+        so_far = "" if accuracy is None else f"  accuracy {accuracy:5.2f} %"
+        self.bar.update(self.task, state=f"loss {loss:.3f}{so_far}")
 
     def epoch(self, metrics: Mapping[str, Any], epochs: int) -> None:
-        """A line that stays."""
+        """A line that stays: accuracies, or losses where there are no classes."""
         if self.console is None:
             return
-        validation = metrics["validation_accuracy"]
-        held_out = "" if validation is None else f"  validation {validation:5.2f} %"
-        self.console.print(
-            f"epoch {metrics['epoch']:>3}/{epochs}  loss {metrics['train_loss']:.4f}  "
-            f"train {metrics['train_accuracy']:5.2f} %{held_out}  test {metrics['test_accuracy']:5.2f} %  "
-            f"{metrics['seconds']:.1f} s",
-            highlight=False,
-            soft_wrap=True,  # one line in a file or pipe, however narrow the terminal is taken to be
-        )
+        parts = [f"epoch {metrics['epoch']:>3}/{epochs}", f"loss {metrics['train_loss']:.4f}"]
+        for kind in ("train", "validation", "test"):
+            if f"{kind}_accuracy" in metrics:
+                parts.append(f"{kind} {metrics[f'{kind}_accuracy']:5.2f} %")
+            elif kind != "train" and f"{kind}_loss" in metrics:
+                parts.append(f"{kind} loss {metrics[f'{kind}_loss']:.4f}")
+        parts.append(f"{metrics['seconds']:.1f} s")
+        # soft_wrap: one line in a file or pipe, however narrow the terminal is taken to be
+        self.console.print("  ".join(parts), highlight=False, soft_wrap=True)

@@ -26,7 +26,7 @@ class OneCycle:
         """To be called after each step of the optimizer."""
         self.schedule.step()
 
-    def after_epoch(self, train_loss: float, train_accuracy: float) -> bool:
+    def after_epoch(self, train_loss: float, train_accuracy: float | None) -> bool:
         """Whether to stop before the last epoch: never."""
         del train_loss, train_accuracy
         return False
@@ -53,10 +53,10 @@ class Plateau:
     def after_step(self) -> None:
         """The step size changes only between epochs."""
 
-    def after_epoch(self, train_loss: float, train_accuracy: float) -> bool:
+    def after_epoch(self, train_loss: float, train_accuracy: float | None) -> bool:
         """Whether the training set is fitted."""
         self.schedule.step(train_loss)
-        return train_accuracy > self.stop_above
+        return train_accuracy is not None and train_accuracy > self.stop_above
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs."""
@@ -67,6 +67,27 @@ class Plateau:
         self.schedule.best, self.schedule.num_bad_epochs = state["best"], state["bad_epochs"]
 
 
-def create_protocol(optimizer: Optimizer, config: ProtocolConfig, total_steps: int) -> OneCycle | Plateau:
+class Constant:
+    """The step size never changes."""
+
+    def after_step(self) -> None:
+        """Nothing."""
+
+    def after_epoch(self, train_loss: float, train_accuracy: float | None) -> bool:
+        """Whether to stop before the last epoch: never."""
+        del train_loss, train_accuracy
+        return False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing is kept."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing is taken up."""
+
+
+def create_protocol(optimizer: Optimizer, config: ProtocolConfig, total_steps: int) -> OneCycle | Plateau | Constant:
     """The protocol that ``config`` names."""
+    if config.name == "constant":
+        return Constant()
     return OneCycle(optimizer, config, total_steps) if config.name == "onecycle" else Plateau(optimizer, config)

@@ -1,5 +1,9 @@
 """A teacher: a finished run's network, whose answers another learns beside the labels."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -9,6 +13,7 @@ from conductance.errors import InputError
 from conductance.runs.config import RunConfig
 from conductance.runs.network import kind_of_preprocessing
 from conductance.runs.run import Run
+from conductance.training.objective import Objective
 from conductance.transform import freeze
 
 
@@ -56,6 +61,28 @@ class Teacher:
         return torch.lerp(loss_of_labels, self.temperature**2 * distance, self.share)
 
 
+class TaughtObjective(Objective):
+    """What a network is trained for that learns from a teacher beside the labels.
+
+    Args:
+        teacher: gives its answers to the network's inputs.
+        labels: the objective of the labels.
+        autocast: makes the context of the precision that the teacher computes in.
+    """
+
+    def __init__(
+        self, teacher: Teacher, labels: Objective, autocast: Callable[[], AbstractContextManager[Any]]
+    ) -> None:
+        super().__init__(labels.loss, labels.label_smoothing)
+        self.teacher, self.autocast = teacher, autocast
+
+    def training_loss(self, inputs: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The mean over a batch: of the labels' loss and the distance from the teacher."""
+        loss = super().training_loss(inputs, outputs, targets)
+        with self.autocast():
+            return self.teacher.loss(inputs, outputs, loss)
+
+
 def _check(config: RunConfig, teacher: RunConfig) -> None:
     where, held_out = f"teacher.run={config.teacher.run}", config.data.validation_images
     if teacher.data.dataset != config.data.dataset:
@@ -71,6 +98,9 @@ def _check(config: RunConfig, teacher: RunConfig) -> None:
         )
 
 
-def build_teacher(config: RunConfig, dataset: Dataset, preprocessing: Preprocessing) -> Teacher | None:
+def build_teacher(config: RunConfig, dataset: Dataset, preprocessing: Preprocessing | None) -> Teacher | None:
     """The config's teacher, if it has one."""
-    return None if config.teacher.run is None else Teacher(config, dataset, preprocessing)
+    if config.teacher.run is None:
+        return None
+    assert preprocessing is not None
+    return Teacher(config, dataset, preprocessing)

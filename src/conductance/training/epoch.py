@@ -1,0 +1,113 @@
+"""One pass over the training data: forward, backward, steps of the optimizer."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from conductance.data.batches import Batch
+from conductance.nested import all_finite, to_device
+from conductance.training.evaluation import forward, in_float32
+from conductance.training.failures import check_tally
+from conductance.training.first_look import check_open_probabilities, look_at
+from conductance.training.objective import batch_length
+from conductance.training.progress import TrainingProgress
+from conductance.training.tally import Tally
+
+if TYPE_CHECKING:
+    from conductance.training.trainer import Trainer
+
+SECONDS_BETWEEN_LOOKS = 0.5  # a look at the loss waits for the device, so it is not taken at every step
+
+
+def train_epoch(trainer: "Trainer", network: nn.Module, optimizer: Any, progress: TrainingProgress) -> Tally:
+    """Train on every batch once, or until somebody calls `Trainer.stop`.
+
+    Args:
+        trainer: whose epoch it is.
+        network: the trainer's, prepared to run on several processes and in its precision.
+        optimizer: likewise.
+        progress: told of every batch.
+
+    Returns:
+        The sums of loss and correct answers over this process's batches.
+
+    Raises:
+        NonFiniteLossError: the loss is no longer a number.
+        InputError: a conductance layer reads data outside [0, 1].
+    """
+    network.train()
+    tally, looked = Tally(), time.perf_counter()
+    for step in _steps(trainer.data.train, trainer.config.accumulate):
+        if tally.steps == 0:
+            _look(trainer, step[0])
+        trainer.step_loss = _accumulate(trainer, network, step, tally, progress)
+        optimizer.step()
+        optimizer.zero_grad()
+        trainer.protocol.after_step()
+        if trainer.averaged is not None:
+            trainer.averaged.update_parameters(trainer.network)
+        trainer.step += 1
+        trainer.callbacks.at("on_step", trainer)
+        if _everybody_stops(trainer):
+            break
+        if time.perf_counter() - looked > SECONDS_BETWEEN_LOOKS:
+            looked = time.perf_counter()
+            check_tally(trainer, tally)
+            progress.show(tally.loss(), tally.accuracy())
+    check_tally(trainer, tally)
+    return tally
+
+
+def _look(trainer: "Trainer", batch: Batch) -> None:
+    """At the first batch of an epoch: thoroughly once, later at the range of the data alone."""
+    if trainer.looked:
+        check_open_probabilities(trainer.network, to_device(batch[0], trainer.device))
+    else:
+        look_at(trainer, batch)
+        trainer.looked = True
+
+
+def _steps(batches: Iterable[Batch], accumulate: int) -> Iterator[list[Batch]]:
+    """The batches whose gradients make one step, step by step; the last may have fewer."""
+    remaining = iter(batches)
+    while step := list(islice(remaining, accumulate)):
+        yield step
+
+
+def _accumulate(
+    trainer: "Trainer", network: nn.Module, step: Sequence[Batch], tally: Tally, progress: TrainingProgress
+) -> Tensor:
+    """The gradient of the mean loss over all examples of a step, and that mean (over this process's examples)."""
+    accelerator = trainer.accelerator
+    shares = _shares([batch_length(targets) for _, targets in step], trainer.sum_over_processes)
+    losses = []
+    for number, (batch, share) in enumerate(zip(step, shares, strict=True), start=1):
+        inputs, targets = to_device(batch, trainer.device)
+        with nullcontext() if number == len(step) else accelerator.no_sync(network):
+            outputs = in_float32(forward(network, inputs))
+            if tally.steps == 0:
+                trainer.objective.check(outputs, targets)
+            loss = trainer.objective.training_loss(inputs, outputs, targets)
+            accelerator.backward(loss * (share * trainer.num_processes))
+        tally.add(loss, batch_length(targets), trainer.objective.correct(outputs, targets), all_finite(inputs, targets))
+        losses.append(loss.detach() * share)
+        progress.step()
+    return torch.stack(losses).sum() / sum(shares)
+
+
+def _shares(sizes: Sequence[int], sum_over_processes: Callable[[Sequence[float]], list[float]]) -> list[float]:
+    """Which share of a step's examples, on all processes, each batch has. Gradients are averaged over processes."""
+    (total,) = sum_over_processes([float(sum(sizes))])
+    return [size / total for size in sizes]
+
+
+def _everybody_stops(trainer: "Trainer") -> bool:
+    """Whether any process has been told to stop: all must, or the others would wait for it."""
+    if trainer.num_processes > 1:
+        trainer.stopped = trainer.sum_over_processes([float(trainer.stopped)])[0] > 0
+    return trainer.stopped

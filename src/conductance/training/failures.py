@@ -1,0 +1,68 @@
+"""Trainings that cannot go on: what is said of a loss that is no longer a number."""
+
+from typing import TYPE_CHECKING
+
+from conductance.errors import RunError
+from conductance.training.tally import Tally
+
+if TYPE_CHECKING:
+    from conductance.training.trainer import Trainer
+
+
+class NonFiniteLossError(RunError):
+    """The loss became infinite or NaN."""
+
+
+def check_tally(trainer: "Trainer", tally: Tally) -> None:
+    """Look at the losses so far.
+
+    Raises:
+        NonFiniteLossError: one is infinite or NaN.
+    """
+    step = tally.first_bad_step()
+    if step is not None:
+        data_are_bad = not bool(tally.finite[step - 1])
+        raise non_finite_loss(trainer, float(tally.losses[step - 1]), step, data_are_bad)
+
+
+def check_evaluation(trainer: "Trainer", tally: Tally, kind: str, step: int) -> None:
+    """Look at the losses of an evaluation after so many steps of an epoch.
+
+    Raises:
+        NonFiniteLossError: one is infinite or NaN: the last step of the epoch did it, or the data.
+    """
+    batch = tally.first_bad_step()
+    if batch is None:
+        return
+    if not bool(tally.finite[batch - 1]):
+        raise NonFiniteLossError(
+            f"{trainer.place}: the {kind} data hold NaN or infinite values (in batch {batch} of {tally.steps}). Remove "
+            "them from the data"
+        )
+    raise non_finite_loss(trainer, float(tally.losses[batch - 1]), step)
+
+
+def non_finite_loss(trainer: "Trainer", loss: float, step: int, data_are_bad: bool = False) -> NonFiniteLossError:
+    """What happened, where, what is left, and what may help."""
+    done = len(trainer.history)
+    where = f"{trainer.place}: the loss is {loss} at step {step} of epoch {trainer.epoch}"
+    if trainer.folder is None:
+        kept = ""
+    elif done:
+        kept = f"; the checkpoint of epoch {done} is kept"
+    else:
+        kept = "; no epoch was finished"
+    if data_are_bad:
+        row = getattr(trainer.data.train, "first_bad_row", str)()
+        found = f" ({row} is the first)" if row else ""
+        return NonFiniteLossError(
+            f"{where}: the data of this batch hold NaN or infinite values{found}{kept}. Remove them from the data"
+        )
+    return NonFiniteLossError(f"{where}{_first_bad_parameter(trainer)}{kept}. {trainer.remedy}")
+
+
+def _first_bad_parameter(trainer: "Trainer") -> str:
+    for name, parameter in trainer.network.named_parameters():
+        if not bool(parameter.isfinite().all()):
+            return f" ({name} holds values that are not finite)"
+    return ""

@@ -1,0 +1,159 @@
+"""What a training leaves in its folder."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from conductance.analysis.internals import internals
+from conductance.errors import RunError
+from conductance.nested import to_device
+from conductance.nn import ConductanceLayer
+from conductance.runs import provenance
+from conductance.runs.config import RunConfig
+from conductance.runs.folder import RunFolder
+from conductance.training.checkpoint import restore, state_of
+
+if TYPE_CHECKING:
+    from conductance.training.trainer import Trainer
+
+NETWORK = "network."
+"""How the names of the network's weights begin in the file of weights."""
+
+
+class RunRecord:
+    """Writes a training's folder: its settings and lock, a checkpoint for each epoch, and what came of it.
+
+    Args:
+        folder: where.
+        config: the settings, which decide whether a training may be resumed there.
+        details: more for the summary.
+    """
+
+    def __init__(self, folder: RunFolder, config: RunConfig | Mapping[str, Any], **details: Any) -> None:
+        self.folder, self.config, self.details = folder, config, details
+        self._claimed = False
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The settings as plain values."""
+        return self.config.to_dict() if isinstance(self.config, RunConfig) else self.config
+
+    @contextmanager
+    def kept(self, trainer: "Trainer") -> Iterator[None]:
+        """Hold the folder for a block. One process does so for all."""
+        if trainer.is_main_process:
+            with self.folder.locked():
+                yield
+        else:
+            yield
+
+    def begin(self, trainer: "Trainer", resume: bool) -> bool:
+        """Check the folder, and take up what it holds. Writes nothing.
+
+        Returns:
+            Whether anything is left to train.
+
+        Raises:
+            RunError: the folder does not serve.
+        """
+        if self._claimed:
+            return True
+        self.folder.check(self.config, resume=resume)
+        if resume and self.folder.finished:
+            self._load_result(trainer)
+            return False
+        checkpoint = self.folder.read_checkpoint() if resume else None
+        if checkpoint is not None:
+            restore(trainer, checkpoint, self.folder.checkpoint_file)
+        return True
+
+    def claim(self, trainer: "Trainer") -> None:
+        """Write the settings."""
+        trainer.accelerator.wait_for_everyone()  # nobody claims the folder before everybody has checked it
+        if trainer.is_main_process and not self._claimed:
+            self.folder.claim(self.config)
+            if trainer.history:  # where it was cut off between checkpoint and metrics, a line is missing
+                self.folder.write_metrics(trainer.history)
+        self._claimed = True
+
+    def epoch(self, trainer: "Trainer") -> None:
+        """Save the state after an epoch."""
+        if trainer.is_main_process:
+            self.folder.write_epoch(state_of(trainer), trainer.history)
+
+    def finish(self, trainer: "Trainer") -> None:
+        """Write the results; the checkpoint has served."""
+        if trainer.is_main_process and trainer.history:
+            self.folder.write_weights(_weights(trainer))
+            if (seen := _internals(trainer)) is not None:
+                self.folder.write_json(self.folder.internals_file, seen)
+            self.folder.write_json(self.folder.summary_file, self._summary(trainer))
+            self.folder.checkpoint_file.unlink(missing_ok=True)
+        trainer.accelerator.wait_for_everyone()
+
+    def _summary(self, trainer: "Trainer") -> dict[str, Any]:
+        settings, history = self.settings, trainer.history
+        tested = [epoch["test_accuracy"] for epoch in history if "test_accuracy" in epoch]
+        best = {"best_test_accuracy": max(tested)} if tested else {}
+        return {
+            "name": settings["name"],
+            "dataset": settings["data"]["dataset"],
+            "architecture": settings["model"]["architecture"],
+            "family": settings["model"]["family"],
+            "seed": settings["seed"],
+            "epochs": len(history),
+            "seconds": round(sum(epoch["seconds"] for epoch in history), 3),
+            "validation_accuracy": None,
+            **{name: value for name, value in history[-1].items() if name.endswith(("_loss", "_accuracy"))},
+            **best,
+            "parameters": sum(parameter.numel() for parameter in trainer.network.parameters()),
+            **self.details,
+            "versions": provenance.versions(),
+            "hardware": provenance.hardware(trainer.device),
+            "git_commit": provenance.git_commit(),
+        }
+
+    def _load_result(self, trainer: "Trainer") -> None:
+        weights = self.folder.read_weights()
+        network = {name.removeprefix(NETWORK): tensor for name, tensor in weights.items() if name.startswith(NETWORK)}
+        try:
+            trainer.network.load_state_dict(network)
+        except RuntimeError as error:
+            raise RunError(f"{self.folder.weights_file} does not fit this network: {error}") from None
+        trainer.history = [json.loads(line) for line in self.folder.metrics_file.read_text().splitlines()]
+        trainer.epoch = len(trainer.history)
+        trainer.stopped, trainer.averaged = True, None
+
+
+def settings_of(trainer: "Trainer") -> dict[str, Any]:
+    """What is recorded of a training, and must be the same when it is resumed."""
+    settings = trainer.config.to_dict()
+    batch_size = settings.pop("batch_size")
+    del settings["workers"]  # changes nothing but the speed
+    network = {
+        "architecture": type(trainer.network).__name__,
+        "family": "own",
+        "parameters": sum(parameter.numel() for parameter in trainer.network.parameters()),
+    }
+    data = {"dataset": trainer.data.name, "batch_size": batch_size, "batches": len(trainer.data.train)}
+    return {**settings, "model": network, "data": data}
+
+
+def _weights(trainer: "Trainer") -> dict[str, Tensor]:
+    weights = {f"{NETWORK}{name}": tensor for name, tensor in trainer.result.state_dict().items()}
+    if (preprocessing := trainer.data.preprocessing) is not None:
+        weights |= {f"preprocessing.{name}": tensor for name, tensor in preprocessing.state_dict().items()}
+    return weights
+
+
+def _internals(trainer: "Trainer") -> dict[str, Any] | None:
+    """Counts of what happens in the layers of conductances, on the first images of the test set."""
+    if trainer.data.test is None or not any(isinstance(layer, ConductanceLayer) for layer in trainer.network.modules()):
+        return None
+    batch = trainer.data.test.first()
+    if batch is None or not isinstance(batch[0], Tensor):
+        return None
+    return internals(trainer.result, to_device(batch[0], trainer.device))

@@ -1,0 +1,129 @@
+"""Training a complete run: from a config and an empty folder to a finished run."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from conductance.allocator import keep_freed_memory
+from conductance.data import Dataset, DeviceLoader, load_dataset, split_validation
+from conductance.errors import InputError
+from conductance.runs import provenance
+from conductance.runs.config import RunConfig
+from conductance.runs.folder import RunFolder
+from conductance.runs.schema import read_summary
+from conductance.training import build
+from conductance.training.config import TrainingConfig
+from conductance.training.device import check_device, flushing_denormals
+from conductance.training.randomness import own_random_numbers
+from conductance.training.record import RunRecord
+from conductance.training.teacher import TaughtObjective, build_teacher
+from conductance.training.trainer import Trainer
+
+VALIDATION_SEED = 0  # the held-out images are the same for every seed of a preset
+
+
+@flushing_denormals()
+def train(
+    config: RunConfig,
+    out: Path,
+    *,
+    data_dir: Path | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    console: Console | None = None,
+    command: str | None = None,
+) -> dict[str, Any]:
+    """Train one network and keep everything about it in a folder.
+
+    Args:
+        config: the complete run.
+        out: its folder; must not hold another run.
+        data_dir: where to look for the data set first.
+        device: "auto" (a GPU if there is one), "cpu", "cuda" or "mps".
+        resume: go on with the run that ``out`` holds, as if it had never stopped; a finished one is left as it is.
+        console: where progress is shown; None for silence.
+        command: what to record as the command that reproduces the run; as typed by default.
+
+    Returns:
+        The content of ``summary.json``; accuracies in %.
+
+    Raises:
+        ConductanceError: a name, file or folder that cannot be used, or a folder that another process works on; all
+            checked before training starts.
+        NonFiniteLossError: the loss is no longer a number; the checkpoint of the last good epoch stays.
+    """
+    folder = RunFolder(out)
+    folder.check(config, resume=resume)
+    if not (resume and folder.finished):
+        check_device(device, config.precision)
+        dataset = load_dataset(config.data.dataset, data_dir, image_size=config.data.image_size)
+        keep_freed_memory()
+        accelerator = torch.accelerator.current_accelerator() if device != "cpu" else None
+        with own_random_numbers(accelerator or torch.device("cpu")):
+            trainer = build_trainer(config, dataset, device=device, console=console)
+            teacher = build_teacher(config, dataset, trainer.data.preprocessing)
+        if teacher is not None:
+            trainer.objective = TaughtObjective(teacher, trainer.objective, trainer.accelerator.autocast)
+        trainer.record = RunRecord(
+            folder,
+            config,
+            teacher=teacher.description if teacher is not None else None,
+            command=command or provenance.command_line(),
+        )
+        trainer.folder = out
+        trainer.fit(resume=resume)
+    return read_summary(folder.summary_file)
+
+
+def build_trainer(
+    config: RunConfig, dataset: Dataset, *, device: str = "auto", console: Console | None = None
+) -> Trainer:
+    """The trainer of a complete run, with its network as it starts. It keeps nothing, and knows no teacher.
+
+    Raises:
+        ConductanceError: something in the config cannot be used with this data set.
+    """
+    train, validation = split_validation(dataset.train, config.data.validation_images, VALIDATION_SEED)
+    torch.manual_seed(config.seed)
+    preprocessing = build.build_preprocessing(config, train)
+    network = build.build_network(config, dataset)
+    first = preprocessing(train.pixels[: build.BALANCE_IMAGES])
+    _check_range(config, first)
+    build.initialize(network, config.conductance, first)
+    loader = DeviceLoader(
+        train,
+        config.data.batch_size,
+        preprocessing=preprocessing,
+        augmentation=build.build_augmentation(config),
+        mixing=build.build_mixing(config, dataset.num_classes),
+        shuffle=True,
+        seed=config.seed,
+        drop_last=len(train) % config.data.batch_size == 1,  # BatchNorm learns nothing from one image
+    )
+    trainer = Trainer(
+        network,
+        loader,
+        TrainingConfig.of(config),
+        validation=dataset.validation if validation is None else validation,
+        test=dataset.test,
+        device=device,
+        progress=console or False,
+    )
+    trainer.remedy = (
+        "A smaller --optimizer.learning-rate (for hidden layers) or --optimizer.readout-learning-rate (for all other "
+        "weights) may help"
+    )
+    return trainer
+
+
+def _check_range(config: RunConfig, batch: Tensor) -> None:
+    """Conductance layers need open probabilities."""
+    low, high = float(batch.min()), float(batch.max())
+    if build.kind_of_preprocessing(config) != "whitened" and not (low >= 0 and high <= 1):
+        raise InputError(
+            f"{config.data.dataset}: inputs lie in [{low:g}, {high:g}], but open probabilities must lie in [0, 1]; "
+            "choose --data.preprocessing scaled or unit"
+        )

@@ -1,0 +1,162 @@
+"""The data of a training: what is trained on, chosen by and tested on, in batches."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from conductance.data import Dataset, DeviceLoader, Images, Preprocessing
+from conductance.data.batches import Batches, as_batches
+from conductance.data.order import EpochOrder
+from conductance.nested import Nested, as_tensors, length_of, take, to_device
+from conductance.training.config import TrainingConfig
+
+EVALUATION_BATCH = 500
+"""The most examples that are evaluated at once, where a batch in training is small."""
+
+
+class Sources:
+    """Batches of all data that a training uses.
+
+    Args:
+        data: what to train on.
+        validation: what to choose by, or None.
+        test: what to test on, or None.
+        config: gives the size of a batch, the seed of the order and the number of loading processes.
+        network: whose data they are.
+        preprocessing: of images: a kind, or one that is fitted already.
+        accelerator: gives the device, and this process's share of the training data.
+
+    Attributes:
+        name: of the data set, where it has one.
+        train: batches to train on.
+        validation: batches to choose by, or None.
+        test: batches to test on, or None.
+        preprocessing: makes the network's input of images; None where there are none.
+
+    Raises:
+        InputError: no data that can be used.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        validation: Any,
+        test: Any,
+        config: TrainingConfig,
+        network: nn.Module,
+        preprocessing: str | Preprocessing,
+        accelerator: Accelerator,
+    ) -> None:
+        self.name = "own"
+        if isinstance(data, Dataset):
+            self.name = data.name
+            validation = data.validation if validation is None else validation
+            test = data.test if test is None else test
+            data = data.train
+        self.config, self.device = config, accelerator.device
+        parameter = next((parameter for parameter in network.parameters() if parameter.is_floating_point()), None)
+        self.dtype = torch.get_default_dtype() if parameter is None else parameter.dtype
+        self._kind = preprocessing if isinstance(preprocessing, str) else preprocessing.kind
+        self.preprocessing = self._fitted(preprocessing, data)
+        self.train = self._for_training(data, network, accelerator)
+        self.validation = None if validation is None else self.batches(validation)
+        self.test = None if test is None else self.batches(test)
+
+    def batches(self, data: Any) -> Batches:
+        """Batches to evaluate on, in order. Every process evaluates all of them."""
+        if isinstance(data, DeviceLoader):
+            return data.to(self.device)
+        if isinstance(data, Dataset):
+            data = data.test
+        return self._as_batches(data, self.evaluation_batch, shuffle=False)
+
+    def inputs(self, inputs: Any) -> Iterator[Nested]:
+        """Batches of inputs without targets, on the device."""
+        if isinstance(inputs, Images):
+            images = inputs.to(self.device)
+            length, prepare = len(images), self._preprocessing_of(images)
+            for rows in torch.arange(length).split(self.evaluation_batch):
+                yield prepare(images.subset(rows).pixels)
+            return
+        if isinstance(inputs, (DataLoader, TorchDataset, DeviceLoader)):
+            yield from (to_device(batch[0], self.device) for batch in self.batches(inputs))
+            return
+        arrays = as_tensors(inputs, self.dtype)
+        for rows in torch.arange(length_of(arrays, "inputs")).split(self.evaluation_batch):
+            yield to_device(take(arrays, rows), self.device)
+
+    @property
+    def evaluation_batch(self) -> int:
+        """Examples that are evaluated at once; without gradients there is room for more."""
+        return max(self.config.batch_size, min(EVALUATION_BATCH, 4 * self.config.batch_size))
+
+    def _for_training(self, data: Any, network: nn.Module, accelerator: Accelerator) -> Batches:
+        processes = accelerator.num_processes
+        if isinstance(data, DeviceLoader):
+            loader = data.to(self.device)
+            return loader.shared(accelerator.process_index, processes) if processes > 1 else loader
+        if isinstance(data, DataLoader) and processes > 1:
+            data = accelerator.prepare_data_loader(data, device_placement=False)
+        normalizes = any(isinstance(module, _BatchNorm) for module in network.modules())
+        return self._as_batches(
+            data,
+            self.config.batch_size,
+            shuffle=True,
+            rank=accelerator.process_index,
+            world_size=processes,
+            normalizes=normalizes,
+        )
+
+    def _as_batches(
+        self,
+        data: Any,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        rank: int = 0,
+        world_size: int = 1,
+        normalizes: bool = False,
+    ) -> Batches:
+        def order(count: int) -> EpochOrder:
+            # processes must keep step, and BatchNorm learns nothing from a single example
+            drop_last = world_size > 1 or (normalizes and count % batch_size == 1)
+            return EpochOrder(
+                count,
+                batch_size,
+                shuffle=shuffle,
+                seed=self.config.seed,
+                rank=rank,
+                world_size=world_size,
+                drop_last=drop_last,
+            )
+
+        return as_batches(
+            data,
+            order,
+            preprocessing=self._preprocessing_of(data),
+            device=self.device,
+            dtype=self.dtype,
+            workers=self.config.workers,
+        )
+
+    def _fitted(self, preprocessing: str | Preprocessing, data: Any) -> Preprocessing | None:
+        """What has been fitted to the training images, if there are any."""
+        if isinstance(preprocessing, Preprocessing):
+            return preprocessing.to(self.device)
+        if isinstance(data, DeviceLoader) and isinstance(data.preprocessing, Preprocessing):
+            return data.preprocessing.to(self.device)
+        return Preprocessing.fit(preprocessing, data.pixels).to(self.device) if isinstance(data, Images) else None
+
+    def _preprocessing_of(self, data: Any) -> Preprocessing:
+        """That of the training images; where there were none, one for these."""
+        if self.preprocessing is not None:
+            return self.preprocessing
+        if isinstance(data, Images):
+            return Preprocessing.fit(self._kind, data.pixels).to(self.device)
+        return Preprocessing("unit", channels=1)

@@ -1,0 +1,320 @@
+"""A trainer for any network and any data."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from conductance.data import Preprocessing
+from conductance.data.batches import Batches
+from conductance.errors import InputError
+from conductance.nn.modes import call, evaluating
+from conductance.runs.folder import RunFolder
+from conductance.training.build import as_optimizer
+from conductance.training.callbacks import Callbacks
+from conductance.training.config import TrainingConfig
+from conductance.training.device import create_accelerator, flushing_denormals, memory_format, reproducible
+from conductance.training.epoch import train_epoch
+from conductance.training.evaluation import evaluate_batches, in_float32, measured
+from conductance.training.failures import check_evaluation
+from conductance.training.first_look import look_at
+from conductance.training.objective import Loss, Objective
+from conductance.training.progress import TrainingProgress
+from conductance.training.protocols import create_protocol
+from conductance.training.randomness import own_random_numbers, random_state, seed_everything, set_random_state
+from conductance.training.record import RunRecord, settings_of
+from conductance.training.shared_state import SharedState
+from conductance.training.sources import Sources
+from conductance.training.tally import Tally
+
+
+class Trainer:
+    """Trains any network on any data.
+
+    >>> trainer = Trainer(network, (inputs, classes), TrainingConfig(epochs=5), test=(test_inputs, test_classes))
+    >>> history = trainer.fit()
+    >>> accuracy = trainer.evaluate((test_inputs, test_classes))["accuracy"]
+    >>> predicted_classes = trainer.predict(test_inputs).argmax(1)
+
+    Data are ``(inputs, targets)``, each a numpy array or a tensor with the examples along the first axis; a torch
+    `Dataset` or `DataLoader`; `Images`, or a whole `Dataset`, of `conductance.data`. A network with several inputs gets
+    a tuple of them: ``((first, second), targets)``. Where a conductance layer reads the input, it must lie in [0, 1].
+
+    Args:
+        network: any module. It is trained in place, and moved to the device.
+        data: what to train on. A `Dataset` of `conductance.data` brings its test images along.
+        config: how to train.
+        validation: data to choose by, evaluated after each epoch; never trained on.
+        test: data to judge by, evaluated after each epoch.
+        loss: ``loss(outputs, targets)``, the mean over a batch or one number for each example. Left out: the
+            cross-entropy of classes.
+        optimizer: a torch optimizer of the network's parameters, or a function that makes one of the network. Left
+            out: the one that ``config`` describes. In both cases ``config.protocol`` changes its learning rates.
+        callbacks: objects with any of the methods ``on_start``, ``on_step``, ``on_epoch`` and ``on_end``, each called
+            with the trainer; a function is called after each epoch. ``on_end`` is called after an exception, too. The
+            state of those with ``state_dict`` and ``load_state_dict`` is part of a checkpoint.
+        preprocessing: makes the network's input of `Images`: a kind ("unit": [0, 1]; "scaled"; "whitened"), or what
+            `Preprocessing.fit` has given.
+        folder: where to keep the run: a checkpoint after each epoch, the metrics, and in the end the weights.
+        device: "auto" (a GPU if there is one), "cpu", "cuda" or "mps".
+        progress: whether to show a bar and a line for each epoch; or a rich console to show them on.
+
+    Attributes:
+        network: the network.
+        optimizer: its optimizer.
+        device: where the network is.
+        num_processes: how many processes train together.
+        process_index: which of them this is, from 0; the first one writes and prints.
+        history: a dict of metrics for each finished epoch: loss and accuracy (in %) on each kind of data.
+        epoch: number of the epoch under way or, between two, of the last one; counted from 1.
+        step: steps of the optimizer so far.
+        step_loss: mean loss of the last step, a tensor on the device.
+        stopped: whether training ends before its last epoch.
+
+    Raises:
+        InputError: data, a loss or an optimizer that cannot be used.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        data: Any,
+        config: TrainingConfig | None = None,
+        *,
+        validation: Any = None,
+        test: Any = None,
+        loss: Loss | None = None,
+        optimizer: Optimizer | Callable[[nn.Module], Optimizer] | None = None,
+        callbacks: Iterable[Any] = (),
+        preprocessing: str | Preprocessing = "unit",
+        folder: Path | str | None = None,
+        device: str = "auto",
+        progress: bool | Console = True,
+    ) -> None:
+        if not isinstance(network, nn.Module):
+            raise InputError(f"the network is a {type(network).__name__}, not a torch module")
+        self.config = config or TrainingConfig()
+        self.network = network
+        self.history: list[dict[str, Any]] = []
+        self.epoch = 0
+        self.step = 0
+        self.step_loss: Tensor | None = None
+        self.stopped = False
+        self.looked = False
+        self.remedy = "A smaller learning rate may help"
+        self.callbacks = Callbacks(callbacks)
+        self.objective = Objective(loss, self.config.optimizer.label_smoothing)
+        self._console = progress if isinstance(progress, Console) else Console() if progress else None
+        self._random: dict[str, Any] | None = None
+
+        self._shared = SharedState()
+        with self._shared.in_force():
+            self.accelerator = create_accelerator(device, self.config.precision)
+            # its own attributes are those of whatever accelerator's settings are in force
+            self.device: torch.device = self.accelerator.device
+            self.num_processes: int = self.accelerator.num_processes
+            self.process_index: int = self.accelerator.process_index
+            self.data = Sources(data, validation, test, self.config, network, preprocessing, self.accelerator)
+        _move(network, self.device)
+        self.optimizer = as_optimizer(optimizer, network, self.config.optimizer)
+        decay = self.config.optimizer.weight_average
+        self.averaged = _running_mean(network, decay) if decay else None
+        self.protocol = create_protocol(self.optimizer, self.config.protocol, self.steps_per_epoch * self.config.epochs)
+        self.folder = None if folder is None else Path(folder)
+        self.record = None if folder is None else RunRecord(RunFolder(Path(folder)), settings_of(self))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of the optimizer in an epoch."""
+        return -(-len(self.data.train) // self.config.accumulate)
+
+    @property
+    def result(self) -> nn.Module:
+        """The network that is tested and kept: the trained one, or the running mean of its weights."""
+        return self.network if self.averaged is None else self.averaged.module
+
+    @property
+    def place(self) -> str:
+        """What errors name: the folder, or the run's name."""
+        return str(self.folder or self.config.name)
+
+    @property
+    def is_main_process(self) -> bool:
+        """Whether this process writes and prints."""
+        return self.process_index == 0
+
+    def stop(self) -> None:
+        """End training after the step under way; to be called by callbacks. The epoch is evaluated and kept."""
+        self.stopped = True
+
+    # Training ------------------------------------------------------------------------------------------------------
+
+    def fit(self, *, resume: bool = False) -> list[dict[str, Any]]:
+        """Train until the last epoch, or until somebody says stop. Called again, it goes on where it was.
+
+        Args:
+            resume: go on with the run that the folder holds, as if it had never stopped. A finished run is loaded.
+
+        Returns:
+            A dict of metrics for each epoch, also in `history`.
+
+        Raises:
+            RunError: the folder holds another run or other files, or another process is working on it.
+            InputError: the data do not fit the network.
+            NonFiniteLossError: the loss is no longer a number. The checkpoint of the last good epoch stays.
+        """
+        if resume and self.record is None:
+            raise InputError("resume needs the folder of a run: Trainer(..., folder=...)")
+        with (
+            self._in_process(),
+            own_random_numbers(self.device),
+            self.record.kept(self) if self.record else nullcontext(),
+        ):
+            if self._random is None:
+                seed_everything(self.config.seed)
+            else:
+                set_random_state(self.device, self._random)
+            try:
+                if self.record is None or self.record.begin(self, resume):
+                    self._look_at_first_batch()
+                    if self.record is not None:
+                        self.record.claim(self)
+                    self._train()
+                    if self.record is not None:
+                        self.record.finish(self)
+            finally:
+                self._random = random_state(self.device)
+        return self.history
+
+    def _look_at_first_batch(self) -> None:
+        """Where it can be had without beginning an epoch; else it is looked at when it comes."""
+        batch = self.data.train.first()
+        if batch is not None:
+            look_at(self, batch)
+            self.looked = True
+
+    def _train(self) -> None:
+        total, done = len(self.data.train) * self.config.epochs, len(self.data.train) * len(self.history)
+        console = self._console if self.is_main_process else None
+        with (
+            self._prepared() as (network, optimizer),
+            self._called_back(),
+            TrainingProgress(self.config.name, total, done, console) as progress,
+        ):
+            while len(self.history) < self.config.epochs and not self.stopped:
+                self.history.append(self._epoch(network, optimizer, progress))
+                latest = self.history[-1]
+                fitted = self.protocol.after_epoch(latest["train_loss"], latest.get("train_accuracy"))
+                self.stopped = self.stopped or fitted
+                progress.epoch(latest, self.config.epochs)
+                self.callbacks.at("on_epoch", self)
+                if self.record is not None:
+                    self.record.epoch(self)
+
+    def _epoch(self, network: nn.Module, optimizer: Any, progress: TrainingProgress) -> dict[str, Any]:
+        started = time.perf_counter()
+        self.epoch = len(self.history) + 1
+        learning_rate = self.optimizer.param_groups[0]["lr"]
+        tally = train_epoch(self, network, optimizer, progress)
+        metrics = {"epoch": self.epoch, **self._means(tally)}
+        for kind, batches in (("validation", self.data.validation), ("test", self.data.test)):
+            if batches is not None:
+                evaluated = self._evaluate(batches)
+                check_evaluation(self, evaluated, kind, tally.steps)
+                metrics |= measured(evaluated, f"{kind}_")
+        return {**metrics, "learning_rate": learning_rate, "seconds": round(time.perf_counter() - started, 3)}
+
+    def _means(self, tally: Tally) -> dict[str, float]:
+        """Loss and accuracy of an epoch's training, over the examples of all processes."""
+        loss, correct, examples = self.sum_over_processes(tally.sums())
+        means = {"train_loss": loss / examples}
+        return means if tally.correct is None else {**means, "train_accuracy": 100 * correct / examples}
+
+    def sum_over_processes(self, values: Iterable[float]) -> list[float]:
+        """Each value summed over all processes."""
+        values = list(values)
+        if self.num_processes == 1:
+            return values
+        dtype = torch.float32 if self.device.type == "mps" else torch.float64
+        return self.accelerator.reduce(torch.tensor(values, dtype=dtype, device=self.device), "sum").tolist()
+
+    # Using the network ---------------------------------------------------------------------------------------------
+
+    def evaluate(self, data: Any) -> dict[str, float]:
+        """Loss and, for classes, accuracy (in %) on data of any kind that can be trained on: means over the examples.
+
+        Raises:
+            InputError: the data do not fit the network.
+        """
+        with self._in_process():
+            return measured(self._evaluate(self.data.batches(data)))
+
+    def predict(self, inputs: Any) -> Tensor:
+        """The network's outputs, in evaluation mode, for all inputs.
+
+        Args:
+            inputs: an array or a tensor with the examples along the first axis, or `Images`; for a network with several
+                inputs a tuple of them; or a loader or data set of torch, whose targets are left out.
+
+        Returns:
+            A tensor on the CPU, with the examples along the first axis. Classes are ``predict(inputs).argmax(1)``.
+
+        Raises:
+            InputError: no array or tensor.
+        """
+        with self._in_process(), torch.no_grad(), evaluating(self.result):
+            outputs = []
+            for batch in self.data.inputs(inputs):
+                with self.accelerator.autocast():
+                    output = call(self.result, batch)
+                outputs.append(in_float32(output).cpu())
+        return torch.cat(outputs)
+
+    def _evaluate(self, batches: Batches) -> Tally:
+        return evaluate_batches(self.result, batches, self.objective, self.device, self.accelerator.autocast)
+
+    # Around training -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _in_process(self) -> Iterator[None]:
+        """For a block: this training's settings of the process, which are others' before and after."""
+        with self._shared.in_force(), reproducible(self.device), flushing_denormals():
+            yield
+
+    @contextmanager
+    def _prepared(self) -> Iterator[tuple[nn.Module, Any]]:
+        """For a block: network and optimizer as they run on all processes and in the precision of the training."""
+        had_its_own_forward = "forward" in vars(self.network)
+        try:
+            yield self.accelerator.prepare(self.network, self.optimizer)
+        finally:  # for mixed precision accelerate replaces forward
+            self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
+            if not had_its_own_forward:
+                vars(self.network).pop("forward", None)
+
+    @contextmanager
+    def _called_back(self) -> Iterator[None]:
+        """For a block: callbacks learn of its beginning, and of its end whatever ends it."""
+        try:
+            self.callbacks.at("on_start", self)
+            yield
+        finally:
+            self.callbacks.at("on_end", self)
+
+
+def _running_mean(network: nn.Module, decay: float) -> AveragedModel:
+    """The exponential mean of all weights and statistics. A mean of non-negative conductances is non-negative."""
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
+def _move(network: nn.Module, device: torch.device) -> None:
+    network.to(device)
+    if all(parameter.ndim != 5 for parameter in network.parameters()):  # channels last is for images
+        network.to(memory_format=memory_format(device))  # type: ignore[call-overload]
