@@ -4,10 +4,13 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from joined_networks import NETWORKS, RANGE, Circuit, build
 from script_runs import run
 from torch import nn
 
+from conductance import init
 from conductance.analysis import observe
 from conductance.biophysics import export_neuron, point_neurons, simulate, steady_state, to_biophysical
 from conductance.errors import InputError
@@ -54,6 +57,22 @@ def test_every_unit_is_eq_1_of_its_open_synapses(name):
         for neuron, potential in zip(neurons, V.flatten().tolist(), strict=True):
             assert eq_1(neuron) == pytest.approx(potential, abs=2e-5)  # steady_state reads its numbers as float32
             assert all(0 <= p <= 1 and G > 0 and -90 <= E <= 0 for _, G, p, E in neuron.synapses)
+
+
+weights = st.floats(0, 10)
+
+
+@given(weights, weights, weights, st.integers(0, 999), st.sampled_from([torch.float32, torch.float64]))
+def test_whatever_joins_is_eq_1_of_its_open_synapses(a, b, c, seed, dtype):
+    torch.manual_seed(seed)
+    model = Circuit(lambda joined: a * joined["inhibition"] + b * joined["excitation"] + c * joined["junction"])
+    nn.init.normal_(model.junction.log_conductance)
+    init.lognormal_(model)
+    model, x = model.to(dtype), torch.rand(1, 6, dtype=dtype)
+    network = to_biophysical(model, RANGE, images=x)
+    z = observe(model, x)[-1].z.flatten()
+    for neuron, expected in zip(point_neurons(network, "units", x), z.tolist(), strict=True):
+        assert RANGE.to_valence(eq_1(neuron)) == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

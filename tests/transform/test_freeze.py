@@ -79,6 +79,40 @@ def test_frozen_layers_give_the_same_outputs(name, activation, form):
         torch.testing.assert_close(frozen(p), layer(p), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_frozen_layer_has_the_conductances_of_the_layer(name):
+    layer = LAYERS[name][0]()
+    if isinstance(layer, ConductanceLayer):
+        init.lognormal_(layer)
+    frozen = freeze(layer)
+    torch.testing.assert_close(frozen.weight, layer.weight)
+    assert frozen.bias is None
+    assert (frozen.in_features, frozen.out_features) == (layer.in_channels, layer.out_channels)
+
+
+def test_conductances_that_were_added_up_cannot_be_read():
+    layer = CWALinear(2, 3, doubled_input=True, valence=[1, 0.5, -1, -0.5])
+    with pytest.raises(InputError, match="read conductances from the layer before it is frozen"):
+        freeze(layer).weight  # noqa: B018
+
+
+def test_a_host_that_reads_weights_finds_them_in_a_frozen_layer():
+    class Host(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = CWALinear(6, 4, valence=[1, -1, 1, -1, -1, 1])
+
+        def forward(self, p):
+            if p.sum() < 1e3:  # which torch.fx cannot follow
+                p = p.to(self.layer.weight.dtype)
+            return self.layer(p) * self.layer.weight[0, 1]
+
+    model, p = Host().double(), torch.rand(3, 6)
+    frozen = freeze(model)
+    assert isinstance(frozen.layer, FrozenAverage)
+    torch.testing.assert_close(frozen(p), model(p))
+
+
 def test_the_original_stays_as_it_was():
     model = create_model("cnn", "cwa_bn", (3, 9, 9), 3, widths=(8, 12))
     model(torch.rand(2, 3, 9, 9)).sum().backward()
@@ -111,6 +145,15 @@ def test_a_frozen_network_is_restored_from_its_state_dict(family, tmp_path):
     torch.save(one.state_dict(), tmp_path / "weights.pt")
     other.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
     assert torch.equal(one(images), other(images))
+
+
+def test_a_state_dict_of_the_first_version_is_loaded():
+    layer, other = CWALinear(4, 3), freeze(CWALinear(4, 3))
+    frozen = freeze(layer)
+    former = {{"packed": "conductance"}.get(name, name): value for name, value in frozen.state_dict().items()}
+    other.load_state_dict(former)
+    assert torch.equal(other.packed, frozen.packed)
+    assert set(former) == {"conductance", "leak"}
 
 
 def test_gradients_of_the_input_are_those_of_the_original():

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from random_networks import WIDTH, build, draw_statistics, steps
 from torch import nn
@@ -12,7 +12,6 @@ from conductance.nn import CWALinear
 from conductance.transform import FrozenAverage, freeze
 
 
-@settings(max_examples=60, deadline=None)
 @given(steps(), st.booleans(), st.integers(1, 4), st.integers(0, 1000))
 def test_a_frozen_network_gives_the_outputs_of_the_network(what, images, returned, seed):
     torch.manual_seed(seed)

@@ -32,9 +32,9 @@ def freeze(model: nn.Module) -> nn.Module:
     What ``model(...)`` returns is kept; what its parts return when they are called alone is not, as a layer may do
     the work of its followers.
 
-    These stay as they are: a BatchNorm that uses the statistics of its batch, a layer with hooks (other than those of
-    `optim.create_optimizer`, which act in training), with a learnt gate or with a ``forward`` of its own, and all
-    layers of a network whose ``forward`` asks what kind of modules they are or reads their parameters.
+    These stay as they are: a BatchNorm that uses the statistics of its batch; a layer with hooks (other than those of
+    `optim.create_optimizer`, which act in training), with a learnt gate or with a ``forward`` of its own; all layers of
+    a network whose ``forward`` treats them by their class, or cannot be traced and might.
 
     Freezing a frozen model changes nothing. Its state dict fits any other model frozen from the same architecture.
     Folded into a linear layer, a BatchNorm takes (N, features) alone: of (N, L, features) it would have normalized L.

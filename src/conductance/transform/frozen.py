@@ -13,13 +13,13 @@ from conductance import kernels
 from conductance.errors import InputError
 from conductance.nn import AveragingLayer, ConductanceLayer
 from conductance.nn.tracing import record_call
+from conductance.valence import Valence
 
 
 class FrozenAverage(nn.Module):
     """An averaging layer whose conductances no longer change; made by `freeze`.
 
-    Inputs and outputs are those of the layer that it was made from. Code that asks a layer for its conductances finds
-    none here: they are stored in the order in which the products read them.
+    Inputs and outputs are those of the layer that it was made from.
 
     Attributes:
         packed: G >= 0 as `kernels.pack` gives it.
@@ -47,6 +47,28 @@ class FrozenAverage(nn.Module):
         self.register_buffer("leak", layer.leak().detach().clone())
         self.register_buffer("scale", None)
         self.register_buffer("shift", None)
+
+    @property
+    def weight(self) -> Tensor:
+        """G as the layer had it, (out, fan-in, *kernel), or the signed weights of AbsNorm.
+
+        Raises:
+            InputError: a doubled input has valences other than +1 and -1, whose conductances were added up.
+        """
+        if self.presynaptic is None:
+            positive, negative = self.packed.chunk(2)
+            return positive - negative
+        return _unpack(self.packed, self.presynaptic, self.out_channels)
+
+    @property
+    def conductance(self) -> Tensor:
+        """`weight`, as conductance layers call it."""
+        return self.weight
+
+    @property
+    def bias(self) -> None:
+        """None: the leak stands in its place."""
+        return
 
     @property
     def in_features(self) -> int:
@@ -113,6 +135,26 @@ class FrozenAverage(nn.Module):
         """That of the layer it was made from, and what has been folded into it."""
         folded = ", BatchNorm folded" if self.scale is not None else ""
         return f"{self.description}{folded}{', rectified' if self.rectify else ''}"
+
+
+def _unpack(packed: Tensor, valence: Valence, units: int) -> Tensor:
+    """The conductances that `kernels.pack` has put in order."""
+    stacked = len(packed) > units
+    if valence.doubled_input:
+        if not valence.is_default_pair:
+            raise InputError(
+                "the two copies of a doubled input with valences of its own are one conductance in a frozen layer; "
+                "read conductances from the layer before it is frozen"
+            )
+        return torch.cat(packed.chunk(2), 1) if stacked else packed
+    if not valence.class_values:
+        excitatory, inhibitory = packed.chunk(2)
+        return excitatory + inhibitory
+    sorted_by_class = torch.cat(packed.chunk(2), 1) if stacked else packed
+    order = valence.fan_in_order
+    if order is None:
+        return sorted_by_class
+    return sorted_by_class.index_select(1, order.to(packed.device).argsort())
 
 
 class NormalizedLinear(nn.Linear):
