@@ -21,9 +21,9 @@ from conductance.files import write_table, write_text
 from conductance.init import conductance_layers
 from conductance.nn import ConductanceLayer
 from conductance.presets.named import get_preset
-from conductance.runs import RunConfig
+from conductance.runs import ProtocolConfig, RunConfig
 from conductance.runs.provenance import git_commit
-from conductance.training import build
+from conductance.training import Trainer, TrainingConfig, build
 from studies.difficulties.figure import difficulties_figure
 from studies.shared import changes
 from studies.shared.folder import folder_of
@@ -136,25 +136,35 @@ def _synapses_and_signs(network: nn.Module) -> tuple[nn.Parameter, Tensor | floa
 # While it trains ------------------------------------------------------------------------------------------------------
 
 
-def _closed_synapses(form: str, seed: int) -> Iterator[Row]:
+class ClosedSynapses:
+    """A callback: after each epoch, how many synapses are closed, and how many of those closed before are open."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.before: Tensor | None = None
+
+    def on_epoch(self, trainer: Trainer) -> None:
+        """Look at all conductances."""
+        closed = torch.cat([layer.conductance.flatten() == 0 for layer in conductance_layers(trainer.network)])
+        epoch = len(trainer.history)
+        self.rows.append({"quantity": "silent", "place": epoch, "value": float(closed.float().mean())})
+        if self.before is not None and bool(self.before.any()):
+            returned = float((~closed[self.before]).float().mean())
+            self.rows.append({"quantity": "returned", "place": epoch, "value": returned})
+        self.before = closed
+
+
+def _closed_synapses(form: str, seed: int) -> list[Row]:
+    """The digits' CNN at its preset's step size, held constant."""
     change = changes.conductance(nonnegative=form)
-    config = replace(change(get_preset("digits-cnn-cwa")), seed=seed, epochs=TRAINING_EPOCHS)
+    constant = ProtocolConfig("paper", patience=TRAINING_EPOCHS + 1, stop_train_accuracy=100)
+    config = replace(change(get_preset("digits-cnn-cwa")), seed=seed, epochs=TRAINING_EPOCHS, protocol=constant)
     dataset = load_dataset("digits")
     network, preprocessing = build.start(config, dataset)
-    optimizer = build.build_optimizer(config.optimizer, network)
+    closed = ClosedSynapses()
     loader = DeviceLoader(dataset.train, config.data.batch_size, preprocessing=preprocessing, shuffle=True, seed=seed)
-    before: Tensor | None = None
-    for epoch in range(1, TRAINING_EPOCHS + 1):
-        for images, labels in loader:
-            optimizer.zero_grad()
-            F.cross_entropy(network(images), labels, label_smoothing=config.optimizer.label_smoothing).backward()
-            optimizer.step()
-        closed = torch.cat([layer.conductance.flatten() == 0 for layer in conductance_layers(network)])
-        yield {"quantity": "silent", "place": epoch, "value": float(closed.float().mean())}
-        if before is not None and bool(before.any()):
-            returned = float((~closed[before]).float().mean())
-            yield {"quantity": "returned", "place": epoch, "value": returned}
-        before = closed
+    Trainer(network, loader, TrainingConfig.of(config), callbacks=[closed], progress=False).fit()
+    return closed.rows
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -3,31 +3,28 @@
 A unit out of balance gives nearly the same value for every image.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
-from torch.nn import functional as F
 
 from conductance.analysis import observe
 from conductance.data import Dataset, DeviceLoader, load_dataset
 from conductance.files import write_table, write_text
 from conductance.presets import get_preset
-from conductance.runs import RunConfig
+from conductance.runs import ProtocolConfig, RunConfig
 from conductance.runs.provenance import git_commit
-from conductance.training import build
-from conductance.training.protocols import create_protocol
+from conductance.training import Trainer, TrainingConfig, build
 from studies.drift.figure import drift_figure
 from studies.shared import changes
 from studies.shared.folder import folder_of
 
 STEPS = 80
-SCHEDULE = 320  # steps, of which the first fifth is the warm-up
+WARM_UP = 64  # steps, in which the step size rises to the preset's
 BETWEEN = 8  # steps from one look to the next
 IMAGES = 200  # to look with
 SEEDS = 3
@@ -61,10 +58,37 @@ def config_of(centered: bool, seed: int) -> RunConfig:
     return replace(change(get_preset("cifar10-resnet18-cwa")), seed=seed)
 
 
-def _first_steps(config: RunConfig, dataset: Dataset) -> Iterator[Row]:
+class Balance:
+    """A callback: how open the units of each layer are and how far from balance, before training and every few steps.
+
+    Args:
+        shown: the images to look with.
+    """
+
+    def __init__(self, shown: Tensor) -> None:
+        self.shown = shown
+        self.rows: list[Row] = []
+
+    def on_start(self, trainer: Trainer) -> None:
+        """Look at the network before its first step."""
+        self._look(trainer)
+
+    def on_step(self, trainer: Trainer) -> None:
+        """Look at it every few steps, and stop after the last."""
+        if trainer.step % BETWEEN == 0:
+            self._look(trainer)
+        if trainer.step == STEPS:
+            trainer.stop()
+
+    def _look(self, trainer: Trainer) -> None:
+        for layer, seen in enumerate(observe(trainer.network, self.shown), start=1):
+            z = seen.z.movedim(1, -1).flatten(0, -2)
+            shares = {"open": round(float((z > 0).float().mean()), 4), "offset": round(offset(z), 4)}
+            self.rows.append({"step": trainer.step, "layer": layer, **shares})
+
+
+def _first_steps(config: RunConfig, dataset: Dataset) -> list[Row]:
     network, preprocessing = build.start(config, dataset)
-    optimizer = build.build_optimizer(config.optimizer, network)
-    protocol = create_protocol(optimizer, config.protocol, SCHEDULE)
     loader = DeviceLoader(
         dataset.train,
         config.data.batch_size,
@@ -73,17 +97,11 @@ def _first_steps(config: RunConfig, dataset: Dataset) -> Iterator[Row]:
         shuffle=True,
         seed=config.seed,
     )
-    shown = preprocessing(dataset.test.pixels[:IMAGES])
-    for step, (images, labels) in enumerate(islice(loader, STEPS + 1)):
-        if step % BETWEEN == 0:
-            for layer, seen in enumerate(observe(network, shown), start=1):
-                z = seen.z.movedim(1, -1).flatten(0, -2)
-                shares = {"open": float((z > 0).float().mean()), "offset": offset(z)}
-                yield {"step": step, "layer": layer, **{name: round(share, 4) for name, share in shares.items()}}
-        optimizer.zero_grad()
-        F.cross_entropy(network(images), labels, label_smoothing=config.optimizer.label_smoothing).backward()
-        optimizer.step()
-        protocol.after_step()
+    protocol = ProtocolConfig(warmup=min(1.0, WARM_UP / len(loader)))
+    training = replace(TrainingConfig.of(config), epochs=1, protocol=protocol)
+    balance = Balance(preprocessing(dataset.test.pixels[:IMAGES]))
+    Trainer(network, loader, training, callbacks=[balance], progress=False).fit()
+    return balance.rows
 
 
 def offset(z: Tensor) -> float:
