@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from conductance.errors import ConductanceError
     from conductance.models import create_model
     from conductance.training import Trainer, TrainingConfig
+    from conductance.transform.convert import convert
     from conductance.transform.freeze import freeze
 
 __version__ = "0.2.0"
@@ -28,6 +29,7 @@ __all__ = [
     "analysis",
     "biophysics",
     "circuits",
+    "convert",
     "create_model",
     "data",
     "freeze",
@@ -46,6 +48,7 @@ _HOMES = {
     "ConductanceError": "conductance.errors",
     "Trainer": "conductance.training",
     "TrainingConfig": "conductance.training",
+    "convert": "conductance.transform",
     "create_model": "conductance.models",
     "freeze": "conductance.transform",
     "observe": "conductance.analysis",

@@ -6,8 +6,8 @@ batch. Its parts: `lognormal_` and `exponential_` draw conductances; `twin_`, `s
 `balance_sums_` rearrange or scale what was drawn, in that order. `glorot_` is the paper's start.
 """
 
-from collections.abc import Iterator
-from typing import TypeVar
+from collections.abc import Collection, Iterator
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -147,7 +147,7 @@ def _scale_leak(layer: ConductanceLayer, p: Tensor, share: float) -> None:
     layer.leak.set_conductance(torch.where(synaptic > 0, share * synaptic, layer.leak.conductance))
 
 
-def balance_(model: M, batch: Tensor) -> M:
+def balance_(model: M, batch: Any, *, layers: Collection[ConductanceLayer] | None = None) -> M:
     """Scale each unit's inhibitory conductances so that, on one batch, its mean E equals its mean I.
 
     One pass: each layer is balanced on the activity that the balanced layers before it produce. The leak stays out of
@@ -159,11 +159,14 @@ def balance_(model: M, batch: Tensor) -> M:
     Args:
         model: a layer or a model.
         batch: open probabilities in [0, 1], as the model takes them; some hundred samples are enough.
+        layers: those of the model to balance; all by default.
     """
     refuse_sharded(model)
     received: dict[ConductanceLayer, tuple[Tensor, int]] = {}
 
     def look(_: str, layer: ConductanceLayer, p: Tensor) -> None:
+        if layers is not None and layer not in layers:
+            return
         samples = p if p.ndim == layer.g.ndim else p.reshape(-1, *p.shape[layer.channel_axis :])
         mean, times = received.get(layer, (samples, 0))
         if mean.shape[1:] != samples.shape[1:]:  # of images of another size there is no common mean

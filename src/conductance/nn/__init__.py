@@ -6,6 +6,7 @@ from conductance.nn.conductance import ConductanceLayer
 from conductance.nn.conv import AbsNormConv2d, CWAConv1d, CWAConv2d, CWAConv3d
 from conductance.nn.gap_junction import GapJunction
 from conductance.nn.gates import FullRange, Gate, LogisticGate
+from conductance.nn.inputs import ScaledInput, SignedInput
 from conductance.nn.lateral import LateralConv2d, LateralLinear
 from conductance.nn.leak import Leak
 from conductance.nn.linear import AbsNormLinear, CWALinear
@@ -29,6 +30,8 @@ __all__ = [
     "Leak",
     "LogisticGate",
     "Reading",
+    "ScaledInput",
+    "SignedInput",
     "SignedLayer",
     "assign_valences",
     "read_valences",

@@ -149,7 +149,8 @@ def _units_sending(
         if isinstance(layer, ConductanceLayer) and layer.average:
             speaks = layer.unit_valence == speaking if speaking is not None else torch.zeros(layer.out_channels)
             along = (-1, *(1,) * (-1 - layer.channel_axis))
-            return speaks.to(output.device, output.dtype).view(along).expand_as(output)
+            sent = speaks.to(output.device, output.dtype).view(along).expand_as(output)
+            return sent.clone()  # which the model may write into
         if isinstance(layer, ConductanceLayer):
             return None
         return torch.ones_like(output) if isinstance(output, Tensor) else None

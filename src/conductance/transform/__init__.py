@@ -1,6 +1,9 @@
 """Networks turned into other networks."""
 
+from conductance.transform.convert import convert
 from conductance.transform.freeze import freeze
 from conductance.transform.frozen import FrozenAverage
+from conductance.transform.report import Conversion, Converted
+from conductance.transform.survey import Kept
 
-__all__ = ["FrozenAverage", "freeze"]
+__all__ = ["Conversion", "Converted", "FrozenAverage", "Kept", "convert", "freeze"]
