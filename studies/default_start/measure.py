@@ -5,29 +5,25 @@ Each is trained by torch's optimizers and by the package's own, from the layers'
 one that is balanced on a batch. Networks of torch's own layers stand beside them.
 """
 
-import csv
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import track
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from conductance import init
-from conductance.files import write_table, write_text
+from conductance.files import write_text
 from conductance.optim import create_optimizer
-from conductance.runs.provenance import git_commit
 from studies.default_start.figure import default_start_figure
-from studies.default_start.networks import NETWORKS
 from studies.default_start.table import all_starts, default_start
+from studies.shared.digits import split_digits
 from studies.shared.folder import folder_of
+from studies.shared.growing import measure_missing, read_rows
+from studies.shared.stacks import NETWORKS
 
 FOLDER = folder_of(__file__)
 DEFAULT_TABLE = FOLDER.path / "default.md"
@@ -35,7 +31,7 @@ DEFAULT_TABLE = FOLDER.path / "default.md"
 DEPTHS = (2, 5, 10, 20)
 LATE_DEPTHS = (20,)  # after all others of their seed
 SEEDS = 3
-EPOCHS, BATCH, TRAINING_IMAGES = 12, 50, 1400
+EPOCHS, BATCH = 12, 50
 BALANCE_IMAGES = 256
 
 AFFINE = "torch's own layers"
@@ -61,56 +57,21 @@ class Case:
     seed: int
 
 
-@dataclass(frozen=True)
-class Digits:
-    """Images (N, 1, 8, 8) in [0, 1] and labels, some to learn from and the rest to judge by."""
-
-    images: Tensor
-    labels: Tensor
-    judged_images: Tensor
-    judged_labels: Tensor
-
-
 def cases() -> list[Case]:
     """All runs in the order in which they are made: seed by seed, and the deepest networks of each seed last."""
     every = [Case(*case) for case in product(NETWORKS, DEPTHS, OPTIMIZERS, STARTS, range(SEEDS))]
     return sorted(every, key=lambda case: (case.seed, case.depth in LATE_DEPTHS, case.depth))
 
 
-def measure(result: Path, wanted: Iterable[Case], console: Console | None = None) -> None:
-    """Train what has no row yet, and append a row for each run when it ends.
+def train(case: Case) -> dict[str, float]:
+    """One run, by a loop as anybody would write it.
 
-    Columns: those of `Case`, accuracy (%, on images that were not learnt from), loss (mean cross-entropy over the last
-    epoch), seconds, commit, command.
+    Returns:
+        accuracy (%, on images that were not learned from) and loss (mean cross-entropy over the last epoch).
     """
-    measured = {_case(row) for row in rows(result)}
-    missing = [case for case in wanted if case not in measured]
-    if not result.exists():
-        write_table(result, COLUMNS, [])
-    for case in track(missing, "default starts", console=console, disable=console is None):
-        row = [*astuple(case), *_train(case), git_commit(), FOLDER.command]
-        with result.open("a", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerow(row)
-
-
-def rows(result: Path) -> list[dict[str, str]]:
-    """All rows that have been measured."""
-    if not result.exists():
-        return []
-    with result.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _case(row: Mapping[str, str]) -> Case:
-    return Case(row["network"], int(row["depth"]), row["optimizer"], row["start"], int(row["seed"]))
-
-
-def _train(case: Case) -> tuple[float, float, float]:
-    """Accuracy (%), training loss and seconds of one run, by a loop as anybody would write it."""
-    started = time.perf_counter()
     torch.manual_seed(case.seed)
-    digits = load()
-    network = NETWORKS[case.network](case.depth, case.start == AFFINE)
+    digits = split_digits()
+    network = NETWORKS[case.network](case.depth, affine=case.start == AFFINE)
     _begin(network, case.start, digits.images[:BALANCE_IMAGES])
     optimizer = OPTIMIZERS[case.optimizer](network)
     loss = torch.tensor(torch.nan)
@@ -125,8 +86,7 @@ def _train(case: Case) -> tuple[float, float, float]:
         loss = torch.stack(losses).mean()
     with torch.no_grad():
         correct = network(digits.judged_images).argmax(1) == digits.judged_labels
-    seconds = time.perf_counter() - started
-    return round(100 * correct.double().mean().item(), 2), float(f"{loss.item():.4g}"), round(seconds, 1)
+    return {"accuracy": round(100 * correct.double().mean().item(), 2), "loss": float(f"{loss.item():.4g}")}
 
 
 def _begin(network: nn.Module, start: str, batch: Tensor) -> None:
@@ -137,18 +97,9 @@ def _begin(network: nn.Module, start: str, batch: Tensor) -> None:
         init.glorot_(network)
 
 
-def load() -> Digits:
-    """scikit-learn's digits, split anew for each seed."""
-    digits = load_digits()
-    images = torch.tensor(digits.images / 16, dtype=torch.float32)[:, None]
-    labels = torch.tensor(digits.target)
-    learnt, judged = torch.randperm(len(images)).split([TRAINING_IMAGES, len(images) - TRAINING_IMAGES])
-    return Digits(images[learnt], labels[learnt], images[judged], labels[judged])
-
-
 def show() -> None:
     """Write the tables and the figure of what has been measured."""
-    measured = rows(FOLDER.result)
+    measured = read_rows(FOLDER.result)
     write_text(FOLDER.table, all_starts(measured))
     write_text(DEFAULT_TABLE, default_start(measured))
     write_text(FOLDER.figure, default_start_figure(measured))
@@ -160,11 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"0, 1, ...; 0 seeds train nothing (default: {SEEDS})")
     parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS, choices=DEPTHS, help="train these alone")
     choices = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    measure(FOLDER.result, _chosen(choices.seeds, choices.depths), Console())
-    if FOLDER.result.exists():
+    wanted = [case for case in cases() if case.seed < choices.seeds and case.depth in choices.depths]
+    measure_missing(FOLDER.result, COLUMNS, wanted, train, command=FOLDER.command, console=Console())
+    if read_rows(FOLDER.result):
         show()
-
-
-def _chosen(seeds: int, depths: Sequence[int]) -> Iterator[Case]:
-    return (case for case in cases() if case.seed < seeds and case.depth in depths)

@@ -11,6 +11,8 @@ import pytest
 
 from studies.__main__ import main
 from studies.shared.catalog import STUDIES, list_studies
+from studies.shared.comparison import Comparison
+from studies.shared.folder import StudyFolder
 
 ROOT = STUDIES.parent
 NAMES = sorted(list_studies())
@@ -68,7 +70,7 @@ COMPARISONS = [name for name in NAMES if "comparison.Comparison(" in (STUDIES / 
 @pytest.mark.parametrize("name", COMPARISONS)
 def test_the_table_of_a_comparison_is_of_its_result(name):
     module = import_module(f"studies.{name}.measure")
-    (study,) = (value for value in vars(module).values() if hasattr(value, "markdown"))
+    (study,) = (value for value in vars(module).values() if isinstance(value, Comparison))
     assert study.folder.table.read_text() == study.markdown()
 
 
@@ -110,12 +112,8 @@ def test_studies_name_no_place_outside_their_folders_to_write_to(monkeypatch, tm
     monkeypatch.chdir(tmp_path)
     for name in NAMES:
         module = import_module(f"studies.{name}.measure")
-        folders = [value for value in vars(module).values() if hasattr(value, "result")]
-        folders += [
-            value.folder
-            for value in vars(module).values()
-            if hasattr(value, "markdown") and not isinstance(value, type)
-        ]
+        folders = [value for value in vars(module).values() if isinstance(value, StudyFolder)]
+        folders += [value.folder for value in vars(module).values() if isinstance(value, Comparison)]
         assert {folder.path for folder in folders} == {STUDIES / name}
     assert not os.listdir(tmp_path)
 

@@ -1,4 +1,4 @@
-"""The networks: stacks of layers with default arguments, as somebody would write them who has read the first page."""
+"""Stacks of layers with default arguments, as somebody would write them who has read the first page, for the digits."""
 
 from collections.abc import Callable
 
@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from conductance.nn import CWAConv2d, CWALinear
 
-Builder = Callable[[int, bool], nn.Module]
-"""From a number of hidden layers, and whether torch's own layers stand in place of ours, to a network for digits."""
+Builder = Callable[..., nn.Module]
+"""``build(depth, affine=False)``: from a number of hidden layers to a network; affine: of torch's own layers."""
 
 UNITS, CHANNELS, CLASSES = 100, 32, 10
 
@@ -24,18 +24,18 @@ class Residual(nn.Module):
         return (p + self.layer(p)) / 2
 
 
-def fcn(depth: int, affine: bool) -> nn.Module:
+def fcn(depth: int, affine: bool = False) -> nn.Module:
     """Fully connected layers of 100 units and a readout."""
     layers = [_linear(size, affine) for size in [64] + [UNITS] * (depth - 1)]
     return nn.Sequential(nn.Flatten(), *layers, nn.Linear(UNITS, CLASSES))
 
 
-def cnn(depth: int, affine: bool) -> nn.Module:
+def cnn(depth: int, affine: bool = False) -> nn.Module:
     """3x3 convolutions of 32 channels, pooling and a readout."""
     return nn.Sequential(*_convolutions(depth, affine), *_pooled_readout())
 
 
-def residual(depth: int, affine: bool) -> nn.Module:
+def residual(depth: int, affine: bool = False) -> nn.Module:
     """The same, with a shortcut around each convolution but the first."""
     first, *others = _convolutions(depth, affine)
     return nn.Sequential(first, *map(Residual, others), *_pooled_readout())

@@ -1,0 +1,66 @@
+"""A result that grows by a row for each run, so that a long study can be stopped and continued at any time."""
+
+import csv
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from conductance.files import write_table
+from conductance.runs.provenance import git_commit
+
+Case = TypeVar("Case")
+"""A dataclass that says which run it is."""
+
+
+def measure_missing(
+    result: Path,
+    columns: Sequence[str],
+    cases: Iterable[Case],
+    run: Callable[[Case], Mapping[str, Any]],
+    *,
+    command: str,
+    console: Console | None = None,
+) -> None:
+    """Run the cases that have no row yet, on one thread, and append the row of each when it ends.
+
+    Args:
+        result: the CSV.
+        columns: the fields of a case, what ``run`` returns, and seconds, commit and command.
+        cases: in the order in which to run them.
+        run: from a case to its measurements.
+        command: what to record as the command.
+        console: where a bar shows.
+    """
+    if not result.exists():
+        write_table(result, columns, [])
+    measured = [row.items() for row in read_rows(result)]
+    missing = [case for case in cases if not any(_as_text(case).items() <= row for row in measured)]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for case in track(missing, "runs", console=console, disable=console is None):
+            started = time.perf_counter()
+            row = {**asdict(case), **run(case)}  # type: ignore[call-overload]
+            row |= {"seconds": round(time.perf_counter() - started, 1), "commit": git_commit(), "command": command}
+            with result.open("a", newline="") as file:
+                csv.DictWriter(file, columns, lineterminator="\n").writerow(row)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def read_rows(result: Path) -> list[dict[str, str]]:
+    """All rows that have been measured."""
+    if not result.exists():
+        return []
+    with result.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _as_text(case: Any) -> dict[str, str]:
+    return {name: str(value) for name, value in asdict(case).items()}
