@@ -14,7 +14,7 @@ import conductance
 from conductance.data import DeviceLoader, Images, Preprocessing, load_dataset
 from conductance.errors import InputError, RunError, UnknownNameError
 from conductance.nn import CWALinear
-from conductance.runs import OptimizerConfig, ProtocolConfig, RunFolder
+from conductance.runs import OptimizerConfig, ProtocolConfig, Run, RunFolder, load_run
 from conductance.training import Trainer, TrainingConfig
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -448,6 +448,23 @@ def test_a_finished_training_can_be_reported(tmp_path):
     trainer.fit()
     (row,) = summarize(load_runs([tmp_path]))
     assert row.architecture == "Sequential"
+
+
+def test_the_optimizer_that_was_given_is_what_is_recorded(tmp_path):
+    def trainer(optimizer):
+        return trainer_of(network(), (INPUTS, CLASSES), optimizer=optimizer, folder=tmp_path / "run")
+
+    trainer(lambda model: torch.optim.SGD(model.parameters(), 0.25, momentum=0.5)).fit()
+    recorded = Run(tmp_path / "run").settings["optimizer"]
+    assert (recorded["name"], recorded["lr"], recorded["momentum"]) == ("SGD", 0.25, 0.5)
+    with pytest.raises(RunError, match=r"optimizer.lr is 0.25 there, 0.5 here"):
+        trainer(lambda model: torch.optim.SGD(model.parameters(), 0.5, momentum=0.5)).fit(resume=True)
+
+
+def test_a_network_of_ones_own_cannot_be_built_from_its_folder(tmp_path):
+    trainer_of(network(), (INPUTS, CLASSES), folder=tmp_path / "run").fit()
+    with pytest.raises(RunError, match="is of a network of your own, which no config describes; build the network"):
+        load_run(tmp_path / "run")
 
 
 def test_a_folder_of_another_training_is_refused(tmp_path):

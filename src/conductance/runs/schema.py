@@ -16,6 +16,9 @@ from conductance.runs.earlier import counted_internals, with_current_names
 Record = dict[str, Any]
 Fields = Mapping[str, type | tuple[type, ...]]
 
+OWN = "own"
+"""The family of networks that a `Trainer` was given, and no config describes."""
+
 NUMBER = (int, float)
 SETTINGS: Fields = {"name": str, "seed": int, "epochs": int, "model": dict, "data": dict}
 MODEL: Fields = {"architecture": str, "family": str}
@@ -48,6 +51,11 @@ def read_settings(path: Path) -> Record:
 
 def config_of(settings: Record, path: Path) -> RunConfig:
     """The config that ``settings``, read from ``path``, stand for."""
+    if settings["model"]["family"] == OWN:
+        raise RunError(
+            f"{path} is of a network of your own, which no config describes; build the network, and load its weights "
+            "with Trainer(network, ..., folder=...).fit(resume=True)"
+        )
     try:
         return config_from_dict(settings)
     except (TypeError, ValueError, LookupError, AttributeError) as error:

@@ -28,7 +28,7 @@ class TrainingProgress:
             TextColumn("left"),
             TimeRemainingColumn(),
             console=console,
-            disable=console is None,
+            disable=console is None or not console.is_interactive,  # which would leave a blank line in a file
             transient=True,
         )
         self.task = self.bar.add_task(name, total=total_steps, completed=done, state="")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -14,10 +15,13 @@ from conductance.nn import ConductanceLayer
 from conductance.runs import provenance
 from conductance.runs.config import RunConfig
 from conductance.runs.folder import RunFolder
+from conductance.runs.schema import OWN
 from conductance.training.checkpoint import restore, state_of
 
 if TYPE_CHECKING:
     from conductance.training.trainer import Trainer
+
+_PLAIN = (bool, int, float, str, tuple, NoneType)
 
 NETWORK = "network."
 """How the names of the network's weights begin in the file of weights."""
@@ -133,9 +137,17 @@ def settings_of(trainer: "Trainer") -> dict[str, Any]:
     settings = trainer.config.to_dict()
     batch_size = settings.pop("batch_size")
     del settings["workers"]  # changes nothing but the speed
+    if trainer.optimizer_given:
+        chosen = trainer.config.optimizer
+        settings["optimizer"] = {
+            "name": type(trainer.optimizer).__name__,
+            **{name: value for name, value in trainer.optimizer.defaults.items() if isinstance(value, _PLAIN)},
+            "weight_average": chosen.weight_average,
+            "label_smoothing": chosen.label_smoothing,
+        }
     network = {
         "architecture": type(trainer.network).__name__,
-        "family": "own",
+        "family": OWN,
         "parameters": sum(parameter.numel() for parameter in trainer.network.parameters()),
     }
     data = {"dataset": trainer.data.name, "batch_size": batch_size, "batches": len(trainer.data.train)}

@@ -69,6 +69,7 @@ class Trainer:
     Attributes:
         network: the network.
         optimizer: its optimizer.
+        optimizer_given: whether it is another one than the config describes.
         device: where the network is.
         num_processes: how many processes train together.
         process_index: which of them this is, from 0; the first one writes and prints.
@@ -123,6 +124,7 @@ class Trainer:
             self.process_index: int = self.accelerator.process_index
             self.data = Sources(data, validation, test, self.config, network, preprocessing, self.accelerator)
         _move(network, self.device)
+        self.optimizer_given = optimizer is not None
         self.optimizer = as_optimizer(optimizer, network, self.config.optimizer)
         decay = self.config.optimizer.weight_average
         self.averaged = _running_mean(network, decay) if decay else None
