@@ -45,7 +45,7 @@ WORDS = {
     "Glorot around 1": "the paper's start (Glorot around 1)",
     "no twins": "start without twins",
     "no balance": "start without balance",
-    "leak learnt": "leaks learnt",
+    "leak learnt": "leaks learned",
 }
 
 

@@ -29,7 +29,7 @@ WORDS = {
     "sum": "sum of branch and shortcut",
     "mean": "mean of branch and shortcut",
     "conductance": "one average over the conductances of both",
-    "mean, branch learnt from 0.1": "mean, weight of the branch learnt from 0.1",
+    "mean, branch learnt from 0.1": "mean, weight of the branch learned from 0.1",
     "conductance, gradients not centered, step 0.1": "one average, gradients not centered, step 0.1",
 }
 
