@@ -1,6 +1,7 @@
 """A circuit that has been built: a module that runs its populations slice by slice."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from conductance.circuits.coding import InputCode
 from conductance.circuits.population import Population
 from conductance.circuits.synapses import PopulationSynapses
 from conductance.errors import InputError, UnknownNameError
+from conductance.nn.held import holding
 from conductance.nn.unroll import detached, unroll
 
 
@@ -171,13 +173,15 @@ class CircuitNetwork(nn.Module):
                 state,
                 truncation=self.truncation,
                 checkpoint=self.checkpoint,
+                around=self._holding,
             )
             return state, outputs[-1]
-        for _ in range(self.slices):
-            before = state
-            state, sent = self.step(shown, state)
-            if self._settled(sent, before):
-                break
+        with self._holding():
+            for _ in range(self.slices):
+                before = state
+                state, sent = self.step(shown, state)
+                if self._settled(sent, before):
+                    break
         return self._output(state, sent)
 
     def _follow(self, shown: Mapping[str, Tensor], length: int, state: State) -> tuple[State, list[Tensor]]:
@@ -187,7 +191,14 @@ class CircuitNetwork(nn.Module):
                 state, sent = self.step(now, state)
             return self._output(state, sent)
 
-        return unroll(element, length, state, truncation=self.truncation, checkpoint=self.checkpoint)
+        return unroll(
+            element,
+            length,
+            state,
+            truncation=self.truncation,
+            checkpoint=self.checkpoint,
+            around=self._holding,
+        )
 
     def _output(self, state: State, sent: Mapping[str, Tensor]) -> tuple[State, Tensor]:
         parts = [sent[name] for name in self.outputs]
@@ -267,6 +278,10 @@ class CircuitNetwork(nn.Module):
 
     def _populations(self) -> dict[str, Population]:
         return dict(self.populations.items())  # type: ignore[arg-type]
+
+    def _holding(self) -> AbstractContextManager[None]:
+        """Conductances are the same in all slices."""
+        return holding(self._synapses().values())
 
     def _synapses(self) -> dict[str, PopulationSynapses]:
         return {name: population.synapses for name, population in self._populations().items()}

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from conductance.nn import ConductanceLayer, CWAConv1d, CWAConv2d, CWAConv3d, CWALinear, start
+from conductance.nn import CWAConv1d, CWAConv2d, CWAConv3d, CWALinear, start
+from conductance.nn.held import HeldLayer
 
 
-class PopulationSynapses(ConductanceLayer):
+class PopulationSynapses(HeldLayer):
     """A conductance layer with a choice of synapses.
 
     A synapse that does not exist has G = 0 and no gradient, whatever its place in the parameter holds. One that is not
@@ -84,6 +85,7 @@ class PopulationSynapses(ConductanceLayer):
         if self._buffers.get("plastic") is not None:
             given = torch.as_tensor(conductance, dtype=self.g.dtype, device=self.g.device).expand_as(self.g)
             self.constant.copy_(given if self.synapse_mask is None else torch.where(self.exists, given, 0.0))
+            self.refresh()
 
     def reset_parameters(self) -> None:
         """Draw the conductances of the synapses that exist anew (`nn.start`) and set the leak as it was given."""

@@ -10,10 +10,12 @@ from conductance.nn.inputs import ScaledInput, SignedInput
 from conductance.nn.lateral import LateralConv2d, LateralLinear
 from conductance.nn.leak import Leak
 from conductance.nn.linear import AbsNormLinear, CWALinear
+from conductance.nn.recurrent import CWARNN, CWARNNCell
 from conductance.nn.signed import SignedLayer
 from conductance.nn.units import Reading, assign_valences, read_valences
 
 __all__ = [
+    "CWARNN",
     "AbsNormConv2d",
     "AbsNormLinear",
     "AveragingLayer",
@@ -21,6 +23,7 @@ __all__ = [
     "CWAConv2d",
     "CWAConv3d",
     "CWALinear",
+    "CWARNNCell",
     "ConductanceLayer",
     "FullRange",
     "GapJunction",

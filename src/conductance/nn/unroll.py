@@ -1,6 +1,7 @@
 """Time slice after time slice, with gradients that go back through all of them, or not so far."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 from torch import Tensor
@@ -36,6 +37,7 @@ def unroll(
     *,
     truncation: int | None = None,
     checkpoint: int | None = None,
+    around: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> tuple[S, list[Any]]:
     """Run ``state, output = step(time, state)`` for each time.
 
@@ -45,6 +47,7 @@ def unroll(
         state: before the first one.
         truncation: let gradients go back through at most this many steps: the state is detached every so many.
         checkpoint: keep for the backward pass no more than every so many steps' state, and compute the rest again.
+        around: the context in which steps run, and run again.
 
     Returns:
         The state after the last step, and the outputs in order.
@@ -52,11 +55,12 @@ def unroll(
 
     def stretch(first: int, last: int, state: S) -> tuple[S, list[Any]]:
         outputs = []
-        for time in range(first, last):
-            if truncation is not None and time and time % truncation == 0:
-                state = detached(state)
-            state, output = step(time, state)
-            outputs.append(output)
+        with around():
+            for time in range(first, last):
+                if truncation is not None and time and time % truncation == 0:
+                    state = detached(state)
+                state, output = step(time, state)
+                outputs.append(output)
         return state, outputs
 
     if checkpoint is None:
