@@ -148,3 +148,12 @@ def test_a_unit_that_receives_nothing_keeps_its_leak():
 def test_a_leak_needs_a_positive_share():
     with pytest.raises(InputError, match="share=0: the leak's share"):
         init.initialize(CWALinear(4, 2), torch.rand(3, 4), leak=0)
+
+
+@pytest.mark.parametrize("bad", [torch.full((3, 4), 2.0), torch.full((3, 4), float("nan")), torch.rand(3, 5)])
+def test_a_bad_batch_is_refused_while_nothing_has_changed(bad):
+    layer = CWALinear(4, 2)
+    before = layer.g.detach().clone()
+    with pytest.raises(InputError):
+        init.initialize(layer, bad)
+    assert torch.equal(layer.g, before)

@@ -45,8 +45,12 @@ def initialize(model: M, batch: Tensor, *, sigma: float = 1.5, leak: float | Non
             the layers were built where None.
 
     Raises:
-        InputError: sigma or leak out of range, or the model is sharded (`fully_shard`).
+        InputError: sigma or leak out of range, a batch that the model cannot take, or a model that is sharded
+            (`fully_shard`); the conductances are then as they were.
     """
+    if leak is not None:
+        _check_leak_share(leak)
+    visit(model, batch, lambda *_: None)  # refuses a bad batch while nothing has changed
     lognormal_(model, sigma)
     twin_(model)
     if leak is not None:
@@ -133,11 +137,15 @@ def scale_leak_(model: M, batch: Tensor, share: float) -> M:
     Raises:
         InputError: share not positive.
     """
-    if not share > 0:
-        raise InputError(f"share={share}: the leak's share of the synaptic conductance must be positive")
+    _check_leak_share(share)
     refuse_sharded(model)
     visit(model, batch, lambda _, layer, p: _scale_leak(layer, p, share))
     return model
+
+
+def _check_leak_share(share: float) -> None:
+    if not share > 0:
+        raise InputError(f"share={share}: the leak's share of the synaptic conductance must be positive")
 
 
 def _scale_leak(layer: ConductanceLayer, p: Tensor, share: float) -> None:
