@@ -1,5 +1,7 @@
 """A run on a folder of images."""
 
+import shlex
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -31,9 +33,21 @@ def test_a_preset_is_trained_on_it_and_evaluated_again(images, out, capsys):
     trained = load_run(out, images)
     assert trained.dataset.input_shape == (3, 8, 8)
     assert trained.dataset.classes == ("bright", "dark")
+    assert shlex.split(Run(out).summary["command"])[-1] == f"--data-dir={images}"
     capsys.readouterr()
     cli.main(["evaluate", str(out), "--data-dir", str(images)])
     assert f"test accuracy {summary['test_accuracy']:.2f} %" in capsys.readouterr().out
+
+
+def test_another_folder_is_not_taken_for_it(images, out, capsys):
+    options = ["--data.dataset", "folder", "--data.image-size", "8", "--epochs", "1", "--model.widths", "8", "8"]
+    cli.main(["train", "digits-cnn-cwa", *options, "--data-dir", str(images), "--out", str(out)])
+    for part in ("train", "val", "test"):
+        (images / part / "dark").rename(images / part / "dim")
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        cli.main(["evaluate", str(out), "--data-dir", str(images)])
+    assert "has the classes bright, dim, but" in capsys.readouterr().err
 
 
 def test_it_must_be_named(out, capsys):

@@ -66,7 +66,7 @@ def run(arguments: list[str]) -> None:
             device=chosen.device,
             resume=chosen.resume,
             console=console,
-            command=train_command(chosen.run, preset),
+            command=train_command(chosen.run, preset, chosen.data_dir),
         )
     console.print(
         f"[bold]{escape(summary['name'])}[/] seed {summary['seed']}: test accuracy "

@@ -4,7 +4,7 @@ from conductance.data.augment import Augmentation, shift_and_flip
 from conductance.data.catalog import DATASETS, Specification
 from conductance.data.datasets import load_dataset
 from conductance.data.deform import deform
-from conductance.data.folder import load_image_folder
+from conductance.data.folder import FOLDER, load_image_folder
 from conductance.data.images import Dataset, Images, split_validation
 from conductance.data.loader import DeviceLoader
 from conductance.data.mix import Mixing, mix
@@ -12,6 +12,7 @@ from conductance.data.preprocess import PREPROCESSINGS, Preprocessing
 
 __all__ = [
     "DATASETS",
+    "FOLDER",
     "PREPROCESSINGS",
     "Augmentation",
     "Dataset",

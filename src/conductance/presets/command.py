@@ -2,19 +2,22 @@
 
 import shlex
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
+from conductance.data import FOLDER
 from conductance.presets.named import get_preset
 from conductance.runs import RunConfig
 from conductance.runs.names import preset_name
 
 
-def train_command(config: RunConfig, preset: str | None = None) -> str:
+def train_command(config: RunConfig, preset: str | None = None, data_dir: Path | None = None) -> str:
     """``conductance train`` with a preset and an option for every choice that differs from it.
 
     Args:
         config: the complete run.
         preset: where to start from; that of the config's data set, architecture and family where left out.
+        data_dir: the folder of images, for the data set "folder"; other data sets are found anywhere.
 
     Raises:
         UnknownNameError: there is no such preset.
@@ -22,6 +25,8 @@ def train_command(config: RunConfig, preset: str | None = None) -> str:
     preset = preset or preset_name(config.data.dataset, config.model.architecture, config.model.family)
     options = [option for option in _options(get_preset(preset), config) if option[0] != "--seed"]
     words = [word for option in options for word in option]
+    if data_dir is not None and config.data.dataset == FOLDER:
+        words.append(f"--data-dir={data_dir}")
     return shlex.join(["conductance", "train", preset, "--seed", str(config.seed), *words])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from conductance.data import Dataset, Preprocessing, load_dataset
-from conductance.errors import RunError
+from conductance.errors import DataError, RunError
 from conductance.runs.config import RunConfig
 from conductance.runs.folder import RunFolder
 from conductance.runs.network import build_network, kind_of_preprocessing
@@ -92,10 +92,17 @@ class Run:
         """The data it was trained and tested on.
 
         Raises:
-            DataError: the data set cannot be found.
+            DataError: the data set cannot be found, or is a folder of images with other classes.
         """
         data = self.config.data
-        return self._dataset or load_dataset(data.dataset, self._data_dir, image_size=data.image_size)
+        dataset = self._dataset or load_dataset(data.dataset, self._data_dir, image_size=data.image_size)
+        classes = (self.summary or {}).get("classes")
+        if classes is not None and list(dataset.classes) != classes:
+            raise DataError(
+                f"{self._data_dir} has the classes {', '.join(dataset.classes)}, but {self.path} was trained on "
+                f"{', '.join(classes)}; name the folder that it was trained on"
+            )
+        return dataset
 
     @property
     def network(self) -> nn.Module:

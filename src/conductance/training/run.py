@@ -8,7 +8,7 @@ from rich.console import Console
 from torch import Tensor
 
 from conductance.allocator import keep_freed_memory
-from conductance.data import Dataset, DeviceLoader, load_dataset, split_validation
+from conductance.data import FOLDER, Dataset, DeviceLoader, load_dataset, split_validation
 from conductance.errors import InputError
 from conductance.runs import provenance
 from conductance.runs.config import RunConfig
@@ -71,6 +71,7 @@ def train(
             folder,
             config,
             teacher=teacher.description if teacher is not None else None,
+            **({"classes": list(dataset.classes)} if config.data.dataset == FOLDER else {}),
             command=command or provenance.command_line(),
         )
         trainer.folder = out
