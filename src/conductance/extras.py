@@ -6,7 +6,7 @@ from types import ModuleType
 from conductance.errors import ConductanceError
 
 _PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn"}
-"""Packages that are not installed by the name that they are imported by."""
+"""Packages that are installed under another name than they are imported."""
 
 
 def import_extra(module: str, purpose: str, extra: str) -> ModuleType:

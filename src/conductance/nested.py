@@ -1,4 +1,4 @@
-"""Tensors, and tuples and dicts of tensors: what a network takes as input, or learns as target."""
+"""Tensors, and tuples and dicts of tensors: the inputs, outputs and targets of networks."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -17,13 +17,13 @@ _SMALL_INTEGERS = (torch.int8, torch.int16, torch.int32, torch.uint16, torch.uin
 
 
 def as_tensors(values: Any, dtype: torch.dtype = torch.float32) -> Nested:
-    """Arrays as tensors, which share their memory where they can.
+    """Convert arrays and lists of numbers to tensors, sharing memory if possible.
 
-    Floating-point arrays become ``dtype``, as a network computes in it; tensors keep theirs. Integers become int64, as
-    torch's losses and embeddings take them, but for bytes.
+    Floating-point arrays are converted to ``dtype``; tensors keep their type. Integers are converted to int64, which
+    torch's losses and embeddings need; uint8 is kept.
 
     Raises:
-        InputError: what is neither an array nor numbers.
+        InputError: values that are not numbers.
     """
     if isinstance(values, Tensor):
         return values.long() if values.dtype in _SMALL_INTEGERS else values
@@ -53,13 +53,13 @@ def _as_tensor(values: Any, dtype: torch.dtype) -> Tensor:
 
 
 def _shared(array: np.ndarray) -> Tensor:
-    """Torch has neither read-only tensors nor negative strides; those are copied."""
+    """As a tensor with the same memory, or a copy of what torch does not support: read-only and reversed arrays."""
     contiguous = np.ascontiguousarray(array).reshape(array.shape)
     return torch.from_numpy(contiguous if contiguous.flags.writeable else contiguous.copy())
 
 
 def tensors_of(values: Nested) -> Iterator[Tensor]:
-    """Every tensor in it."""
+    """All tensors in it."""
     if isinstance(values, Tensor):
         yield values
     elif isinstance(values, Mapping):
@@ -71,7 +71,7 @@ def tensors_of(values: Nested) -> Iterator[Tensor]:
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], values: Nested) -> Nested:
-    """The same with every tensor replaced."""
+    """Replace every tensor by a function of it."""
     if isinstance(values, Tensor):
         return function(values)
     if isinstance(values, Mapping):
@@ -82,7 +82,7 @@ def map_tensors(function: Callable[[Tensor], Tensor], values: Nested) -> Nested:
 
 
 def to_device(values: Nested, device: torch.device) -> Nested:
-    """The same on ``device``."""
+    """Move all tensors to a device."""
     return map_tensors(lambda tensor: tensor.to(device, non_blocking=True), values)
 
 
@@ -92,10 +92,10 @@ def take(values: Nested, indices: Tensor) -> Nested:
 
 
 def length_of(values: Nested, name: str) -> int:
-    """How many examples there are, along the first axis of every tensor.
+    """Number of examples, along the first axis of every tensor.
 
     Raises:
-        InputError: a tensor without axes, or tensors of different lengths.
+        InputError: a tensor has no axes, or lengths differ.
     """
     shapes = [tuple(tensor.shape) for tensor in tensors_of(values)]
     if not shapes or any(len(shape) == 0 for shape in shapes):
@@ -107,20 +107,20 @@ def length_of(values: Nested, name: str) -> int:
 
 
 def described(values: Nested) -> str:
-    """Types and shapes, in words."""
+    """Types and shapes, for error messages."""
     return ", ".join(
         f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}" for tensor in tensors_of(values)
     )
 
 
 def all_finite(*values: Nested) -> Tensor:
-    """Whether no floating-point value is NaN or infinite, as a tensor that nobody has waited for."""
+    """Whether no floating-point value is NaN or infinite, as a tensor, so that the device is not waited for."""
     checks = [tensor.isfinite().all() for tensor in tensors_of(values) if tensor.is_floating_point()]
     return torch.stack(checks).all() if checks else torch.tensor(True)
 
 
 def first_bad_row(values: Nested) -> int | None:
-    """The first example that holds NaN or an infinite value."""
+    """Index of the first example with NaN or an infinite value; None if there is none."""
     rows = []
     for tensor in tensors_of(values):
         bad = (~tensor.isfinite()).reshape(len(tensor), -1).any(1).nonzero()

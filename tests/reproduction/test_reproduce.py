@@ -106,7 +106,7 @@ def test_the_report_writes_the_tables_again(reproduced, capsys, tmp_path):
 
 def test_what_is_finished_is_not_done_again(reproduced, call, monkeypatch):
     before = {path: when for path, when in files(reproduced).items() if "presets" in path.parts}
-    monkeypatch.setattr("conductance.training.loop._Run.fit", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("conductance.training.trainer.Trainer.fit", lambda *_, **__: pytest.fail("trained again"))
     status, out, err = call("table1", "--seeds", "2", "--out", reproduced)
     assert (status, err) == (0, "")
     assert {path: files(reproduced)[path] for path in before} == before

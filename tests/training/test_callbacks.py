@@ -163,8 +163,8 @@ class Misspelled:
 @pytest.mark.parametrize(("callback", "error", "complaint"), [
     (Misspelled(), UnknownNameError, "'on_epoch_end'; did you mean 'on_epoch'"),
     (object(), InputError, "has none of the methods on_start, on_step, on_epoch, on_end"),
-    (Recorder, InputError, "is no callback; give an object"),
-    ({"on_epoch": print}, InputError, "is no callback"),
+    (Recorder, InputError, "is not a callback; give an object"),
+    ({"on_epoch": print}, InputError, "is not a callback"),
 ])  # fmt: skip
 def test_what_is_no_callback_is_refused(callback, error, complaint):
     with pytest.raises(error, match=complaint):

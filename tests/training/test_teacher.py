@@ -91,9 +91,9 @@ def test_a_run_remembers_its_teacher(finished, tmp_path):
 
 
 @pytest.mark.parametrize(("choices", "complaint"), [
-    ({"data__dataset": "mnist"}, "learnt digits, not mnist"),
+    ({"data__dataset": "mnist"}, "was trained on digits, not mnist"),
     ({"data__validation_images": 100}, "images that this run holds out; .*--data.validation-images 100"),
-    ({"data__preprocessing": "scaled"}, "sees dark pixels.*--data.preprocessing unit"),
+    ({"data__preprocessing": "scaled"}, "needs dark pixels.*--data.preprocessing unit"),
 ])  # fmt: skip
 def test_a_teacher_that_does_not_fit_is_refused(choices, complaint, finished, out, monkeypatch):
     digits = load_dataset("digits")

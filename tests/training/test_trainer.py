@@ -174,9 +174,9 @@ class Stream(IterableDataset):
 
 
 UNUSABLE = {
-    "no data": (None, "this is no data to train on: NoneType; give"),
-    "an array alone": (INPUTS, "this is no data to train on: Tensor"),
-    "a dict": ({"x": INPUTS, "y": CLASSES}, "this is no data to train on: dict"),
+    "no data": (None, "a NoneType cannot be used as data; give"),
+    "an array alone": (INPUTS, "a Tensor cannot be used as data"),
+    "a dict": ({"x": INPUTS, "y": CLASSES}, "a dict cannot be used as data"),
     "three arrays": ((INPUTS, INPUTS, CLASSES), r"3 arrays .* \(\(first, second\), targets\)"),
     "fewer targets": ((INPUTS, CLASSES[:-1]), "there are 60 inputs and 59 targets"),
     "inputs that differ": (((INPUTS, INPUTS[:9]), CLASSES), "inputs of shapes .* different numbers of examples"),
@@ -216,7 +216,7 @@ def loader_of(inputs, targets):
 MISMATCHED = {
     "too many inputs": (network(), (TWO, CLASSES), "has 2 part.* Sequential.forward does not take it"),
     "too few inputs": (Sum(), (INPUTS, CLASSES), "missing a required argument: 'second'"),
-    "numbers as classes": (network(), (INPUTS, INPUTS[:, 0]), "which are no classes; for a regression give a loss"),
+    "numbers as classes": (network(), (INPUTS, INPUTS[:, 0]), "which are not classes; for regression give a loss"),
     "a column of classes": (network(), (INPUTS, CLASSES[:, None]), r"classes are expected as \(16,\)"),
     "too many classes": (network(), (INPUTS, CLASSES + 1), "the classes go from 1 to 2, .* 2 outputs knows 0 to 1"),
     "a negative class": (network(), (INPUTS, CLASSES - 1), "the classes go from -1 to 0"),
@@ -282,7 +282,7 @@ def test_any_torch_optimizer(given):
     ("adam", "the optimizer is a str; give a torch optimizer"),
     (lambda _: None, "the optimizer is a NoneType"),
     (lambda _: torch.optim.SGD([nn.Parameter(torch.ones(1))], 0.1), "has none of the network's parameters"),
-    (lambda model: torch.optim.LBFGS(model.parameters()), "LBFGS evaluates a loss several times"),
+    (lambda model: torch.optim.LBFGS(model.parameters()), "LBFGS evaluates the loss several times"),
 ])  # fmt: skip
 def test_an_optimizer_that_does_not_serve(given, complaint):
     with pytest.raises(InputError, match=complaint):

@@ -1,4 +1,4 @@
-"""Images: found or fetched, verified, held on one device, augmented, mixed and handed out in batches."""
+"""Data: data sets found or downloaded and verified, augmentation, and batches of any data."""
 
 from conductance.data.augment import Augmentation, shift_and_flip
 from conductance.data.catalog import DATASETS, Specification

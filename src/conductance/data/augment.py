@@ -1,4 +1,4 @@
-"""Random shifts and mirror images, drawn anew each time a batch is handed out."""
+"""Augmentation by random shifts and horizontal flips."""
 
 from typing import Protocol
 
@@ -11,24 +11,24 @@ from conductance.errors import InputError
 
 
 class Augmentation(Protocol):
-    """A function such as `shift_and_flip`."""
+    """A random change of images, such as `shift_and_flip`."""
 
     def __call__(self, images: Tensor, *, generator: torch.Generator | None) -> Tensor:
-        """Change uint8 images (B, C, H, W) by random draws, keeping their shape, dtype and device."""
+        """Change uint8 images (B, C, H, W) at random. Shape, dtype and device stay the same."""
         ...
 
 
 def shift_and_flip(
     images: Tensor, max_shift: int = 4, flip: bool = True, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Shift each image by its own draw, and mirror every other one, on average, from left to right.
+    """Shift each image by a random offset, and flip it from left to right with probability 1/2.
 
     Args:
         images: uint8 of shape (B, C, H, W).
-        max_shift: the farthest an image moves, in pixels, up or down and left or right; every whole
-            number of pixels is equally likely. What moves in from outside is 0, black.
-        flip: whether to mirror images, each with probability 1/2.
-        generator: where the draws come from; torch's default generator of the images' device if None.
+        max_shift: the largest offset in pixels, vertically and horizontally; every whole number of pixels is equally
+            likely. Pixels from outside the image are 0, black.
+        flip: whether to flip images.
+        generator: the random number generator; torch's default generator of the images' device if None.
 
     Returns:
         A new tensor of the same shape, dtype and device.
@@ -45,7 +45,7 @@ def shift_and_flip(
     columns = torch.where(mirrored, width - 1 - columns, columns) + right
     rows = torch.arange(height, device=images.device)[:, None] + down
     padded_width = width + 2 * max_shift
-    # Each output pixel's place in its padded image, the same for all channels: one gather moves every pixel.
+    # The position of each output pixel in the padded image, the same for all channels, so that one gather does all.
     places = (rows * padded_width + columns).view(batch, 1, height * width).expand(-1, channels, -1)
     return F.pad(images, [max_shift] * 4).flatten(2).gather(2, places).view_as(images)
 
@@ -53,7 +53,7 @@ def shift_and_flip(
 def _draws(
     batch: int, max_shift: int, flip: bool, device: torch.device, generator: torch.Generator | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Offsets into the padded image, down and right, and who is mirrored, each of shape (B, 1, 1)."""
+    """Offsets into the padded image, down and right, and which images are flipped; each of shape (B, 1, 1)."""
     source = device if generator is None else generator.device
     offsets = torch.randint(2 * max_shift + 1, (2, batch, 1, 1), device=source, generator=generator)
     mirrored = torch.randint(1 + flip, (batch, 1, 1), device=source, generator=generator).bool()

@@ -1,4 +1,4 @@
-"""Batches of any data: arrays, torch's data sets and loaders, this package's images."""
+"""Batches of any data: arrays, torch's data sets and loaders, images of this package."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from conductance.errors import InputError
 from conductance.nested import Nested, as_tensors, first_bad_row, length_of, take
 
 Batch = tuple[Nested, Nested]
-"""The network's inputs and its targets: a tensor each, or a tuple or a dict of tensors."""
+"""Inputs and targets of a network: each a tensor, or a tuple or dict of tensors."""
 
 ACCEPTED = (
     "give (inputs, targets) as numpy arrays or tensors, a torch Dataset or DataLoader, or the images that "
@@ -25,10 +25,10 @@ ACCEPTED = (
 
 
 class Batches(Protocol):
-    """One epoch of batches each time it is iterated over."""
+    """Batches of data: each iteration over it is one epoch."""
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
+        """Number of batches in an epoch."""
         ...
 
     def __iter__(self) -> Iterator[Batch]:
@@ -36,28 +36,25 @@ class Batches(Protocol):
         ...
 
     def first(self) -> Batch | None:
-        """The first batch, where it can be had without beginning an epoch."""
+        """The first batch, or None if it cannot be had without beginning an epoch."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed training needs."""
+        """The state to resume from."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Continue from a saved state."""
         ...
 
 
 class ArrayBatches:
-    """Batches of arrays that lie in memory.
+    """Batches of arrays in memory.
 
     Args:
-        inputs: of the network, with the examples along their first axis.
-        targets: likewise.
-        order: which of them make a batch.
-
-    Raises:
-        InputError: the two have different lengths, or no examples.
+        inputs: inputs of the network, with the examples along the first axis.
+        targets: targets, likewise.
+        order: the indices of each batch.
     """
 
     def __init__(self, inputs: Nested, targets: Nested, order: EpochOrder) -> None:
@@ -70,19 +67,19 @@ class ArrayBatches:
         return (self._take(place.indices) for place in self.order)
 
     def first(self) -> Batch:
-        """The first batch of the first epoch; the next epoch stays the next."""
+        """The first batch of the first epoch, without beginning an epoch."""
         return self._take(self.order.first().indices)
 
     def state_dict(self) -> dict[str, Any]:
-        """That of the order."""
+        """The state of the order."""
         return self.order.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Continue from a saved state."""
         self.order.load_state_dict(state)
 
     def first_bad_row(self) -> str:
-        """Where the first NaN or infinite value is, in words; empty where there is none."""
+        """The place of the first NaN or infinite value, in words; empty if there is none."""
         for name, values in (("inputs", self.inputs), ("targets", self.targets)):
             row = first_bad_row(values)
             if row is not None:
@@ -97,9 +94,9 @@ class LoaderBatches:
     """The batches of a torch `DataLoader`.
 
     Args:
-        loader: its batches are ``(inputs, targets)``; of longer tuples the last part is the targets.
-        dtype: what floating-point numpy arrays become.
-        order: the order that the loader follows, where it is ours.
+        loader: its batches are ``(inputs, targets)``; the last part of a longer tuple is the targets.
+        dtype: the type that floating-point numpy arrays are converted to.
+        order: the order that the loader follows, if it is ours.
 
     Raises:
         InputError: the loader has no length.
@@ -122,15 +119,15 @@ class LoaderBatches:
         return (split_batch(batch, self.dtype) for batch in self.loader)
 
     def first(self) -> None:
-        """None: workers, generators and streams would be disturbed."""
+        """None: reading a batch would start workers and advance generators."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the loader's own random generators stand. (Those without one use torch's, which is saved anyway.)"""
+        """The states of the loader's own generators. (Without one a loader uses torch's, which is saved anyway.)"""
         state: dict[str, Any] = {"generators": [generator.get_state() for generator in self._generators()]}
         return state if self.order is None else {**state, "order": self.order.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Continue from a saved state."""
         for generator, its_state in zip(self._generators(), state["generators"], strict=True):
             generator.set_state(its_state)
         if self.order is not None:
@@ -145,7 +142,7 @@ class LoaderBatches:
 
 
 class _IndexBatches:
-    """An order as torch's loaders take it: lists of integers."""
+    """An order in the form that torch's loaders take: lists of integers."""
 
     def __init__(self, order: EpochOrder) -> None:
         self.order = order
@@ -166,19 +163,19 @@ def as_batches(
     dtype: torch.dtype = torch.float32,
     workers: int = 0,
 ) -> Batches:
-    """Batches of whatever data there is.
+    """Batches of any data.
 
     Args:
         data: ``(inputs, targets)``, each a numpy array, a tensor, or a tuple or dict of these; a torch `Dataset` with
-            a length, a `DataLoader`, or `Images`; or batches already.
-        order: the order of so many examples. Loaders have their own.
-        preprocessing: makes the network's input of `Images`, which are moved to ``device`` as a whole.
-        device: where `Images` go.
-        dtype: what floating-point numpy arrays become.
-        workers: processes that load the examples of a `Dataset`.
+            a length; a `DataLoader`; `Images`; or a `DeviceLoader`.
+        order: makes the order of a number of examples. Loaders have their own.
+        preprocessing: converts `Images` to the network's input.
+        device: the device to which `Images` are moved.
+        dtype: the type that floating-point numpy arrays are converted to.
+        workers: number of processes that load the examples of a `Dataset`.
 
     Raises:
-        InputError: anything else, or arrays of different lengths.
+        InputError: anything else, or arrays that are empty or of different lengths.
     """
     if isinstance(data, DeviceLoader):
         return data
@@ -197,7 +194,7 @@ def as_batches(
         return LoaderBatches(torch_loader, dtype, its_order)
     if isinstance(data, IterableDataset):
         raise InputError("an IterableDataset has no length; wrap it in a DataLoader, and give it a __len__")
-    raise InputError(f"this is no data to train on: {type(data).__name__}; {ACCEPTED}")
+    raise InputError(f"a {type(data).__name__} cannot be used as data; {ACCEPTED}")
 
 
 def _of_arrays(data: Sequence[Any], order: Callable[[int], EpochOrder], dtype: torch.dtype) -> ArrayBatches:
@@ -223,7 +220,7 @@ def _is_dataset(data: Any) -> bool:
 
 
 def split_batch(batch: Any, dtype: torch.dtype = torch.float32) -> Batch:
-    """A loader's batch as inputs and targets.
+    """Split a batch of a loader into inputs and targets.
 
     Raises:
         InputError: it is not ``(inputs, targets)`` or ``(first, second, ..., targets)``.

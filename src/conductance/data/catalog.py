@@ -15,9 +15,9 @@ class Specification:
     """What it takes to load one data set.
 
     Attributes:
-        classes: what its labels mean, in their order.
-        files: the files it is published in, or None where it comes with an installed package.
-        read: makes the training and the test images of the files' contents, given by name.
+        classes: the name of each label, in order.
+        files: the files that it is published in, or None if it is part of an installed package.
+        read: makes training and test images from the contents of the files, by name.
     """
 
     classes: tuple[str, ...]
@@ -116,7 +116,7 @@ CIFAR10 = FileSet(
 CIFAR100 = FileSet(
     title="CIFAR-100",
     folders=("cifar-100-python", "."),
-    checksums={  # MD5, as published; the files are read as plain values whatever they hold
+    checksums={  # MD5, as published; the files are read as plain values in any case
         "meta": "7973b15100ade9c7d40fb424638fde48",
         "train": "16019d7e3df5f24257cddd939b257f8d",
         "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",

@@ -1,4 +1,4 @@
-"""The batches of CIFAR-10 and CIFAR-100: pickles, read without running any code that they ask for."""
+"""Reads the batches of CIFAR-10 and CIFAR-100: pickles, of which no code is ever executed."""
 
 import io
 import pickle
@@ -20,7 +20,7 @@ def read_cifar10(contents: Mapping[str, bytes]) -> tuple[Images, Images]:
     """The training and the test images in CIFAR-10's six batches.
 
     Raises:
-        DataError: a batch asks for anything but plain values and an array of bytes.
+        DataError: a batch holds anything but plain values and an array of bytes.
     """
     return _images([contents[name] for name in TRAINING_BATCHES]), _images([contents[TEST_BATCH]])
 
@@ -29,7 +29,7 @@ def read_cifar100(contents: Mapping[str, bytes]) -> tuple[Images, Images]:
     """The training and the test images in CIFAR-100's two batches, with their 100 "fine" labels.
 
     Raises:
-        DataError: a batch asks for anything but plain values and an array of bytes.
+        DataError: a batch holds anything but plain values and an array of bytes.
     """
     return _images([contents["train"]], b"fine_labels"), _images([contents["test"]], b"fine_labels")
 
@@ -40,7 +40,7 @@ def read_batch(contents: bytes) -> dict[bytes, Any]:
     In CIFAR-100 the labels are b"fine_labels" (100 classes) and b"coarse_labels" (20).
 
     Raises:
-        DataError: the pickle asks for anything but plain values and an array of bytes.
+        DataError: the pickle holds anything but plain values and an array of bytes.
     """
     batch = _Unpickler(io.BytesIO(contents), encoding="bytes").load()
     return {key: value.array if isinstance(value, _Array) else value for key, value in batch.items()}
@@ -54,12 +54,12 @@ def _images(batches: list[bytes], name: bytes = b"labels") -> Images:
 
 
 class _Array:
-    """Stands in for numpy's array: takes the state that one is pickled with, and only of bytes."""
+    """Stands in for numpy's array: accepts the state of a pickled array of bytes."""
 
     array: np.ndarray
 
     def __init__(self, *_: object) -> None:
-        """Called in place of `_reconstruct`, whose arguments make an empty array to be filled later."""
+        """Called in place of `_reconstruct`, which makes an empty array that is filled later."""
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _version, shape, _dtype, column_major, values = state
@@ -67,14 +67,14 @@ class _Array:
 
 
 class _ByteType:
-    """Stands in for numpy's dtype, of which a batch holds only the unsigned byte."""
+    """Stands in for numpy's dtype: accepts unsigned bytes only, as batches hold no others."""
 
     def __init__(self, code: bytes, *_: object) -> None:
         if code != b"u1":
             raise DataError(f"a CIFAR batch holds an array of {code!r}, not of unsigned bytes (b'u1')")
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        """The byte order and the like, which say nothing about single bytes."""
+        """Ignores byte order and alignment, which do not matter for single bytes."""
 
 
 STAND_INS: dict[tuple[str, str], type] = {
@@ -85,7 +85,7 @@ STAND_INS: dict[tuple[str, str], type] = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Gives a pickle harmless stand-ins for the three names that a batch needs, and refuses all others."""
+    """Provides harmless stand-ins for the three names that a batch needs, and refuses all others."""
 
     def find_class(self, module: str, name: str) -> type:
         """The stand-in for `module.name`.
@@ -97,6 +97,6 @@ class _Unpickler(pickle.Unpickler):
             return STAND_INS[module, name]
         except KeyError:
             raise DataError(
-                f"a CIFAR batch asks for {module}.{name}, which no true batch does: nothing was run. "
+                f"a CIFAR batch asks for {module}.{name}, which no published batch does; nothing was run. "
                 "Replace the file with the published one"
             ) from None

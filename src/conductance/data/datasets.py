@@ -1,4 +1,4 @@
-"""Loading a data set by its name."""
+"""Loads a data set by its name."""
 
 from pathlib import Path
 
@@ -23,24 +23,23 @@ def load_dataset(
 ) -> Dataset:
     """Load the data set of this name: one of `DATASETS`, or "folder".
 
-    The files are looked for in `data_dir`, in the folder that $CONDUCTANCE_DATA names, in the user's
-    cache folder and in /usr/share/datasets, laid out as torchvision lays them out, gzipped or not.
-    The first complete copy is taken, and refused where a file of it is not the published one.
-    `digits` comes with scikit-learn and needs none of this. `folder` stands for your own images in `data_dir`, one
-    subfolder for each class (`load_image_folder`).
+    The files are searched for in `data_dir`, in the folder that $CONDUCTANCE_DATA names, in the user's cache folder and
+    in /usr/share/datasets, in torchvision's layout, gzipped or not. The first complete copy is used; it is an error if
+    one of its files is not the published one. `digits` is part of scikit-learn and needs no files. `folder` stands for
+    your own images in `data_dir`, in one subfolder for each class (`load_image_folder`).
 
     Args:
         name: a key of `DATASETS`, or "folder".
-        data_dir: where to look first, and where to download to.
-        download: whether to fetch files that are nowhere to be found, into `data_dir` where one is
-            given and else into the user's cache folder.
-        image_size: height and width that the images of "folder" are resized to, in pixels. The published sets have
-            sizes of their own.
+        data_dir: the folder to search first.
+        download: whether to download missing files, into `data_dir` if it is given, otherwise into the user's cache
+            folder.
+        image_size: height and width of the images of "folder" after resizing, in pixels. Other data sets have their own
+            size.
 
     Raises:
         UnknownNameError: there is no data set of this name.
-        InputError: "folder" without `data_dir`.
-        DataError: it is not to be found, a file of it is damaged, or the download failed.
+        InputError: the data set is "folder" and `data_dir` is missing.
+        DataError: the data set was not found, one of its files is damaged, or the download failed.
     """
     if name == FOLDER:
         if data_dir is None:

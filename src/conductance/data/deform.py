@@ -1,4 +1,4 @@
-"""Random turns and stretches, beside shifts and mirror images."""
+"""Augmentation by random rotations and stretches, with shifts and flips."""
 
 from math import inf, log, radians
 
@@ -18,19 +18,20 @@ def deform(
     max_stretch: float = 0.15,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Turn, stretch, shift and mirror each image by its own draws, about its middle.
+    """Rotate, stretch, shift and flip each image at random, about its center.
 
-    A pixel is what lay where it comes from, interpolated bilinearly and rounded; what comes from outside is 0, black.
-    A fully connected network knows nothing of where pixels lie, so every such image is a new one to it (Lin et al.
-    2015, arXiv 1511.02580, have 70 % on CIFAR-10 without and 78 % with deformations).
+    Pixels are interpolated bilinearly and rounded; pixels from outside the image are 0, black. A fully connected
+    network does not know which pixels are neighbors, so each such image is new to it (Lin et al. 2015, arXiv
+    1511.02580, report 70 % on CIFAR-10 without and 78 % with deformations).
 
     Args:
         images: uint8 of shape (B, C, H, W).
-        max_shift: the farthest an image moves, in pixels, up or down and left or right; any distance up to it.
-        flip: whether to mirror images from left to right, each with probability 1/2.
-        max_turn: the largest angle either way, in degrees.
-        max_stretch: height and width, each by itself, become up to 1 + max_stretch times as large or as small.
-        generator: where the draws come from; torch's default generator of the images' device if None.
+        max_shift: the largest shift in pixels, vertically and horizontally; any distance up to it is equally likely.
+        flip: whether to flip images from left to right, each with probability 1/2.
+        max_turn: the largest angle in degrees, in either direction.
+        max_stretch: height and width are independently scaled by a factor between 1 / (1 + max_stretch) and
+            1 + max_stretch.
+        generator: the random number generator; torch's default generator of the images' device if None.
 
     Returns:
         A new tensor of the same shape, dtype and device.
@@ -57,7 +58,7 @@ def deform(
 
 
 def _moved(images: Tensor, linear: Tensor, shift: Tensor) -> Tensor:
-    """Each pixel from where ``linear`` (B, 2, 2) and ``shift`` (B, 2), in pixels right and down, say that it lay."""
+    """Images transformed by ``linear`` (B, 2, 2) and ``shift`` (B, 2), in pixels to the right and down."""
     if images.numel() == 0:
         return images.clone()
     height, width = images.shape[2:]

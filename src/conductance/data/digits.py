@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits that come with scikit-learn: real images, and nothing to download."""
+"""The 1,797 handwritten digits of scikit-learn, which need no download."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ FULL_INK = 16
 
 
 def load_digits() -> tuple[Images, Images]:
-    """1,297 training and 500 test images of shape (1, 8, 8), always the same ones.
+    """1,297 training and 500 test images of shape (1, 8, 8). The split is always the same.
 
     Raises:
         DataError: scikit-learn is not installed.
@@ -20,6 +20,6 @@ def load_digits() -> tuple[Images, Images]:
     bunch = import_extra("sklearn.datasets", "for the data set 'digits'", "train").load_digits()
     pixels = np.rint(bunch.images * (255 / FULL_INK)).astype(np.uint8)
     digits = Images(torch.from_numpy(pixels).unsqueeze(1), torch.from_numpy(bunch.target).long())
-    # RandomState's stream is frozen for good: the split is part of the data set.
+    # numpy never changes the numbers of RandomState, so the split is part of the data set.
     order = torch.from_numpy(np.random.RandomState(0).permutation(len(digits)))
     return digits.subset(order[:-TEST_COUNT]), digits.subset(order[-TEST_COUNT:])

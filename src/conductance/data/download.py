@@ -1,4 +1,4 @@
-"""Fetching the files of a data set: verified before they take their places, whole or not at all."""
+"""Downloading the files of a data set. Only complete and verified files are kept."""
 
 import os
 import tarfile
@@ -13,20 +13,20 @@ from conductance.errors import DataError
 from conductance.extras import import_extra
 
 PATIENCE = 30.0
-"""Seconds an address may stay silent before the next one is tried."""
+"""Seconds to wait for an answer before the next address is tried."""
 
 CHUNK = 1 << 18
-"""Bytes read at a time, so that the progress bar moves."""
+"""Bytes read at a time, for the progress bar."""
 
 FAILURE = (*DAMAGE, HTTPException, tarfile.TarError)
-"""What an address that does not answer, breaks off or serves something else raises."""
+"""The exceptions of an address that does not answer, breaks off or serves something else."""
 
 
 def fetch_missing(files: FileSet, folder: Path) -> None:
-    """Fetch the files that `folder` lacks into it, from the first address that serves them.
+    """Download the files that `folder` lacks, from the first address that serves them.
 
-    Everything arrives in a temporary folder inside `folder` and is moved out once verified, so that
-    nothing half-written is left behind however the download ends.
+    Files are downloaded into a temporary folder inside `folder` and moved out of it once they are verified, so that no
+    incomplete file is left, however the download ends.
 
     Raises:
         DataError: `folder` cannot be written to, or no address served every missing file.
@@ -56,7 +56,7 @@ def _staging_in(folder: Path) -> TemporaryDirectory[str]:
 
 
 def _fetch(files: FileSet, address: str, names: list[str], staging: Path) -> Iterator[Path]:
-    """Yield the verified files of these names, one after the other, as they come to lie in `staging`."""
+    """Yield the verified files of these names, one after the other, as they arrive in `staging`."""
     if address.endswith(".tar.gz"):
         return _fetch_archive(files, address, names, staging)
     return _fetch_each(files, address, names, staging)
@@ -71,7 +71,7 @@ def _fetch_each(files: FileSet, address: str, names: list[str], staging: Path) -
 
 
 def _fetch_archive(files: FileSet, address: str, names: list[str], staging: Path) -> Iterator[Path]:
-    """Copy the wanted members out of the archive by name, so that no path in it is ever followed."""
+    """Copy the wanted members out of the archive by name. Paths in the archive are never followed."""
     archive = staging / "archive.tar.gz"
     _save(address, archive)
     wanted = {f"{files.folders[0]}/{name}": name for name in names}

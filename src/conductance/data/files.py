@@ -1,4 +1,4 @@
-"""Where a data set's files are looked for, and the proof that they are the published ones."""
+"""Finding the files of a data set, and checking that they are the published ones."""
 
 import gzip
 import os
@@ -13,10 +13,10 @@ from conductance.extras import import_extra
 
 ENVIRONMENT_VARIABLE = "CONDUCTANCE_DATA"
 SYSTEM_FOLDER = Path("/usr/share/datasets")
-"""Where Debian's packages, dataset-fashion-mnist among them, put data sets."""
+"""The folder of data sets in Debian packages such as dataset-fashion-mnist."""
 
 DAMAGE = (OSError, EOFError, zlib.error, ValueError)
-"""What reading, unzipping and verifying a file raise where it is not as published."""
+"""The exceptions of reading, unzipping and verifying a damaged file."""
 
 MD5_DIGITS = 32
 """Hexadecimal digits of an MD5 checksum; a SHA-256 has twice as many."""
@@ -27,11 +27,11 @@ class FileSet:
     """The files of one data set.
 
     Attributes:
-        title: the data set's name as its authors write it.
-        folders: where the files may lie below a data folder. The first is torchvision's place, where
-            downloads go; the last, ".", is for a data folder that is itself the one with the files.
+        title: the name of the data set as its authors write it.
+        folders: places of the files below a data folder. The first is torchvision's, where downloads go; the last,
+            ".", is for a data folder that holds the files itself.
         checksums: each file's name, and the SHA-256 or the MD5 of its uncompressed contents, in hexadecimal.
-        addresses: where they are published, the official address first. One that ends in a slash is a
+        addresses: web addresses of the files, the official one first. One that ends in a slash is a
             folder of .gz files; one that ends in .tar.gz is an archive of the first of `folders`.
     """
 
@@ -42,13 +42,13 @@ class FileSet:
 
 
 def user_cache() -> Path:
-    """The user's own folder for data that can be fetched again; it need not exist."""
+    """The user's cache folder; it need not exist."""
     platformdirs = import_extra("platformdirs", "to find the user's cache folder", "train")
     return platformdirs.user_cache_path("conductance")
 
 
 def data_folders(data_dir: Path | None) -> Iterator[Path]:
-    """Yield the folders to look in, in order: `data_dir`, $CONDUCTANCE_DATA, the cache, the system's.
+    """Yield the folders to search, in order: `data_dir`, $CONDUCTANCE_DATA, the cache, the system's folder.
 
     Raises:
         DataError: one of the first two is given and is not a folder.
@@ -82,13 +82,13 @@ def read_verified(files: FileSet, folder: Path) -> dict[str, bytes]:
 
 
 def uncompressed(path: Path) -> bytes:
-    """The contents of `path`, unzipped where its name ends in .gz; one of `DAMAGE` where that fails."""
+    """The contents of `path`, unzipped if its name ends in .gz; raises one of `DAMAGE` if that fails."""
     contents = path.read_bytes()
     return gzip.decompress(contents) if path.suffix == ".gz" else contents
 
 
 def verify(contents: bytes, checksum: str) -> None:
-    """Compare the SHA-256 or MD5 of `contents` with the published one; a ValueError where they differ."""
+    """Compare the SHA-256 or MD5 of `contents` with the published one; raises a ValueError if they differ."""
     name, algorithm = ("MD5", md5) if len(checksum) == MD5_DIGITS else ("SHA-256", sha256)
     if (found := algorithm(contents, usedforsecurity=False).hexdigest()) != checksum:
         raise ValueError(f"truncated or altered: the {name} of its {len(contents):,} bytes is {found}")
@@ -102,7 +102,9 @@ def _existing(folder: Path, meaning: str) -> Path:
 
 def _stored(folder: Path, name: str) -> Path | None:
     candidates = (folder / name, folder / f"{name}.gz")
-    return next((path for path in candidates if os.path.isfile(path)), None)  # also where one may not look
+    return next(
+        (path for path in candidates if os.path.isfile(path)), None
+    )  # False, too, for folders that may not be read
 
 
 def _read(files: FileSet, folder: Path, name: str) -> bytes:
@@ -112,7 +114,7 @@ def _read(files: FileSet, folder: Path, name: str) -> bytes:
         verify(contents, files.checksums[name])
     except DAMAGE as error:
         raise DataError(
-            f"{path} cannot be taken for {files.title}'s published file: {error}. "
+            f"{path} is not the published file of {files.title}: {error}. "
             "Replace it, or delete it and allow the download, "
             f"or name another folder with --data-dir or ${ENVIRONMENT_VARIABLE}"
         ) from error

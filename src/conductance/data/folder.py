@@ -1,4 +1,4 @@
-"""A folder of images: one subfolder for each class, as torchvision's ImageFolder has them."""
+"""Reads a folder of images with one subfolder for each class, the layout of torchvision's ImageFolder."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -14,40 +14,40 @@ from conductance.data.picture import import_pillow, read_picture
 from conductance.errors import DataError, InputError
 
 FOLDER = "folder"
-"""The name of this kind of data set, beside those of the published ones."""
+"""The name of this kind of data set."""
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-"""How names of image files end; other files in the folders are left alone."""
+"""Suffixes of image files. Other files are ignored."""
 
 VALIDATION_NAMES = ("val", "valid", "validation")
 
 TEST_SHARE = 0.2
-"""Share of each class that is held out for testing where the folder has no part for that."""
+"""Share of each class that becomes test images if the folder has no part for them."""
 
 Labeled = list[tuple[Path, int]]
 """Files and their labels."""
 
 
 def load_image_folder(folder: Path | str, size: int = 32) -> Dataset:
-    """Read the images in a folder: one subfolder for each class, named after it.
+    """Read the images in a folder that has one subfolder for each class, with the name of the class.
 
-    ``folder`` holds the class folders themselves, or the parts ``train/``, ``test/`` and ``val/`` with class folders
-    in each. Where there is no ``test/``, ``val/`` is what is tested on; where there is neither, a fifth of each class,
-    always the same images. Every image is cropped to its middle square and resized. The images are gray (one channel)
-    if all files are, otherwise RGB.
+    ``folder`` holds these subfolders itself, or the parts ``train/``, ``test/`` and ``val/`` with such subfolders in
+    each. Without ``test/``, the images in ``val/`` are the test images; without both, a fifth of each class, always the
+    same ones. Every image is cropped to its central square and resized. If all files are gray the images have one
+    channel, otherwise three (RGB).
 
     Args:
-        folder: see above.
-        size: height and width of the images, in pixels.
+        folder: the folder.
+        size: height and width of the images after resizing, in pixels.
 
     Raises:
         InputError: ``size`` is less than 1.
-        DataError: the folder does not have this layout, or a file in it cannot be read; names the file.
+        DataError: the folder does not have this layout, or a file cannot be read; the message names it.
         ConductanceError: Pillow is not installed.
     """
     if size < 1:
         raise InputError(f"image_size={size}: must be at least 1 pixel")
-    import_pillow()  # before anything is looked for
+    import_pillow()  # so that a missing package is the first thing to be reported
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; name one that holds a subfolder of images for each class")
@@ -60,7 +60,7 @@ def load_image_folder(folder: Path | str, size: int = 32) -> Dataset:
 
 
 def _parts(folder: Path) -> dict[str, Path]:
-    """The folders of the parts; of one part alone where the class folders lie in ``folder`` itself."""
+    """The folder of each part; one part, ``train``, if ``folder`` holds the classes itself."""
     if not _subfolders(folder / "train"):
         return {"train": folder}
     parts = {"train": folder / "train"}
@@ -106,8 +106,8 @@ def _image_files(folder: Path) -> list[Path]:
 
 
 def _held_out(files: Labeled, num_classes: int) -> tuple[Labeled, Labeled]:
-    """What is left to train on, and a fifth of each class to test on."""
-    # RandomState's stream is frozen for good: the split is part of the data set.
+    """Training images, and a fifth of each class as test images."""
+    # numpy never changes the numbers of RandomState, so the split is part of the data set.
     random = np.random.RandomState(0)
     test: set[Path] = set()
     for label in range(num_classes):
@@ -119,7 +119,7 @@ def _held_out(files: Labeled, num_classes: int) -> tuple[Labeled, Labeled]:
 
 
 def _read(folder: Path, files: dict[str, Labeled], classes: Sequence[str], size: int) -> Dataset:
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # Pillow decodes outside Python's lock
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # Pillow releases Python's lock while it decodes
         try:
             pixels = {
                 name: list(pool.map(partial(read_picture, size=size), (file for file, _ in labeled)))

@@ -1,4 +1,4 @@
-"""The IDX files that MNIST, and Fashion-MNIST after it, are published in."""
+"""Reads IDX files, the format of MNIST and Fashion-MNIST."""
 
 from collections.abc import Mapping
 
@@ -10,12 +10,12 @@ from conductance.data.images import Images
 
 
 def read_mnist(contents: Mapping[str, bytes]) -> tuple[Images, Images]:
-    """The training and the test images in the four files of MNIST or of a set made like it."""
+    """The training and test images in the four files of MNIST or Fashion-MNIST."""
     return _images(contents, "train"), _images(contents, "t10k")
 
 
 def read_idx(contents: bytes) -> Tensor:
-    """The array in an IDX file of unsigned bytes, as uint8 of the shape that the file gives.
+    """The array in an IDX file of unsigned bytes, as uint8 in the shape that the file gives.
 
     The file's fourth byte is the number of dimensions; their sizes follow as big-endian 32-bit integers.
     """

@@ -1,4 +1,4 @@
-"""Labelled images, and the data sets made of them."""
+"""Labeled images, and data sets of them."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Images:
         labels: int64 of shape (N,), each an index into the data set's classes.
 
     Raises:
-        InputError: a dtype or a shape is another one, or the two lengths differ.
+        InputError: a wrong dtype or shape, or different lengths.
     """
 
     pixels: Tensor
@@ -36,11 +36,11 @@ class Images:
 
     @property
     def device(self) -> torch.device:
-        """Where the pixels lie."""
+        """The device of the pixels."""
         return self.pixels.device
 
     def to(self, device: torch.device | str) -> "Images":
-        """The same images on `device`; nothing is copied when they lie there already."""
+        """The same images on `device`; they are not copied if they are there already."""
         return Images(self.pixels.to(device), self.labels.to(device))
 
     def subset(self, indices: Tensor) -> "Images":
@@ -54,11 +54,11 @@ class Dataset:
     """A data set.
 
     Attributes:
-        name: what it is called.
+        name: its name.
         train: images to train on.
         test: images to test on.
-        classes: what the labels mean, in their order.
-        validation: images to choose by, where the data set has a part of its own for that.
+        classes: the name of each label, in order.
+        validation: images to choose by, if the data set has such a part.
     """
 
     name: str
@@ -75,18 +75,18 @@ class Dataset:
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are; labels run from 0 to one less."""
+        """Number of classes; labels go from 0 to num_classes - 1."""
         return len(self.classes)
 
 
 def split_validation(images: Images, count: int, seed: int) -> tuple[Images, Images | None]:
-    """Set `count` images aside for validation, drawn without regard to class and fixed by `seed`.
+    """Set `count` random images aside for validation, whatever their class.
 
     Returns:
-        The images left to train on, and the `count` others, or None where `count` is 0.
+        The images to train on, and the `count` others, or None if `count` is 0.
 
     Raises:
-        InputError: `count` is negative, or would leave nothing to train on.
+        InputError: `count` is negative, or no image would be left to train on.
     """
     if not 0 <= count < len(images):
         raise InputError(
@@ -100,7 +100,7 @@ def split_validation(images: Images, count: int, seed: int) -> tuple[Images, Ima
 
 
 def require_pixels(tensor: Tensor) -> None:
-    """Insist on a tensor of images.
+    """Check that a tensor holds images.
 
     Raises:
         InputError: `tensor` is not uint8 of shape (N, C, H, W).

@@ -1,4 +1,4 @@
-"""Batches of images that never leave their device."""
+"""Batches of images that stay on their device."""
 
 from collections.abc import Callable, Iterator
 from copy import copy
@@ -13,26 +13,26 @@ from conductance.data.order import EpochOrder, Place
 
 
 class DeviceLoader:
-    """Hands out one epoch of batches each time it is iterated over.
+    """Batches of images: each iteration over it is one epoch.
 
-    Every random draw comes from the loader's seed and the place it is drawn for: the epoch for the order of the
-    images, which all ranks share, and the epoch, the batch and the rank for what is drawn for the images. So a loader
-    that takes up a saved state goes on exactly as the saved one would have (`EpochOrder`).
+    All random numbers are derived from the seed of the loader. The order of the images depends on the epoch, and is the
+    same on all ranks; augmentation and mixup depend on the epoch, the batch and the rank. So a loader that loads a
+    saved state continues exactly as the saved one (`EpochOrder`).
 
     Args:
-        images: what to hand out; they stay on their device.
+        images: the images; they stay on their device.
         batch_size: images in a batch, on this rank.
-        preprocessing: makes the network's float input of a uint8 batch; it must be on the same device.
-        augmentation: changes the uint8 batch before that; None leaves it as it is.
-        mixing: mixes the network's inputs, and their labels, after that; None leaves them as they are.
-        shuffle: whether each epoch has a new order, or all have that of `images`.
-        seed: decides every order and every augmentation; 0 or more.
-        rank: which of `world_size` processes this one is, from 0.
-        world_size: how many processes share the images.
-        drop_last: whether to leave out images that fill no batch on every rank.
+        preprocessing: converts uint8 images to the network's input; on the device of the images.
+        augmentation: changes the uint8 images before that; None for none.
+        mixing: mixes inputs and labels after that; None for none.
+        shuffle: whether each epoch has a new random order; otherwise the order is that of `images`.
+        seed: of the order, augmentation and mixup; 0 or more.
+        rank: number of this process, from 0 to `world_size` - 1.
+        world_size: number of processes that share the images.
+        drop_last: whether to leave out the images that do not fill a batch on each rank.
 
     Raises:
-        InputError: a number is out of its range, or no batch would be handed out.
+        InputError: a number is out of range, or there would be no batch.
     """
 
     def __init__(
@@ -68,16 +68,16 @@ class DeviceLoader:
         return len(self.order)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Begin the next epoch or, after `load_state_dict`, go on with the one that was saved.
+        """Begin the next epoch or, after `load_state_dict`, continue the saved one.
 
         Yields:
-            The preprocessed images, float32 of shape (B, C, H, W), and their labels, int64 of shape (B,), or where
-            images are mixed the shares of their classes, float32 of shape (B, K).
+            The preprocessed images, float32 of shape (B, C, H, W), and their labels, int64 of shape (B,), or, of mixed
+            images, the shares of the classes, float32 of shape (B, K).
         """
         return map(self._draw, self.order)
 
     def first(self) -> tuple[Tensor, Tensor]:
-        """The first batch of the first epoch; the next epoch stays the next."""
+        """The first batch of the first epoch, without beginning an epoch."""
         return self._draw(self.order.first())
 
     def to(self, device: torch.device | str) -> "DeviceLoader":
@@ -89,17 +89,17 @@ class DeviceLoader:
         return moved
 
     def shared(self, rank: int, world_size: int) -> "DeviceLoader":
-        """The batches of one of several processes that keep step, see `EpochOrder.shared`."""
+        """The batches of one of several processes, see `EpochOrder.shared`."""
         its_own = copy(self)
         its_own.order = self.order.shared(rank, world_size)
         return its_own
 
     def state_dict(self) -> dict[str, int]:
-        """The seed, the epoch under way or to come, and how many of its batches were handed out."""
+        """The seed, the current or next epoch, and the number of its batches so far."""
         return self.order.state_dict()
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Take up the state of another loader, made with the same arguments (but for the seed)."""
+        """Continue from the state of a loader with the same arguments (except the seed)."""
         self.order.load_state_dict(state)
 
     def _draw(self, place: Place) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Mixtures of two images, and of their classes."""
+"""Mixup: mixtures of two images and of their classes."""
 
 from typing import Protocol
 
@@ -9,10 +9,10 @@ from conductance.errors import InputError
 
 
 class Mixing(Protocol):
-    """A function such as `mix`, its number of classes given."""
+    """A function that mixes the images of a batch, such as `mix` with a given number of classes."""
 
     def __call__(self, images: Tensor, labels: Tensor, *, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """Make of float images (B, C, H, W) and labels (B,) mixed images and the shares (B, K) of their classes."""
+        """Mix float images (B, C, H, W) with labels (B,); returns images and the shares of their classes (B, K)."""
         ...
 
 
@@ -23,18 +23,18 @@ def mix(
     max_share: float = 0.5,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Mix each image with another of its batch, by its own draw.
+    """Mix each image with another one of its batch, in a random proportion.
 
-    ``(1 - s) image + s other``, with s uniform in [0, max_share], and the same mixture of the two classes. At 1/2 this
-    is mixup (Zhang et al. 2018, arXiv 1710.09412) with Beta(1, 1), but that an image is never the lesser part of its
-    own mixture. A mixture of open probabilities is one.
+    ``(1 - s) image + s other``, with s uniform in [0, max_share], and the same mixture of the two classes. With
+    max_share = 1/2 this is mixup (Zhang et al. 2018, arXiv 1710.09412) with Beta(1, 1), except that an image is always
+    at least half of its own mixture. Mixtures of open probabilities are open probabilities.
 
     Args:
         images: float of shape (B, C, H, W).
         labels: int64 of shape (B,), in [0, num_classes).
         num_classes: how many classes there are.
         max_share: the largest share of the other image, in [0, 1/2].
-        generator: where the draws come from; torch's default generator of the images' device if None.
+        generator: the random number generator; torch's default generator of the images' device if None.
 
     Returns:
         New images of the same shape, dtype and device, and the shares of the classes, of the images' dtype, shape

@@ -1,4 +1,4 @@
-"""In which order examples are seen: which of them make a batch, in which epoch, on which process."""
+"""The order of examples: which of them make a batch, in which epoch, on which process."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -25,26 +25,26 @@ class Place(NamedTuple):
 
 
 class EpochOrder:
-    """The batches of one epoch each time it is iterated over.
+    """The indices of each batch: each iteration over it is one epoch.
 
-    The order is drawn from the seed and the number of the epoch, so its whole state is three integers, and an order
-    that takes up a saved state, even in the middle of an epoch, goes on exactly as the saved one would have.
+    The order depends only on the seed and the number of the epoch. So its state is three integers, and an order that
+    loads a saved state, even in the middle of an epoch, continues exactly as the saved one.
 
-    Of each order, rank r of W takes every W-th example from the r-th on. Together the ranks see each example exactly
-    once, but where the examples do not divide evenly the last ranks get one fewer, and with it perhaps one batch fewer.
-    Ranks that must keep step, as in training, need ``drop_last``: it gives each the same number of batches, all full.
+    Rank r of W takes every W-th example, from the r-th on. Together the ranks see each example exactly once. If the
+    examples do not divide evenly, the last ranks have one example fewer, and maybe one batch fewer. Training needs the
+    same number of batches on each rank: ``drop_last`` ensures it, and all batches are then full.
 
     Args:
-        count: how many examples there are.
+        count: number of examples.
         batch_size: examples in a batch, on this rank.
-        shuffle: whether each epoch has a new order, or all have the order 0, 1, ...
-        seed: decides every order; 0 or more.
-        rank: which of ``world_size`` processes this one is, from 0.
-        world_size: how many processes share the examples.
-        drop_last: whether to leave out examples that fill no batch on every rank.
+        shuffle: whether each epoch has a new random order; otherwise the order is 0, 1, ...
+        seed: of the order; 0 or more.
+        rank: number of this process, from 0 to ``world_size`` - 1.
+        world_size: number of processes that share the examples.
+        drop_last: whether to leave out the examples that do not fill a batch on each rank.
 
     Raises:
-        InputError: a number is out of its range, or no batch would be handed out.
+        InputError: a number is out of range, or there would be no batch.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class EpochOrder:
         self._underway = False
 
     def shared(self, rank: int, world_size: int) -> "EpochOrder":
-        """The same order for one of several processes that keep step.
+        """The same order for one of several processes, with the same number of batches on each.
 
         Raises:
-            InputError: there are too few examples for a batch on each of them.
+            InputError: there are too few examples for one batch on each process.
         """
         return EpochOrder(
             self.count,
@@ -103,8 +103,8 @@ class EpochOrder:
         return -(-len(range(self.rank, self.count, self.world_size)) // self.batch_size)
 
     def __iter__(self) -> Iterator[Place]:
-        """Begin the next epoch or, after `load_state_dict`, go on with the one that was saved."""
-        if self._underway:  # the epoch before was broken off
+        """Begin the next epoch or, after `load_state_dict`, continue the saved one."""
+        if self._underway:  # the last epoch was not finished
             self._epoch, self._batch = self._epoch + 1, 0
         self._underway = True
         epoch, order = self._epoch, self._order(self._epoch)
@@ -114,27 +114,27 @@ class EpochOrder:
         self._epoch, self._batch, self._underway = epoch + 1, 0, False
 
     def first(self) -> Place:
-        """The first batch of the first epoch; the next epoch stays the next."""
+        """The first batch of the first epoch, without beginning an epoch."""
         return self._place(0, 0, self._order(0))
 
     def seed_of(self, place: Place) -> int:
-        """A seed for what is drawn for one batch on this rank, unrelated to that of any other."""
+        """A seed for the random numbers of one batch on this rank, independent of all others."""
         return self._seed(place.epoch, place.batch, self.rank)
 
     def state_dict(self) -> dict[str, int]:
-        """The seed, the epoch under way or to come, and how many of its batches were handed out."""
+        """The seed, the current or next epoch, and the number of its batches so far."""
         return {"seed": self.seed, "epoch": self._epoch, "batch": self._batch}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Take up the state of another order, made with the same arguments (but for the seed)."""
+        """Continue from the state of an order with the same arguments (except the seed)."""
         self.seed, self._epoch, self._batch = state["seed"], state["epoch"], state["batch"]
         self._underway = False
 
     def _order(self, epoch: int) -> Tensor:
-        """The examples of this rank."""
+        """The examples of this rank, in order."""
         if not self.shuffle:
             return torch.arange(self.count)[self.rank :: self.world_size]
-        # Drawn on the CPU, so that the order is the same on every kind of device.
+        # On the CPU, so that the order is the same on all devices.
         generator = torch.Generator().manual_seed(self._seed(epoch))
         return torch.randperm(self.count, generator=generator)[self.rank :: self.world_size]
 

@@ -1,4 +1,4 @@
-"""One image file, read with Pillow as a square of pixels."""
+"""Reads one image file with Pillow, as a square of pixels."""
 
 from pathlib import Path
 from types import ModuleType
@@ -29,10 +29,10 @@ def import_pillow() -> ModuleType:
 
 
 def read_picture(path: Path, size: int) -> np.ndarray:
-    """Read an image file, cut its middle square out and resize it.
+    """Read an image file, crop it to its central square and resize it.
 
-    The camera's orientation (EXIF) is applied. Transparent parts are laid over black. Of an animation the first image
-    is read. 16-bit gray becomes 8-bit gray.
+    The orientation in its EXIF data is applied. Transparent parts become black. Only the first image of an animation is
+    read. 16-bit gray becomes 8-bit gray.
 
     Args:
         path: the file.
@@ -42,7 +42,7 @@ def read_picture(path: Path, size: int) -> np.ndarray:
         uint8 of shape (1, size, size) for a gray image, (3, size, size) for a color image.
 
     Raises:
-        DataError: the file cannot be read, or is no image.
+        DataError: the file cannot be read, or is not an image.
         ConductanceError: Pillow is not installed.
     """
     pillow = import_pillow()
@@ -51,7 +51,7 @@ def read_picture(path: Path, size: int) -> np.ndarray:
         with pillow.open(path) as file:
             image = _opaque(pillow, operations.exif_transpose(file))
             return _as_channels(operations.fit(image, (size, size), pillow.Resampling.BICUBIC))
-    except Exception as error:  # each of Pillow's readers has its own exceptions for damaged files
+    except Exception as error:  # Pillow's readers raise many kinds for damaged files
         reason = str(error).replace(str(path), "file").strip() or type(error).__name__
         raise DataError(
             f"{path} cannot be read as an image ({reason}); replace it, or remove it from the folder"

@@ -1,4 +1,4 @@
-"""From bytes to the numbers that a network sees."""
+"""Preprocessing: from the bytes of images to the input of a network."""
 
 import torch
 from torch import Tensor, nn
@@ -12,20 +12,20 @@ PREPROCESSINGS = ("scaled", "unit", "whitened")
 FULL = 255
 """The largest value of a pixel."""
 
-# scale and shift before anything is fitted
+# scale and shift of each kind before it is fitted
 _MAPS = {"scaled": (1.3 / FULL, -0.3), "unit": (1 / FULL, 0.0), "whitened": (torch.nan, torch.nan)}
 
 
 class Preprocessing(nn.Module):
     """Maps uint8 images (B, C, H, W) to float32 ones of the same shape, on the same device.
 
-    - `scaled` takes 0..255 to [-0.3, 1] and clips to [0, 1]: dark pixels are silent, and none is negative,
-      as a firing rate never is (paper section 4.1).
-    - `unit` takes 0..255 to [0, 1]: no two bytes become the same.
+    - `scaled` maps 0..255 to [-0.3, 1] and clips to [0, 1]: dark pixels become 0, and none is negative, as firing rates
+      are not negative (paper section 4.1).
+    - `unit` maps 0..255 to [0, 1]: different bytes stay different.
     - `whitened` gives each channel mean 0 and variance 1 over the images that it was fitted to.
 
-    Each is one affine map for each channel, whose buffers `scale` and `shift`, of shape (C, 1, 1), go
-    into the state_dict. A `whitened` one must be fitted or loaded: until then it gives nothing but NaN.
+    Each is an affine map for each channel. Its buffers `scale` and `shift`, of shape (C, 1, 1), are in the state_dict.
+    `whitened` must be fitted or loaded first: until then its output is NaN.
 
     Raises:
         UnknownNameError: `kind` is none of them.
@@ -45,7 +45,7 @@ class Preprocessing(nn.Module):
 
     @classmethod
     def fit(cls, kind: str, pixels: Tensor) -> "Preprocessing":
-        """The preprocessing of this kind for images like the training images `pixels`, on their device.
+        """The preprocessing of this kind, fitted to the training images `pixels`, on their device.
 
         Args:
             kind: one of `PREPROCESSINGS`.
@@ -73,22 +73,22 @@ class Preprocessing(nn.Module):
         return self.of_values(pixels.float())
 
     def of_values(self, values: Tensor) -> Tensor:
-        """Preprocess pixels that need not be whole numbers, float in [0, 255], such as a mixture of two images."""
+        """Preprocess float pixels in [0, 255], such as a mixture of two images."""
         inputs = torch.addcmul(self.shift, values, self.scale)
         return inputs.clamp_(0, 1) if self.kind == "scaled" else inputs
 
     def values_of(self, inputs: Tensor) -> Tensor:
-        """The pixels, float in [0, 255], that became these inputs.
+        """The float pixels in [0, 255] that these inputs were made from.
 
         Raises:
-            InputError: `scaled` clips dark pixels, and what they were is lost.
+            InputError: the kind is `scaled`, which clips dark pixels, so that they cannot be recovered.
         """
         if self.kind == "scaled":
-            raise InputError("preprocessing 'scaled' clips dark pixels, and what they were is lost: choose 'unit'")
+            raise InputError("preprocessing 'scaled' clips dark pixels, which cannot be recovered; choose 'unit'")
         return (inputs - self.shift) / self.scale
 
     def extra_repr(self) -> str:
-        """What to show between the brackets when printed."""
+        """The text between the brackets of the repr."""
         return f"{self.kind!r}, channels={len(self.scale)}"
 
 

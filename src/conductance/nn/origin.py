@@ -1,4 +1,4 @@
-"""Which tensors of a forward pass are the data themselves, as they are or rearranged."""
+"""Finds out which tensors of a forward pass are made from the model's inputs alone."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,23 +10,23 @@ from conductance.nested import tensors_of
 
 
 class Origin(TorchFunctionMode):
-    """A context that follows a model's inputs through all operations that read no parameter.
+    """A context that follows a model's inputs through all operations without parameters.
 
-    Views, pooling, padding and concatenation of inputs are made of the inputs. What a layer computes with its
-    parameters is not.
+    Views, pooled, padded and concatenated inputs are made from the inputs alone. The output of a layer with parameters
+    is not.
 
     Args:
-        inputs: the tensors that the model is given.
+        inputs: the input tensors of the model.
     """
 
     def __init__(self, inputs: Iterable[Tensor]) -> None:
         super().__init__()
-        # the tensors are held, so that no other gets the same id
+        # references to the tensors keep their ids unique
         self._made_of_inputs = {id(tensor): tensor for tensor in inputs}
         self._made_of_parameters: dict[int, Tensor] = {}
 
     def holds(self, tensor: Tensor) -> bool:
-        """Whether a tensor is made of the inputs."""
+        """Whether a tensor is made from the inputs alone."""
         return id(tensor) in self._made_of_inputs
 
     def _is_learned(self, tensor: Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""Training: a trainer for any network and data, its protocols, teachers and devices."""
+"""Training: the trainer, learning-rate schedules, teachers and devices."""
 
 from conductance.deprecation import moved
 from conductance.training.config import TrainingConfig

@@ -1,4 +1,4 @@
-"""From a config to what trains its network: images drawn anew, mixtures, an optimizer."""
+"""Builds the parts of a training from its config: augmentation, mixup, optimizer."""
 
 from functools import partial
 from typing import Any
@@ -35,7 +35,7 @@ __all__ = [
 
 
 def build_augmentation(config: RunConfig) -> Augmentation | None:
-    """What is drawn anew for every training image."""
+    """The random changes of training images; None for none."""
     choices = config.data
     if choices.augmentation == "none":
         return None
@@ -46,17 +46,17 @@ def build_augmentation(config: RunConfig) -> Augmentation | None:
 
 
 def build_mixing(config: RunConfig, num_classes: int) -> Mixing | None:
-    """What mixes the training images of a batch with each other."""
+    """Mixup of the images of a batch; None for none."""
     if config.data.max_mix == 0:
         return None
     return partial(mix, num_classes=num_classes, max_share=config.data.max_mix)
 
 
 def as_optimizer(given: Any, network: nn.Module, choices: OptimizerConfig) -> torch.optim.Optimizer:
-    """The optimizer that is given, made by a function of the network, or described by a config.
+    """The optimizer to train with: the given one, one made by a given function, or the one that the config describes.
 
     Raises:
-        InputError: it is no torch optimizer of the network's parameters.
+        InputError: the result is not a torch optimizer of the network's parameters, or an unsupported one.
     """
     optimizer = given
     if given is None:
@@ -69,7 +69,10 @@ def as_optimizer(given: Any, network: nn.Module, choices: OptimizerConfig) -> to
             "the network"
         )
     if isinstance(optimizer, torch.optim.LBFGS):
-        raise InputError("LBFGS evaluates a loss several times in a step, which this trainer does not; use another")
+        raise InputError(
+            "LBFGS evaluates the loss several times in each step, which the trainer does not support; choose another "
+            "optimizer"
+        )
     own = {id(parameter) for parameter in network.parameters()}
     if not any(id(parameter) in own for group in optimizer.param_groups for parameter in group["params"]):
         raise InputError("the optimizer has none of the network's parameters; make it of network.parameters()")
@@ -77,7 +80,7 @@ def as_optimizer(given: Any, network: nn.Module, choices: OptimizerConfig) -> to
 
 
 def build_optimizer(choices: OptimizerConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer of a config, under which Dale's law holds after every step."""
+    """The optimizer that a config describes."""
     optimizer = optim.create_optimizer(
         network,
         choices.name,

@@ -1,4 +1,4 @@
-"""All that a resumed training needs to go on as if it had never stopped."""
+"""The state of a training, to save and to restore."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def state_of(trainer: "Trainer") -> dict[str, Any]:
-    """The state of a training between two epochs, as tensors and plain values."""
+    """The complete state between two epochs, as tensors and plain values."""
     scaler = trainer.accelerator.scaler
     return {
         "network": trainer.network.state_dict(),
@@ -29,15 +29,15 @@ def state_of(trainer: "Trainer") -> dict[str, Any]:
 
 
 def restore(trainer: "Trainer", state: Mapping[str, Any], source: object) -> None:
-    """Take up a state.
+    """Restore a state, so that training continues as if it had never stopped.
 
     Args:
-        trainer: whose state it becomes.
+        trainer: the trainer to change.
         state: from `state_of`.
-        source: where it comes from, to be named where it does not fit.
+        source: the file that holds it, for the error message.
 
     Raises:
-        RunError: it does not fit this network, optimizer or data.
+        RunError: the state does not fit this network, optimizer or data.
     """
     try:
         trainer.network.load_state_dict(state["network"])

@@ -1,4 +1,4 @@
-"""What decides how a `Trainer` trains, whatever the network and the data."""
+"""The settings of a `Trainer`."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -10,23 +10,23 @@ from conductance.runs.config import DataConfig, OptimizerConfig, Precision, Prot
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train. All of it is recorded in the run's folder, if there is one.
+    """How to train, whatever the network and the data.
 
     Attributes:
         epochs: passes over the training data (protocol ``paper``: at most).
         batch_size: examples in a batch, on each process. A `DataLoader` has its own.
-        seed: decides the order of the examples, and what the network draws while it trains (dropout). It does not
-            decide the weights at the start, which are the network's when it is handed over.
+        seed: of the order of the examples, and of the random numbers of the network (dropout). The initial weights do
+            not depend on it: they are those that the network has when training starts.
         precision: mixed precision: "no" (float32 throughout), "bf16", or "fp16" on a GPU.
-        accumulate: batches whose gradients make one step.
-        optimizer: the rule by which weights move, unless the `Trainer` is given an optimizer.
-        protocol: how the learning rate changes, and when training stops.
-        workers: processes that load the examples of a torch `Dataset`; 0: the training process does.
-        name: what the run is called in tables.
+        accumulate: number of batches whose gradients make one step.
+        optimizer: the optimizer, unless the `Trainer` is given one.
+        protocol: the schedule of the learning rate, and when training stops.
+        workers: number of processes that load the examples of a torch `Dataset`; 0 to load them in this process.
+        name: the name of the run in tables.
 
     Raises:
-        UnknownNameError: a name that does not exist.
-        InputError: a number out of its range.
+        UnknownNameError: a name does not exist.
+        InputError: a number is out of range.
     """
 
     epochs: int = 10
@@ -42,7 +42,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.workers < 0:
             raise InputError(f"workers={self.workers}: must be at least 0")
-        RunConfig(  # checks all that the two have in common
+        RunConfig(  # checks the fields that both have
             self.name,
             self.epochs,
             self.seed,
@@ -55,7 +55,7 @@ class TrainingConfig:
 
     @classmethod
     def of(cls, run: RunConfig) -> "TrainingConfig":
-        """How a complete run is trained."""
+        """The settings with which a complete run is trained."""
         return cls(
             run.epochs,
             run.data.batch_size,

@@ -1,4 +1,4 @@
-"""Where a run computes, and that it does so the same way each time."""
+"""Devices, and reproducible computation on them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,37 +12,37 @@ from conductance.runs.config import Precision
 
 
 def check_device(device: str, precision: Precision) -> None:
-    """Whether this machine can compute there, and so.
+    """Check that this machine has the device and supports the precision on it.
 
     Args:
         device: "auto", "cpu", "cuda" or "mps".
         precision: "no", "bf16" or "fp16".
 
     Raises:
-        InputError: another name, a device that this machine lacks, or a precision that it lacks.
+        InputError: an unknown device, or one that is not available; or a precision that the device does not support.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device not in ("auto", "cpu", *available):
         raise InputError(f"device={device!r}: choose auto, cpu, cuda or mps")
     if not available.get(device, True):
-        raise InputError(f"device={device!r}: torch finds none on this machine; leave it out, or choose cpu")
+        raise InputError(f"device={device!r}: torch finds none on this machine; leave this option out, or choose cpu")
     if _on_cpu(device) and precision == "fp16":
-        raise InputError("precision=fp16: the loss is scaled for it on GPUs alone; choose bf16 or no on a CPU")
+        raise InputError("precision=fp16: loss scaling, which it needs, works on GPUs only; choose bf16 or no on a CPU")
 
 
 def create_accelerator(device: str, precision: Precision) -> Accelerator:
-    """One device, or one of several processes under ``accelerate launch``.
+    """An accelerator for one device, or for this process of several under ``accelerate launch``.
 
-    To be called in the block of a `SharedState`.
+    Call this in the block of a `SharedState`.
 
     Raises:
         InputError: see `check_device`.
     """
     check_device(device, precision)
     return Accelerator(
-        cpu=_on_cpu(device),  # else accelerate overlooks its fellow processes
+        cpu=_on_cpu(device),  # without it accelerate does not find the other processes
         mixed_precision=precision,
-        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),  # steps are weighed by their examples
+        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),  # the trainer weighs batches itself
     )
 
 
@@ -52,10 +52,10 @@ def _on_cpu(device: str) -> bool:
 
 @contextmanager
 def reproducible(device: torch.device) -> Iterator[None]:
-    """The same seed gives the same numbers on the same machine: no algorithm is chosen by a race.
+    """A context in which the same seed gives the same numbers on the same machine.
 
-    On a GPU float32 products may round their factors to TF32. E' and I' come out in float32 all the same, so that
-    their difference keeps its digits.
+    cuDNN uses deterministic algorithms and does not choose between them by timing. On a GPU float32 products may round
+    their factors to TF32; sums are float32, so that E' - I' stays accurate.
     """
     cudnn = torch.backends.cudnn
     before = cudnn.deterministic, cudnn.benchmark
@@ -72,11 +72,11 @@ def reproducible(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def flushing_denormals() -> Iterator[None]:
-    """Float32 below 1.2e-38 is 0 on the processor, where it can do so.
+    """A context in which the processor replaces denormal float32 numbers (below 1.2e-38) by 0, if it can.
 
-    The momentum of a synapse without gradient decays to such numbers within two thousand steps and stays there, and
-    some processors take a hundred times as long over a product that has them. The other threads of the process do as
-    this one does when torch starts them, so enter this before anything is computed.
+    The momentum of a synapse without gradient decays to such numbers within two thousand steps and stays there, and on
+    some processors products with them take a hundred times as long. Threads inherit the setting when torch starts them,
+    so enter this context before anything is computed.
     """
     before = flushes_denormals()
     torch.set_flush_denormal(True)
@@ -87,11 +87,11 @@ def flushing_denormals() -> Iterator[None]:
 
 
 def flushes_denormals() -> bool:
-    """Whether this thread takes what is below float32's smallest number of full precision for 0."""
+    """Whether this thread replaces denormal float32 numbers by 0."""
     smallest = torch.full((1,), torch.finfo(torch.float32).tiny)
     return bool((smallest / 2 == 0).item())
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """How images and kernels lie in memory: channels last on a GPU, whose tensor cores read them so."""
+    """The memory layout of images and kernels: channels last on a GPU, as tensor cores read them."""
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format

@@ -1,4 +1,4 @@
-"""One pass over the training data: forward, backward, steps of the optimizer."""
+"""One epoch: forward passes, backward passes and steps of the optimizer."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,23 +21,23 @@ from conductance.training.tally import Tally
 if TYPE_CHECKING:
     from conductance.training.trainer import Trainer
 
-SECONDS_BETWEEN_LOOKS = 0.5  # a look at the loss waits for the device, so it is not taken at every step
+SECONDS_BETWEEN_LOOKS = 0.5  # reading the loss waits for the device, so it is not read at every step
 
 
 def train_epoch(trainer: "Trainer", network: nn.Module, optimizer: Any, progress: TrainingProgress) -> Tally:
-    """Train on every batch once, or until somebody calls `Trainer.stop`.
+    """Train on every batch once, or until `Trainer.stop` is called.
 
     Args:
-        trainer: whose epoch it is.
-        network: the trainer's, prepared to run on several processes and in its precision.
-        optimizer: likewise.
-        progress: told of every batch.
+        trainer: the trainer; its network and optimizer change.
+        network: its network, wrapped for several processes and mixed precision.
+        optimizer: its optimizer, likewise.
+        progress: the progress display.
 
     Returns:
-        The sums of loss and correct answers over this process's batches.
+        The sums of loss and correct answers over the batches of this process.
 
     Raises:
-        NonFiniteLossError: the loss is no longer a number.
+        NonFiniteLossError: the loss is infinite or NaN.
         InputError: a conductance layer reads data outside [0, 1].
     """
     network.train()
@@ -64,7 +64,7 @@ def train_epoch(trainer: "Trainer", network: nn.Module, optimizer: Any, progress
 
 
 def _look(trainer: "Trainer", batch: Batch) -> None:
-    """At the first batch of an epoch: thoroughly once, later at the range of the data alone."""
+    """Check the first batch of an epoch: completely once, later only the range of the data."""
     if trainer.looked:
         check_open_probabilities(trainer.network, to_device(batch[0], trainer.device))
     else:
@@ -73,7 +73,7 @@ def _look(trainer: "Trainer", batch: Batch) -> None:
 
 
 def _steps(batches: Iterable[Batch], accumulate: int) -> Iterator[list[Batch]]:
-    """The batches whose gradients make one step, step by step; the last may have fewer."""
+    """Groups of batches, one group for each step of the optimizer. The last may be smaller."""
     remaining = iter(batches)
     while step := list(islice(remaining, accumulate)):
         yield step
@@ -82,7 +82,11 @@ def _steps(batches: Iterable[Batch], accumulate: int) -> Iterator[list[Batch]]:
 def _accumulate(
     trainer: "Trainer", network: nn.Module, step: Sequence[Batch], tally: Tally, progress: TrainingProgress
 ) -> Tensor:
-    """The gradient of the mean loss over all examples of a step, and that mean (over this process's examples)."""
+    """Compute the gradient of the mean loss over all examples of a step.
+
+    Returns:
+        The mean loss over the examples of this process.
+    """
     accelerator = trainer.accelerator
     shares = _shares([batch_length(targets) for _, targets in step], trainer.sum_over_processes)
     losses = []
@@ -101,13 +105,13 @@ def _accumulate(
 
 
 def _shares(sizes: Sequence[int], sum_over_processes: Callable[[Sequence[float]], list[float]]) -> list[float]:
-    """Which share of a step's examples, on all processes, each batch has. Gradients are averaged over processes."""
+    """The fraction of a step's examples, of all processes together, that each batch holds."""
     (total,) = sum_over_processes([float(sum(sizes))])
     return [size / total for size in sizes]
 
 
 def _everybody_stops(trainer: "Trainer") -> bool:
-    """Whether any process has been told to stop: all must, or the others would wait for it."""
+    """Whether any process was told to stop. All of them must stop at the same step."""
     if trainer.num_processes > 1:
         trainer.stopped = trainer.sum_over_processes([float(trainer.stopped)])[0] > 0
     return trainer.stopped

@@ -1,4 +1,4 @@
-"""How good a network is."""
+"""Evaluation: loss and accuracy of a network on data."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -18,7 +18,10 @@ EVALUATION_BATCH = 500
 
 
 def evaluate(network: nn.Module, preprocessing: nn.Module, images: Images) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy in %, in evaluation mode; the network is left as it was."""
+    """Mean cross-entropy and accuracy (in %) of a network on images, in evaluation mode.
+
+    The mode of the network is restored afterwards.
+    """
     loader = DeviceLoader(images, EVALUATION_BATCH, preprocessing=preprocessing, shuffle=False)
     tally = evaluate_batches(network, loader, Objective(), images.device)
     accuracy = tally.accuracy()
@@ -34,14 +37,16 @@ def evaluate_batches(
     device: torch.device,
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Tally:
-    """The sums of loss and correct answers over all batches, in evaluation mode; the network is left as it was.
+    """Sum loss and correct answers over all batches, in evaluation mode.
+
+    The mode of the network is restored afterwards.
 
     Args:
         network: any module.
         batches: inputs and targets.
-        objective: judges the outputs.
+        objective: the loss.
         device: where the network is.
-        autocast: makes the context of the precision to compute in; float32 where left out.
+        autocast: makes a context of the precision to compute in; float32 if left out.
     """
     tally = Tally()
     with evaluating(network):
@@ -59,14 +64,14 @@ def evaluate_batches(
 
 
 def forward(network: nn.Module, inputs: Nested) -> Nested:
-    """The network's answer: a tuple of inputs are its arguments, a dict its keyword arguments."""
+    """Call a network: a tuple holds its arguments, a dict its keyword arguments."""
     if isinstance(inputs, dict):
         return network(**inputs)
     return network(*inputs) if isinstance(inputs, tuple) else network(inputs)
 
 
 def in_float32(outputs: Nested) -> Nested:
-    """Half-precision tensors as float32, in which losses are computed."""
+    """Convert half-precision tensors to float32, in which losses are computed."""
     half = (torch.float16, torch.bfloat16)
     if not any(tensor.dtype in half for tensor in tensors_of(outputs)):
         return outputs
@@ -74,6 +79,6 @@ def in_float32(outputs: Nested) -> Nested:
 
 
 def measured(tally: Tally, prefix: str = "") -> dict[str, float]:
-    """Loss, and accuracy in % where there is one, by name."""
+    """Loss, and accuracy (in %) if the targets are classes."""
     accuracy = tally.accuracy()
     return {f"{prefix}loss": tally.loss()} | ({} if accuracy is None else {f"{prefix}accuracy": accuracy})

@@ -1,4 +1,4 @@
-"""Trainings that cannot go on: what is said of a loss that is no longer a number."""
+"""Errors for a loss that is infinite or NaN."""
 
 from typing import TYPE_CHECKING
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 class NonFiniteLossError(RunError):
-    """The loss became infinite or NaN."""
+    """The loss is infinite or NaN."""
 
 
 def check_tally(trainer: "Trainer", tally: Tally) -> None:
-    """Look at the losses so far.
+    """Check the losses of an epoch so far.
 
     Raises:
-        NonFiniteLossError: one is infinite or NaN.
+        NonFiniteLossError: a loss is infinite or NaN.
     """
     step = tally.first_bad_step()
     if step is not None:
@@ -26,10 +26,10 @@ def check_tally(trainer: "Trainer", tally: Tally) -> None:
 
 
 def check_evaluation(trainer: "Trainer", tally: Tally, kind: str, step: int) -> None:
-    """Look at the losses of an evaluation after so many steps of an epoch.
+    """Check the losses of an evaluation that follows the given step of an epoch.
 
     Raises:
-        NonFiniteLossError: one is infinite or NaN: the last step of the epoch did it, or the data.
+        NonFiniteLossError: a loss is infinite or NaN, because of the data or of the last step of the epoch.
     """
     batch = tally.first_bad_step()
     if batch is None:
@@ -43,7 +43,7 @@ def check_evaluation(trainer: "Trainer", tally: Tally, kind: str, step: int) -> 
 
 
 def non_finite_loss(trainer: "Trainer", loss: float, step: int, data_are_bad: bool = False) -> NonFiniteLossError:
-    """What happened, where, what is left, and what may help."""
+    """The error: what happened and where, which checkpoint is left, and what may help."""
     done = len(trainer.history)
     where = f"{trainer.place}: the loss is {loss} at step {step} of epoch {trainer.epoch}"
     if trainer.folder is None:

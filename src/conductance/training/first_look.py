@@ -1,4 +1,4 @@
-"""A batch looked at before it is trained on: whether data, network and loss go together."""
+"""Checks of a batch before it is trained on: whether data, network and loss fit together."""
 
 from typing import TYPE_CHECKING
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def look_at(trainer: "Trainer", batch: Batch) -> None:
-    """Run the network once on a batch, in evaluation mode; it is left as it was.
+    """Run the network on a batch in evaluation mode, without training it.
 
     Raises:
-        InputError: the network takes other inputs, its averaging layers read values outside [0, 1], or the loss cannot
-            be computed.
+        InputError: the network does not accept the inputs, an averaging layer reads values outside [0, 1], or the loss
+            cannot be computed.
     """
     inputs, targets = to_device(batch, trainer.device)
     check_open_probabilities(trainer.network, inputs)
@@ -36,10 +36,10 @@ def look_at(trainer: "Trainer", batch: Batch) -> None:
 
 
 def check_open_probabilities(network: nn.Module, inputs: Nested) -> None:
-    """Run a network with averaging layers once, and look at what they are given; other networks are not run.
+    """Check the inputs of all averaging layers on a batch. A network without such layers is not run.
 
     Raises:
-        InputError: a layer is given values that are no open probabilities, see `conductance.nn.visit.visit`.
+        InputError: a layer is given values that are not open probabilities, see `conductance.nn.visit.visit`.
     """
     if not any(isinstance(layer, AveragingLayer) for layer in network.modules()):
         return

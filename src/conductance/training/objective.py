@@ -1,4 +1,4 @@
-"""What a network is trained for, and how its answers are judged."""
+"""Losses, and counts of correct answers."""
 
 from collections.abc import Callable
 
@@ -10,19 +10,19 @@ from conductance.errors import InputError
 from conductance.nested import Nested, described, tensors_of
 
 Loss = Callable[..., Tensor]
-"""``loss(outputs, targets)``: the mean over a batch, or one number for each example."""
+"""``loss(outputs, targets)``: a mean over the batch, or one number for each example."""
 
 IGNORED = -100
 """The class of an example that torch's cross-entropy leaves out."""
 
 
 class Objective:
-    """Cross-entropy of classes, or a loss of one's own.
+    """The loss that training minimizes and evaluation reports.
 
     Args:
-        loss: a function of a network's outputs and the targets. None: the cross-entropy of logits (B, K) and classes
-            (B,), or shares of classes (B, K).
-        label_smoothing: of the cross-entropy, in training: the share of the target probability that is spread over
+        loss: a function of the network's outputs and the targets. None for the cross-entropy of logits (B, K), with
+            classes (B,) or probabilities of classes (B, K) as targets.
+        label_smoothing: of the cross-entropy, in training only: the share of the target probability that is spread over
             all classes.
     """
 
@@ -30,10 +30,10 @@ class Objective:
         self.loss, self.label_smoothing = loss, label_smoothing
 
     def check(self, outputs: Nested, targets: Nested) -> None:
-        """Whether these outputs can be judged by these targets.
+        """Check that the loss can be computed from these outputs and targets.
 
         Raises:
-            InputError: they cannot; says what is missing.
+            InputError: it cannot, with the reason.
         """
         if self.loss is not None:
             return
@@ -47,8 +47,8 @@ class Objective:
         if targets.is_floating_point():
             if targets.shape != outputs.shape:
                 raise InputError(
-                    f"the targets are {described(targets)}, which are no classes; for a regression give a loss, such "
-                    "as loss=torch.nn.functional.mse_loss"
+                    f"the targets are {described(targets)}, which are not classes; for regression give a loss, "
+                    "such as loss=torch.nn.functional.mse_loss"
                 )
             return
         if targets.shape != outputs.shape[:1] + outputs.shape[2:]:
@@ -65,23 +65,23 @@ class Objective:
             )
 
     def training_loss(self, inputs: Nested, outputs: Nested, targets: Nested) -> Tensor:
-        """The mean over a batch, whose gradient is followed."""
+        """Mean loss of a batch, in training."""
         del inputs
         if self.loss is not None:
             return self.loss(outputs, targets).mean()
         return F.cross_entropy(outputs, targets, label_smoothing=self.label_smoothing)
 
     def evaluation_loss(self, outputs: Nested, targets: Nested) -> Tensor:
-        """The mean over a batch, without label smoothing."""
+        """Mean loss of a batch, in evaluation: without label smoothing."""
         if self.loss is not None:
             return self.loss(outputs, targets).mean()
         return F.cross_entropy(outputs, targets)
 
     def correct(self, outputs: Nested, targets: Nested) -> Tensor | None:
-        """How many answers of a batch are right; None where the targets are no classes.
+        """Number of correct answers in a batch; None if the targets are not classes.
 
-        Where there are shares of classes, the largest counts. Where an example has many classes (one for each pixel),
-        it counts by the share that is right.
+        Of probabilities of classes, the largest counts. If an example has several classes, one for each pixel, it
+        counts by the fraction of them that is correct.
         """
         if not (isinstance(outputs, Tensor) and isinstance(targets, Tensor) and outputs.ndim >= 2):
             return None
@@ -94,5 +94,5 @@ class Objective:
 
 
 def batch_length(targets: Nested) -> int:
-    """How many examples are in a batch."""
+    """Number of examples in a batch."""
     return len(next(tensors_of(targets)))

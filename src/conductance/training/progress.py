@@ -1,4 +1,4 @@
-"""What a person sees while a run trains."""
+"""Progress display: a bar, and a line for each epoch."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,13 +8,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class TrainingProgress:
-    """A bar over all steps with loss, accuracy and time left, and a line for every finished epoch.
+    """A progress bar with loss, accuracy and remaining time, and a line for each finished epoch.
 
     Args:
-        name: the run's name.
-        total_steps: batches of the whole run; ``done`` of them before a resumed run goes on.
-        done: see there.
-        console: where to; None for no output at all.
+        name: the name of the run.
+        total_steps: number of batches of the whole run.
+        done: number of batches before a resumed run continues.
+        console: where to print; None to print nothing. A file or a pipe gets the lines only.
     """
 
     def __init__(self, name: str, total_steps: int, done: int, console: Console | None) -> None:
@@ -28,7 +28,7 @@ class TrainingProgress:
             TextColumn("left"),
             TimeRemainingColumn(),
             console=console,
-            disable=console is None or not console.is_interactive,  # which would leave a blank line in a file
+            disable=console is None or not console.is_interactive,  # in a file it would leave a blank line
             transient=True,
         )
         self.task = self.bar.add_task(name, total=total_steps, completed=done, state="")
@@ -41,16 +41,16 @@ class TrainingProgress:
         self.bar.stop()
 
     def step(self) -> None:
-        """One more batch is done."""
+        """Advance the bar by one batch."""
         self.bar.advance(self.task)
 
     def show(self, loss: float, accuracy: float | None) -> None:
-        """The epoch so far."""
+        """Show loss and accuracy of the epoch so far."""
         so_far = "" if accuracy is None else f"  accuracy {accuracy:5.2f} %"
         self.bar.update(self.task, state=f"loss {loss:.3f}{so_far}")
 
     def epoch(self, metrics: Mapping[str, Any], epochs: int) -> None:
-        """A line that stays: accuracies, or losses where there are no classes."""
+        """Print the line of a finished epoch: accuracies, or losses if the targets are not classes."""
         if self.console is None:
             return
         parts = [f"epoch {metrics['epoch']:>3}/{epochs}", f"loss {metrics['train_loss']:.4f}"]
@@ -60,5 +60,5 @@ class TrainingProgress:
             elif kind != "train" and f"{kind}_loss" in metrics:
                 parts.append(f"{kind} loss {metrics[f'{kind}_loss']:.4f}")
         parts.append(f"{metrics['seconds']:.1f} s")
-        # soft_wrap: one line in a file or pipe, however narrow the terminal is taken to be
+        # soft_wrap keeps it one line in a file or pipe, whatever the width
         self.console.print("  ".join(parts), highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Protocols: how the step size changes, and when training stops."""
+"""Protocols: the schedule of the learning rate, and when training stops."""
 
 from math import cos, pi
 from typing import Any
@@ -10,7 +10,7 @@ from conductance.runs.config import ProtocolConfig
 
 
 class OneCycle:
-    """Up in a line to the peak, then down along a cosine to 0; stops after the given epochs."""
+    """Linear warm-up to the peak, then cosine decay to 0. Never stops early."""
 
     def __init__(self, optimizer: Optimizer, config: ProtocolConfig, total_steps: int) -> None:
         rise = max(1, round(config.warmup * total_steps))
@@ -23,67 +23,67 @@ class OneCycle:
         self.schedule = LambdaLR(optimizer, factor)
 
     def after_step(self) -> None:
-        """To be called after each step of the optimizer."""
+        """Set the learning rate of the next step. Call this after each step of the optimizer."""
         self.schedule.step()
 
     def after_epoch(self, train_loss: float, train_accuracy: float | None) -> bool:
-        """Whether to stop before the last epoch: never."""
+        """Returns whether to stop early: never."""
         del train_loss, train_accuracy
         return False
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs."""
+        """The state to resume from."""
         return {"last_epoch": self.schedule.last_epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there, by the steps of the optimizer that was loaded."""
+        """Continue from a saved state. Load the optimizer first: its learning rates are the base."""
         self.schedule.last_epoch = state["last_epoch"]
         self.schedule.base_lrs = [group["initial_lr"] for group in self.schedule.optimizer.param_groups]
 
 
 class Plateau:
-    """The paper's (section 4.3): a tenth of the step after ``patience`` epochs without a lower training loss."""
+    """The paper's schedule (section 4.3): divide by 10 after ``patience`` epochs without a lower training loss."""
 
     def __init__(self, optimizer: Optimizer, config: ProtocolConfig) -> None:
-        # torch counts the epochs it tolerates, the paper those that elapse; eps=0, or steps below 1e-8 would stay
+        # torch counts the epochs that it tolerates, the paper those that pass; torch's own eps would end at 1e-8
         patience = max(0, config.patience - 1)
         self.schedule = ReduceLROnPlateau(optimizer, factor=0.1, patience=patience, threshold=0, eps=0)
         self.stop_above = config.stop_train_accuracy
 
     def after_step(self) -> None:
-        """The step size changes only between epochs."""
+        """Does nothing: the learning rate changes only between epochs."""
 
     def after_epoch(self, train_loss: float, train_accuracy: float | None) -> bool:
-        """Whether the training set is fitted."""
+        """Update the learning rate. Returns whether the training set is fitted, so that training can stop."""
         self.schedule.step(train_loss)
         return train_accuracy is not None and train_accuracy > self.stop_above
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs."""
+        """The state to resume from."""
         return {"best": float(self.schedule.best), "bad_epochs": self.schedule.num_bad_epochs}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Continue from a saved state."""
         self.schedule.best, self.schedule.num_bad_epochs = state["best"], state["bad_epochs"]
 
 
 class Constant:
-    """The step size never changes."""
+    """A constant learning rate."""
 
     def after_step(self) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def after_epoch(self, train_loss: float, train_accuracy: float | None) -> bool:
-        """Whether to stop before the last epoch: never."""
+        """Returns whether to stop early: never."""
         del train_loss, train_accuracy
         return False
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing is kept."""
+        """There is no state."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing is taken up."""
+        """There is no state."""
 
 
 def create_protocol(optimizer: Optimizer, config: ProtocolConfig, total_steps: int) -> OneCycle | Plateau | Constant:

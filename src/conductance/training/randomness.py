@@ -1,4 +1,4 @@
-"""The random numbers of a training: its own, and repeatable."""
+"""Random numbers of a training: repeatable, and separate from those of the rest of the program."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -10,17 +10,17 @@ import torch
 
 
 def random_state(device: torch.device) -> dict[str, Any]:
-    """The state of the random generators of Python, numpy and torch, on the CPU and on ``device``.
+    """The states of the random number generators of Python, numpy and torch (CPU and ``device``).
 
-    Plain values and tensors, which a checkpoint may hold.
+    They are plain values and tensors, so that a checkpoint can hold them.
     """
-    numbers = np.random.get_state(legacy=False)  # noqa: NPY002 (what others draw from)
+    numbers = np.random.get_state(legacy=False)  # noqa: NPY002 (the generator that other code uses)
     _, words, next_gauss = random.getstate()
     state: dict[str, Any] = {
         "cpu": torch.get_rng_state(),
         "python": [list(words), next_gauss],
     }
-    if numbers["bit_generator"] == "MT19937":  # numpy's own
+    if numbers["bit_generator"] == "MT19937":  # numpy's default
         key = torch.from_numpy(numbers["state"]["key"].astype(np.int64))
         state["numpy"] = [key, numbers["state"]["pos"], numbers["has_gauss"], numbers["gauss"]]
     if device.type != "cpu":
@@ -29,7 +29,7 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
 
 def set_random_state(device: torch.device, state: Mapping[str, Any]) -> None:
-    """Go on from `random_state`. What the state lacks, such as that of another kind of device, stays as it is."""
+    """Restore `random_state`. Generators that the state lacks, such as another device's, are left unchanged."""
     torch.set_rng_state(state["cpu"])
     if "numpy" in state:
         key, *rest = state["numpy"]
@@ -44,8 +44,8 @@ def set_random_state(device: torch.device, state: Mapping[str, Any]) -> None:
 def seed_everything(seed: int) -> None:
     """Seed the generators of Python, numpy and torch.
 
-    Not with the number itself: a network that was made with the same seed would have its weights and its training
-    decided by the same draws.
+    They are seeded with a number derived from ``seed``. A network is often initialized with the same seed, and would
+    otherwise use the same random numbers for its weights and, for example, its dropout.
     """
     derived = int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])
     random.seed(derived)
@@ -55,7 +55,7 @@ def seed_everything(seed: int) -> None:
 
 @contextmanager
 def own_random_numbers(device: torch.device) -> Iterator[None]:
-    """For a block; afterwards the caller's generators go on as if nothing had been drawn."""
+    """A context after which the generators of the rest of the program are as before."""
     before = random_state(device)
     try:
         yield

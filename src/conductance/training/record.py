@@ -1,4 +1,4 @@
-"""What a training leaves in its folder."""
+"""The folder of a training: settings, lock, checkpoints and results."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 _PLAIN = (bool, int, float, str, tuple, NoneType)
 
 NETWORK = "network."
-"""How the names of the network's weights begin in the file of weights."""
+"""Prefix of the network's weights in the weights file."""
 
 
 class RunRecord:
-    """Writes a training's folder: its settings and lock, a checkpoint for each epoch, and what came of it.
+    """Writes the folder of one training.
 
     Args:
-        folder: where.
-        config: the settings, which decide whether a training may be resumed there.
-        details: more for the summary.
+        folder: the folder.
+        config: the settings to record. A training is resumed only with the same settings.
+        details: further entries of the summary.
     """
 
     def __init__(self, folder: RunFolder, config: RunConfig | Mapping[str, Any], **details: Any) -> None:
@@ -47,7 +47,7 @@ class RunRecord:
 
     @contextmanager
     def kept(self, trainer: "Trainer") -> Iterator[None]:
-        """Hold the folder for a block. One process does so for all."""
+        """A context that holds the lock of the folder. The main process takes it for all processes."""
         if trainer.is_main_process:
             with self.folder.locked():
                 yield
@@ -55,13 +55,13 @@ class RunRecord:
             yield
 
     def begin(self, trainer: "Trainer", resume: bool) -> bool:
-        """Check the folder, and take up what it holds. Writes nothing.
+        """Check the folder, and restore the state that it holds when resuming. Writes nothing.
 
         Returns:
-            Whether anything is left to train.
+            False if the run has finished; its results are then loaded.
 
         Raises:
-            RunError: the folder does not serve.
+            RunError: the folder holds another run or other files, or a damaged checkpoint.
         """
         if self._claimed:
             return True
@@ -75,11 +75,11 @@ class RunRecord:
         return True
 
     def claim(self, trainer: "Trainer") -> None:
-        """Write the settings."""
-        trainer.accelerator.wait_for_everyone()  # nobody claims the folder before everybody has checked it
+        """Write the settings, once all processes have checked the folder."""
+        trainer.accelerator.wait_for_everyone()
         if trainer.is_main_process and not self._claimed:
             self.folder.claim(self.config)
-            if trainer.history:  # where it was cut off between checkpoint and metrics, a line is missing
+            if trainer.history:  # an interruption between the two files loses a line
                 self.folder.write_metrics(trainer.history)
         self._claimed = True
 
@@ -89,7 +89,7 @@ class RunRecord:
             self.folder.write_epoch(state_of(trainer), trainer.history)
 
     def finish(self, trainer: "Trainer") -> None:
-        """Write the results; the checkpoint has served."""
+        """Write the results, and delete the checkpoint."""
         if trainer.is_main_process and trainer.history:
             self.folder.write_weights(_weights(trainer))
             if (seen := _internals(trainer)) is not None:
@@ -133,10 +133,10 @@ class RunRecord:
 
 
 def settings_of(trainer: "Trainer") -> dict[str, Any]:
-    """What is recorded of a training, and must be the same when it is resumed."""
+    """The settings to record for a network that no config describes."""
     settings = trainer.config.to_dict()
     batch_size = settings.pop("batch_size")
-    del settings["workers"]  # changes nothing but the speed
+    del settings["workers"]  # affects only the speed
     if trainer.optimizer_given:
         chosen = trainer.config.optimizer
         settings["optimizer"] = {
@@ -162,7 +162,7 @@ def _weights(trainer: "Trainer") -> dict[str, Tensor]:
 
 
 def _internals(trainer: "Trainer") -> dict[str, Any] | None:
-    """Counts of what happens in the layers of conductances, on the first images of the test set."""
+    """Statistics of the conductance layers on the first test images; None if there are none."""
     if trainer.data.test is None or not any(isinstance(layer, ConductanceLayer) for layer in trainer.network.modules()):
         return None
     batch = trainer.data.test.first()

@@ -1,4 +1,4 @@
-"""Training a complete run: from a config and an empty folder to a finished run."""
+"""Training a complete run from its config into a folder."""
 
 from pathlib import Path
 from typing import Any
@@ -36,24 +36,25 @@ def train(
     console: Console | None = None,
     command: str | None = None,
 ) -> dict[str, Any]:
-    """Train one network and keep everything about it in a folder.
+    """Train one network, and keep everything about the run in a folder.
 
     Args:
         config: the complete run.
-        out: its folder; must not hold another run.
-        data_dir: where to look for the data set first.
+        out: its folder. It must not hold another run.
+        data_dir: folder to search for the data set first; the images of the data set "folder".
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "mps".
-        resume: go on with the run that ``out`` holds, as if it had never stopped; a finished one is left as it is.
-        console: where progress is shown; None for silence.
-        command: what to record as the command that reproduces the run; as typed by default.
+        resume: continue the run in ``out``; the result is that of a run that never stopped. A finished run is left
+            unchanged.
+        console: where to show progress; None to show nothing.
+        command: the command to record as the one that reproduces the run; by default the one that was typed.
 
     Returns:
-        The content of ``summary.json``; accuracies in %.
+        The content of ``summary.json``; accuracies are in %.
 
     Raises:
-        ConductanceError: a name, file or folder that cannot be used, or a folder that another process works on; all
+        ConductanceError: a name, file or folder cannot be used, or another process works on the folder. All of this is
             checked before training starts.
-        NonFiniteLossError: the loss is no longer a number; the checkpoint of the last good epoch stays.
+        NonFiniteLossError: the loss became infinite or NaN. The checkpoint of the last good epoch is kept.
     """
     folder = RunFolder(out)
     folder.check(config, resume=resume)
@@ -82,10 +83,10 @@ def train(
 def build_trainer(
     config: RunConfig, dataset: Dataset, *, device: str = "auto", console: Console | None = None
 ) -> Trainer:
-    """The trainer of a complete run, with its network as it starts. It keeps nothing, and knows no teacher.
+    """The trainer of a complete run with its initialized network, without a folder and without a teacher.
 
     Raises:
-        ConductanceError: something in the config cannot be used with this data set.
+        ConductanceError: the config does not fit the data set.
     """
     train, validation = split_validation(dataset.train, config.data.validation_images, VALIDATION_SEED)
     torch.manual_seed(config.seed)
@@ -121,7 +122,7 @@ def build_trainer(
 
 
 def _check_range(config: RunConfig, batch: Tensor) -> None:
-    """Conductance layers need open probabilities."""
+    """Check that the images are open probabilities, which conductance layers need."""
     low, high = float(batch.min()), float(batch.max())
     if build.kind_of_preprocessing(config) != "whitened" and not (low >= 0 and high <= 1):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Accelerate's settings, which it keeps once for the whole process."""
+"""Keeps the settings of several accelerate.Accelerators in one process apart."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +10,11 @@ _STATES = (PartialState, AcceleratorState, GradientState)
 
 
 class SharedState:
-    """A set of accelerate's settings that is in force for a block at a time.
+    """One set of accelerate's settings.
 
-    All accelerators of a process share one device, precision and accumulation of gradients, so that making a second
-    one changes the first. Each `SharedState` starts empty: an accelerator made inside its block gets settings of its
-    own, and those of other accelerators are back in force when the block ends.
+    accelerate stores device, precision and gradient accumulation once for the whole process, so that creating a second
+    `Accelerator` changes the first. Within ``with state.in_force():`` the settings of this object apply, and outside it
+    those of all others. Create and use an accelerator within the block only.
 
     >>> state = SharedState()
     >>> with state.in_force():
@@ -26,7 +26,7 @@ class SharedState:
 
     @contextmanager
     def in_force(self) -> Iterator[None]:
-        """For a block."""
+        """A context in which these settings apply."""
         others = _exchange(self._settings)
         try:
             yield
@@ -35,10 +35,10 @@ class SharedState:
 
 
 def _exchange(settings: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Put these settings in place of those in force, and give those back."""
+    """Replace the current settings, and return them."""
     before = [dict(state._shared_state) for state in _STATES]
     for state, its_settings in zip(_STATES, settings, strict=True):
-        # the dictionary itself stays: existing accelerators hold on to it
+        # in place: existing accelerators refer to this very dictionary
         state._shared_state.clear()
         state._shared_state.update(its_settings)
     return before

@@ -1,4 +1,4 @@
-"""Networks that are dead at the start: layers that nothing reaches."""
+"""Finds networks that cannot learn because a layer receives only zeros."""
 
 from functools import partial
 from typing import Any
@@ -15,10 +15,10 @@ IMAGES = 100
 
 @torch.no_grad()
 def silent_layers(config: RunConfig, dataset: Dataset) -> list[str]:
-    """The layers that receive nothing but zeros when a run starts, by their names in the network.
+    """Names of the layers that receive only zeros when a run starts.
 
-    No gradient passes such a layer, so that whatever lies before it never learns. The network is drawn as training
-    draws it, and sees the first training images, in training mode.
+    No gradient passes through such a layer, so no layer before it learns. The network is initialized as in training and
+    runs on the first training images, in training mode.
     """
     with torch.random.fork_rng(devices=[]):
         network, preprocessing = build.start(config, dataset)

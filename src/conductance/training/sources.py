@@ -1,4 +1,4 @@
-"""The data of a training: what is trained on, chosen by and tested on, in batches."""
+"""The data of a training, in batches: training, validation and test data."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,30 +17,30 @@ from conductance.nested import Nested, as_tensors, length_of, take, to_device
 from conductance.training.config import TrainingConfig
 
 EVALUATION_BATCH = 500
-"""The most examples that are evaluated at once, where a batch in training is small."""
+"""Examples in a batch of an evaluation, at most (or as in training if those are larger)."""
 
 
 class Sources:
-    """Batches of all data that a training uses.
+    """All data of a training, in batches.
 
     Args:
-        data: what to train on.
-        validation: what to choose by, or None.
-        test: what to test on, or None.
-        config: gives the size of a batch, the seed of the order and the number of loading processes.
-        network: whose data they are.
-        preprocessing: of images: a kind, or one that is fitted already.
-        accelerator: gives the device, and this process's share of the training data.
+        data: the training data.
+        validation: the validation data, or None.
+        test: the test data, or None.
+        config: gives the batch size, the seed of the order and the number of loader processes.
+        network: the network; its floating-point type is that of numpy data.
+        preprocessing: of images: a kind, or a fitted `Preprocessing`.
+        accelerator: gives the device, and this process's part of the training data.
 
     Attributes:
-        name: of the data set, where it has one.
-        train: batches to train on.
-        validation: batches to choose by, or None.
-        test: batches to test on, or None.
-        preprocessing: makes the network's input of images; None where there are none.
+        name: name of the data set, if it has one.
+        train: batches of training data.
+        validation: batches of validation data, or None.
+        test: batches of test data, or None.
+        preprocessing: converts images to the network's input; None if the training data are not images.
 
     Raises:
-        InputError: no data that can be used.
+        InputError: the data cannot be used.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Sources:
         self.test = None if test is None else self.batches(test)
 
     def batches(self, data: Any) -> Batches:
-        """Batches to evaluate on, in order. Every process evaluates all of them."""
+        """Batches for an evaluation, in order. Every process evaluates all of them."""
         if isinstance(data, DeviceLoader):
             return data.to(self.device)
         if isinstance(data, Dataset):
@@ -77,7 +77,7 @@ class Sources:
         return self._as_batches(data, self.evaluation_batch, shuffle=False)
 
     def inputs(self, inputs: Any) -> Iterator[Nested]:
-        """Batches of inputs without targets, on the device."""
+        """Batches of inputs, without targets, on the device."""
         if isinstance(inputs, Images):
             images = inputs.to(self.device)
             length, prepare = len(images), self._preprocessing_of(images)
@@ -93,7 +93,7 @@ class Sources:
 
     @property
     def evaluation_batch(self) -> int:
-        """Examples that are evaluated at once; without gradients there is room for more."""
+        """Examples in a batch of an evaluation. Without gradients there is memory for more than in training."""
         return max(self.config.batch_size, min(EVALUATION_BATCH, 4 * self.config.batch_size))
 
     def _for_training(self, data: Any, network: nn.Module, accelerator: Accelerator) -> Batches:
@@ -124,7 +124,7 @@ class Sources:
         normalizes: bool = False,
     ) -> Batches:
         def order(count: int) -> EpochOrder:
-            # processes must keep step, and BatchNorm learns nothing from a single example
+            # all processes need the same number of batches; BatchNorm needs more than one example
             drop_last = world_size > 1 or (normalizes and count % batch_size == 1)
             return EpochOrder(
                 count,
@@ -146,7 +146,7 @@ class Sources:
         )
 
     def _fitted(self, preprocessing: str | Preprocessing, data: Any) -> Preprocessing | None:
-        """What has been fitted to the training images, if there are any."""
+        """The preprocessing that is fitted to the training images; None if there are no images."""
         if isinstance(preprocessing, Preprocessing):
             return preprocessing.to(self.device)
         if isinstance(data, DeviceLoader) and isinstance(data.preprocessing, Preprocessing):
@@ -154,7 +154,7 @@ class Sources:
         return Preprocessing.fit(preprocessing, data.pixels).to(self.device) if isinstance(data, Images) else None
 
     def _preprocessing_of(self, data: Any) -> Preprocessing:
-        """That of the training images; where there were none, one for these."""
+        """The preprocessing of the training images; without those, one that is fitted to these images."""
         if self.preprocessing is not None:
             return self.preprocessing
         if isinstance(data, Images):

@@ -1,13 +1,13 @@
-"""An epoch's loss and accuracy, summed where the network runs."""
+"""Sums of loss and correct answers over the batches of an epoch."""
 
 import torch
 from torch import Tensor
 
 
 class Tally:
-    """Sums over the batches of an epoch. They stay on the device until somebody looks.
+    """Sums over batches. They stay on the device until they are read, so that no step waits for them.
 
-    All means are means over examples: a batch counts by its size.
+    All means are over examples: each batch is weighted by its size.
     """
 
     def __init__(self) -> None:
@@ -17,13 +17,13 @@ class Tally:
         self.correct: Tensor | None = None
 
     def add(self, loss: Tensor, size: int, correct: Tensor | None = None, finite: Tensor | None = None) -> None:
-        """Count one batch; waits for nothing.
+        """Add one batch.
 
         Args:
-            loss: its mean.
-            size: how many examples it has.
-            correct: how many of them were answered correctly; None where that means nothing.
-            finite: whether its data are free of NaN and infinite values.
+            loss: its mean loss.
+            size: its number of examples.
+            correct: how many of them were answered correctly; None if the targets are not classes.
+            finite: whether its data hold no NaN and no infinite values.
         """
         self.losses.append(loss.detach())
         self.sizes.append(size)
@@ -33,16 +33,16 @@ class Tally:
 
     @property
     def steps(self) -> int:
-        """Batches so far."""
+        """Number of batches so far."""
         return len(self.losses)
 
     @property
     def examples(self) -> int:
-        """Examples so far."""
+        """Number of examples so far."""
         return sum(self.sizes)
 
     def sums(self) -> list[float]:
-        """Of the loss, of correct answers, and of examples: what processes add up."""
+        """Sum of losses, of correct answers and of examples, to be added over processes."""
         losses = torch.stack(self.losses).double().cpu() if self.losses else torch.zeros(0, dtype=torch.float64)
         sizes = torch.tensor(self.sizes, dtype=torch.float64)
         return [float(losses @ sizes), 0.0 if self.correct is None else float(self.correct), float(self.examples)]
@@ -53,11 +53,11 @@ class Tally:
         return total / max(1.0, examples)
 
     def accuracy(self) -> float | None:
-        """Share of correct answers so far, in %; None where there is no such thing."""
+        """Correct answers so far, in %; None if the targets are not classes."""
         return None if self.correct is None else 100 * float(self.correct) / max(1, self.examples)
 
     def first_bad_step(self) -> int | None:
-        """The first batch, counted from 1, whose loss is infinite or NaN."""
+        """Number of the first batch, from 1, whose loss is infinite or NaN; None if there is none."""
         if not self.losses:
             return None
         bad = (~torch.stack(self.losses).isfinite()).nonzero()

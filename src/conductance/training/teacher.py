@@ -1,4 +1,4 @@
-"""A teacher: a finished run's network, whose answers another learns beside the labels."""
+"""Distillation: a network learns the outputs of a trained network, its teacher, beside the labels."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -18,20 +18,23 @@ from conductance.transform import freeze
 
 
 class Teacher:
-    """Distillation (Hinton, Vinyals and Dean 2015, arXiv 1503.02531), on the very images that the network sees.
+    """The network of a finished run, as a teacher (Hinton, Vinyals and Dean 2015, arXiv 1503.02531).
+
+    It sees the same augmented images as the network that learns.
 
     With the teacher's logits t, the network's s, the share a and the temperature T:
 
-        loss = (1 - a) loss of the labels + a T^2 KL(softmax(t / T) || softmax(s / T))
+        loss = (1 - a) * loss of the labels + a * T^2 * KL(softmax(t / T) || softmax(s / T))
 
     Args:
-        config: of the network that learns; names the teacher's folder, a and T.
-        dataset: the data set of both.
-        preprocessing: of the network that learns.
+        config: of the run that learns; it names the teacher's folder, a and T.
+        dataset: the data set of both runs.
+        preprocessing: of the run that learns.
 
     Raises:
         RunError: no finished run in that folder.
-        InputError: it learnt other data, or images that this run holds out, or it cannot see what the network sees.
+        InputError: the teacher was trained on other data or on images that this run holds out, or its preprocessing
+            cannot be computed from this run's inputs.
     """
 
     def __init__(self, config: RunConfig, dataset: Dataset, preprocessing: Preprocessing) -> None:
@@ -48,13 +51,13 @@ class Teacher:
 
     @torch.no_grad()
     def logits(self, inputs: Tensor) -> Tensor:
-        """What the teacher says of the network's inputs, (B, C, H, W): float32, (B, K)."""
-        if self.seen_by_network.kind != "scaled":  # else the teacher's is scaled too
+        """The teacher's logits, float32 (B, K), for the inputs (B, C, H, W) of the network that learns."""
+        if self.seen_by_network.kind != "scaled":  # if it is, the teacher's is scaled too
             inputs = self.preprocessing.of_values(self.seen_by_network.values_of(inputs))
         return self.network(inputs).float()
 
     def loss(self, inputs: Tensor, logits: Tensor, loss_of_labels: Tensor) -> Tensor:
-        """The loss of the network's ``logits`` on its ``inputs``, given the loss of the labels."""
+        """The whole loss, given the network's ``inputs``, its ``logits`` and its loss on the labels."""
         taught = F.log_softmax(self.logits(inputs) / self.temperature, dim=1)
         learnt = F.log_softmax(logits.float() / self.temperature, dim=1)
         distance = F.kl_div(learnt, taught, reduction="batchmean", log_target=True)
@@ -62,12 +65,12 @@ class Teacher:
 
 
 class TaughtObjective(Objective):
-    """What a network is trained for that learns from a teacher beside the labels.
+    """The objective of a network that learns from a teacher beside the labels.
 
     Args:
-        teacher: gives its answers to the network's inputs.
+        teacher: computes the outputs to learn.
         labels: the objective of the labels.
-        autocast: makes the context of the precision that the teacher computes in.
+        autocast: makes a context of the precision in which the teacher computes.
     """
 
     def __init__(
@@ -77,7 +80,7 @@ class TaughtObjective(Objective):
         self.teacher, self.autocast = teacher, autocast
 
     def training_loss(self, inputs: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The mean over a batch: of the labels' loss and the distance from the teacher."""
+        """Mean of the whole loss over a batch."""
         loss = super().training_loss(inputs, outputs, targets)
         with self.autocast():
             return self.teacher.loss(inputs, outputs, loss)
@@ -86,20 +89,22 @@ class TaughtObjective(Objective):
 def _check(config: RunConfig, teacher: RunConfig) -> None:
     where, held_out = f"teacher.run={config.teacher.run}", config.data.validation_images
     if teacher.data.dataset != config.data.dataset:
-        raise InputError(f"{where} learnt {teacher.data.dataset}, not {config.data.dataset}; choose another teacher")
+        raise InputError(
+            f"{where} was trained on {teacher.data.dataset}, not {config.data.dataset}; choose another teacher"
+        )
     if held_out and teacher.data.validation_images != held_out:
         raise InputError(
-            f"{where} learnt from images that this run holds out; train the teacher with "
+            f"{where} was trained on images that this run holds out; train the teacher with "
             f"--data.validation-images {held_out} too"
         )
     if kind_of_preprocessing(config) == "scaled" and kind_of_preprocessing(teacher) != "scaled":
         raise InputError(
-            f"{where} sees dark pixels, which data.preprocessing=scaled clips; choose --data.preprocessing unit"
+            f"{where} needs dark pixels, which data.preprocessing=scaled clips; choose --data.preprocessing unit"
         )
 
 
 def build_teacher(config: RunConfig, dataset: Dataset, preprocessing: Preprocessing | None) -> Teacher | None:
-    """The config's teacher, if it has one."""
+    """The config's teacher; None if it has none."""
     if config.teacher.run is None:
         return None
     assert preprocessing is not None

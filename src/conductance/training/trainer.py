@@ -48,39 +48,39 @@ class Trainer:
     a tuple of them: ``((first, second), targets)``. Where a conductance layer reads the input, it must lie in [0, 1].
 
     Args:
-        network: any module. It is trained in place, and moved to the device.
-        data: what to train on. A `Dataset` of `conductance.data` brings its test images along.
-        config: how to train.
-        validation: data to choose by, evaluated after each epoch; never trained on.
-        test: data to judge by, evaluated after each epoch.
-        loss: ``loss(outputs, targets)``, the mean over a batch or one number for each example. Left out: the
+        network: any module. It is trained in place and moved to the device.
+        data: the training data. A `Dataset` of `conductance.data` includes its test images.
+        config: the settings.
+        validation: data to choose by, evaluated after each epoch.
+        test: data to report results on, evaluated after each epoch.
+        loss: ``loss(outputs, targets)``, a mean over the batch or one number for each example; by default the
             cross-entropy of classes.
-        optimizer: a torch optimizer of the network's parameters, or a function that makes one of the network. Left
-            out: the one that ``config`` describes. In both cases ``config.protocol`` changes its learning rates.
+        optimizer: a torch optimizer of the network's parameters, or a function that makes one from the network; by
+            default the one that ``config`` describes. ``config.protocol`` schedules its learning rates in any case.
         callbacks: objects with any of the methods ``on_start``, ``on_step``, ``on_epoch`` and ``on_end``, each called
-            with the trainer; a function is called after each epoch. ``on_end`` is called after an exception, too. The
-            state of those with ``state_dict`` and ``load_state_dict`` is part of a checkpoint.
-        preprocessing: makes the network's input of `Images`: a kind ("unit": [0, 1]; "scaled"; "whitened"), or what
-            `Preprocessing.fit` has given.
-        folder: where to keep the run: a checkpoint after each epoch, the metrics, and in the end the weights.
+            with the trainer; a function is called after each epoch. ``on_end`` is called after an exception too. The
+            state of a callback with ``state_dict`` and ``load_state_dict`` is part of a checkpoint.
+        preprocessing: converts `Images` to the network's input: a kind ("unit", to [0, 1]; "scaled"; "whitened"), or a
+            fitted `Preprocessing`.
+        folder: where to keep the run: a checkpoint after each epoch, the metrics and, at the end, the weights.
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "mps".
-        progress: whether to show a bar and a line for each epoch; or a rich console to show them on.
+        progress: whether to show a progress bar and a line for each epoch; or a rich console to print to.
 
     Attributes:
         network: the network.
         optimizer: its optimizer.
-        optimizer_given: whether it is another one than the config describes.
-        device: where the network is.
-        num_processes: how many processes train together.
-        process_index: which of them this is, from 0; the first one writes and prints.
+        optimizer_given: whether it was given, rather than described by the config.
+        device: the device of the network.
+        num_processes: number of processes that train together.
+        process_index: number of this process, from 0. Process 0 writes and prints.
         history: a dict of metrics for each finished epoch: loss and accuracy (in %) on each kind of data.
-        epoch: number of the epoch under way or, between two, of the last one; counted from 1.
-        step: steps of the optimizer so far.
+        epoch: number of the current epoch, from 1; between epochs that of the last one.
+        step: number of steps of the optimizer so far.
         step_loss: mean loss of the last step, a tensor on the device.
-        stopped: whether training ends before its last epoch.
+        stopped: whether training was stopped before its last epoch.
 
     Raises:
-        InputError: data, a loss or an optimizer that cannot be used.
+        InputError: the network, data or optimizer cannot be used.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Trainer:
         self._shared = SharedState()
         with self._shared.in_force():
             self.accelerator = create_accelerator(device, self.config.precision)
-            # its own attributes are those of whatever accelerator's settings are in force
+            # outside of this block the accelerator's attributes are another one's
             self.device: torch.device = self.accelerator.device
             self.num_processes: int = self.accelerator.num_processes
             self.process_index: int = self.accelerator.process_index
@@ -139,30 +139,31 @@ class Trainer:
 
     @property
     def result(self) -> nn.Module:
-        """The network that is tested and kept: the trained one, or the running mean of its weights."""
+        """The network that is evaluated and saved: the trained one, or the one with the running mean of its weights."""
         return self.network if self.averaged is None else self.averaged.module
 
     @property
     def place(self) -> str:
-        """What errors name: the folder, or the run's name."""
+        """The folder or, without one, the name of the run; for error messages."""
         return str(self.folder or self.config.name)
 
     @property
     def is_main_process(self) -> bool:
-        """Whether this process writes and prints."""
+        """Whether this is the process that writes and prints."""
         return self.process_index == 0
 
     def stop(self) -> None:
-        """End training after the step under way; to be called by callbacks. The epoch is evaluated and kept."""
+        """End training after the current step. Callbacks call this. The epoch is evaluated and recorded."""
         self.stopped = True
 
     # Training ------------------------------------------------------------------------------------------------------
 
     def fit(self, *, resume: bool = False) -> list[dict[str, Any]]:
-        """Train until the last epoch, or until somebody says stop. Called again, it goes on where it was.
+        """Train until the last epoch, or until training is stopped. Called again, it continues.
 
         Args:
-            resume: go on with the run that the folder holds, as if it had never stopped. A finished run is loaded.
+            resume: continue the run in the folder; the result is that of a run that never stopped. If the run has
+                finished, its weights and metrics are loaded.
 
         Returns:
             A dict of metrics for each epoch, also in `history`.
@@ -170,7 +171,7 @@ class Trainer:
         Raises:
             RunError: the folder holds another run or other files, or another process is working on it.
             InputError: the data do not fit the network.
-            NonFiniteLossError: the loss is no longer a number. The checkpoint of the last good epoch stays.
+            NonFiniteLossError: the loss became infinite or NaN. The checkpoint of the last good epoch is kept.
         """
         if resume and self.record is None:
             raise InputError("resume needs the folder of a run: Trainer(..., folder=...)")
@@ -196,7 +197,7 @@ class Trainer:
         return self.history
 
     def _look_at_first_batch(self) -> None:
-        """Where it can be had without beginning an epoch; else it is looked at when it comes."""
+        """Check it now if it can be had without beginning an epoch, else when it comes."""
         batch = self.data.train.first()
         if batch is not None:
             look_at(self, batch)
@@ -234,13 +235,13 @@ class Trainer:
         return {**metrics, "learning_rate": learning_rate, "seconds": round(time.perf_counter() - started, 3)}
 
     def _means(self, tally: Tally) -> dict[str, float]:
-        """Loss and accuracy of an epoch's training, over the examples of all processes."""
+        """Mean loss and accuracy of an epoch over the examples of all processes."""
         loss, correct, examples = self.sum_over_processes(tally.sums())
         means = {"train_loss": loss / examples}
         return means if tally.correct is None else {**means, "train_accuracy": 100 * correct / examples}
 
     def sum_over_processes(self, values: Iterable[float]) -> list[float]:
-        """Each value summed over all processes."""
+        """Sum each value over all processes."""
         values = list(values)
         if self.num_processes == 1:
             return values
@@ -250,7 +251,7 @@ class Trainer:
     # Using the network ---------------------------------------------------------------------------------------------
 
     def evaluate(self, data: Any) -> dict[str, float]:
-        """Loss and, for classes, accuracy (in %) on data of any kind that can be trained on: means over the examples.
+        """Mean loss and, if the targets are classes, accuracy (in %) on data of any kind that can be trained on.
 
         Raises:
             InputError: the data do not fit the network.
@@ -263,13 +264,13 @@ class Trainer:
 
         Args:
             inputs: an array or a tensor with the examples along the first axis, or `Images`; for a network with several
-                inputs a tuple of them; or a loader or data set of torch, whose targets are left out.
+                inputs a tuple of them; or a torch `DataLoader` or `Dataset`, whose targets are ignored.
 
         Returns:
-            A tensor on the CPU, with the examples along the first axis. Classes are ``predict(inputs).argmax(1)``.
+            A tensor on the CPU, with the examples along the first axis. ``predict(inputs).argmax(1)`` gives classes.
 
         Raises:
-            InputError: no array or tensor.
+            InputError: the inputs cannot be used.
         """
         with self._in_process(), torch.no_grad(), evaluating(self.result):
             outputs = []
@@ -286,24 +287,24 @@ class Trainer:
 
     @contextmanager
     def _in_process(self) -> Iterator[None]:
-        """For a block: this training's settings of the process, which are others' before and after."""
+        """A context with this training's process-wide settings. Those of the rest of the program are restored."""
         with self._shared.in_force(), reproducible(self.device), flushing_denormals():
             yield
 
     @contextmanager
     def _prepared(self) -> Iterator[tuple[nn.Module, Any]]:
-        """For a block: network and optimizer as they run on all processes and in the precision of the training."""
+        """A context with network and optimizer wrapped for several processes and mixed precision."""
         had_its_own_forward = "forward" in vars(self.network)
         try:
             yield self.accelerator.prepare(self.network, self.optimizer)
-        finally:  # for mixed precision accelerate replaces forward
+        finally:  # accelerate replaces forward for mixed precision
             self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
             if not had_its_own_forward:
                 vars(self.network).pop("forward", None)
 
     @contextmanager
     def _called_back(self) -> Iterator[None]:
-        """For a block: callbacks learn of its beginning, and of its end whatever ends it."""
+        """A context that calls on_start and, whatever ends it, on_end."""
         try:
             self.callbacks.at("on_start", self)
             yield
@@ -312,11 +313,11 @@ class Trainer:
 
 
 def _running_mean(network: nn.Module, decay: float) -> AveragedModel:
-    """The exponential mean of all weights and statistics. A mean of non-negative conductances is non-negative."""
+    """A network with the exponential running mean of all weights and statistics."""
     return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
 def _move(network: nn.Module, device: torch.device) -> None:
     network.to(device)
-    if all(parameter.ndim != 5 for parameter in network.parameters()):  # channels last is for images
+    if all(parameter.ndim != 5 for parameter in network.parameters()):  # channels last is a layout of images
         network.to(memory_format=memory_format(device))  # type: ignore[call-overload]
