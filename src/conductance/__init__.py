@@ -12,7 +12,9 @@ TYPE_CHECKING = False  # type checkers take it for True; the module typing would
 
 if TYPE_CHECKING:
     from conductance import analysis, biophysics, circuits, data, functional, init, models, nn, optim, transform
+    from conductance.analysis.check import check
     from conductance.analysis.observe import observe
+    from conductance.analysis.summary import summary
     from conductance.analysis.validate import validate
     from conductance.errors import ConductanceError
     from conductance.models import create_model
@@ -28,6 +30,7 @@ __all__ = [
     "TrainingConfig",
     "analysis",
     "biophysics",
+    "check",
     "circuits",
     "convert",
     "create_model",
@@ -39,6 +42,7 @@ __all__ = [
     "nn",
     "observe",
     "optim",
+    "summary",
     "transform",
     "validate",
 ]
@@ -48,10 +52,12 @@ _HOMES = {
     "ConductanceError": "conductance.errors",
     "Trainer": "conductance.training",
     "TrainingConfig": "conductance.training",
+    "check": "conductance.analysis",
     "convert": "conductance.transform",
     "create_model": "conductance.models",
     "freeze": "conductance.transform",
     "observe": "conductance.analysis",
+    "summary": "conductance.analysis",
     "validate": "conductance.analysis",
 }
 

@@ -82,18 +82,19 @@ def _layer(seen: Observation) -> dict[str, Any]:
         "units": layer.out_channels,
         "fan_in": layer.fan_in,
         "active_fraction": float((seen.p > 0).float().mean()),
-        "excitatory_conductance": _counts(G[excitatory], CONDUCTANCE_EDGES),
-        "inhibitory_conductance": _counts(G[~excitatory], CONDUCTANCE_EDGES),
-        "z": _counts(seen.z, Z_EDGES),
-        "p": _counts(seen.p, P_EDGES),
+        "excitatory_conductance": counts(G[excitatory], CONDUCTANCE_EDGES),
+        "inhibitory_conductance": counts(G[~excitatory], CONDUCTANCE_EDGES),
+        "z": counts(seen.z, Z_EDGES),
+        "p": counts(seen.p, P_EDGES),
         "balance": count_balance(_unit_means(seen.excitation), _unit_means(seen.inhibition)),
     }
 
 
-def _counts(values: Tensor, edges: tuple[float, ...]) -> list[int]:
+def counts(values: Tensor, edges: tuple[float, ...]) -> list[int]:
+    """How many values lie between each two edges; those beyond count in the outermost bins."""
     inside = values.double().cpu().flatten().clamp(edges[0], edges[-1])
-    counts, _ = torch.histogram(inside, torch.tensor(edges, dtype=torch.float64))
-    return counts.int().tolist()
+    counted, _ = torch.histogram(inside, torch.tensor(edges, dtype=torch.float64))
+    return counted.int().tolist()
 
 
 def _unit_means(values: Tensor) -> np.ndarray:

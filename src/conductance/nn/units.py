@@ -84,7 +84,8 @@ def read_valences(model: nn.Module, example: Any) -> list[Reading]:
     for valence in sorted({value for layer in layers for value in layer.unit_valence.tolist()}, reverse=True):
         for layer, inputs in _received(model, example, valence).items():
             reached = [_differs(layer, a, b) for a, b in zip(inputs, silence[layer], strict=True)]
-            readings[layer].sources[valence] = torch.stack(reached).any(0)
+            if reached:  # the layer runs, and takes part by itself
+                readings[layer].sources[valence] = torch.stack(reached).any(0)
     return list(readings.values())
 
 

@@ -1,11 +1,11 @@
 """What a conversion did: a line for each layer, and a table of them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
 from conductance.ranges import Extent
+from conductance.text_table import table
 from conductance.transform.survey import Kept
 
 
@@ -85,12 +85,3 @@ class Conversion:
 
 def _reason(kept: Kept) -> str:
     return f"{kept.reason}; {kept.remedy}" if kept.remedy else kept.reason
-
-
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a table of text, columns two spaces apart."""
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    return [
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (headings, *rows)
-    ]

@@ -1,0 +1,141 @@
+"""Figures of what `check` measured, and of receptive fields, by matplotlib; each returns its axes."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from conductance.analysis.check import CheckReport
+from conductance.analysis.internals import CONDUCTANCE_EDGES
+from conductance.errors import InputError
+from conductance.extras import import_extra
+from conductance.nn.conductance import ConductanceLayer
+
+EXCITATORY, INHIBITORY = "#c0392b", "#2769b0"
+
+
+def plot_conductances(report: CheckReport, axes: Any = None) -> Any:
+    """Histograms of the conductances of all layers, excitatory and inhibitory, on a logarithmic scale.
+
+    Args:
+        report: of `check`.
+        axes: an array of matplotlib axes, one for each layer; new ones by default.
+
+    Returns:
+        The axes, an array.
+    """
+    axes = _row_of_axes(len(report.layers), axes)
+    for ax, layer in zip(axes, report.layers, strict=True):
+        for kind, color in (("excitatory", EXCITATORY), ("inhibitory", INHIBITORY)):
+            ax.stairs(layer.histograms[kind], CONDUCTANCE_EDGES, color=color, label=kind)
+        ax.set(xscale="log", xlabel="conductance G", ylabel="synapses", title=layer.name)
+    axes[0].legend()
+    return axes
+
+
+def plot_balance(report: CheckReport, ax: Any = None) -> Any:
+    """Mean E' / mean I' of all units, layer by layer; 1 is balance.
+
+    Args:
+        report: of `check` with a batch.
+        ax: matplotlib's axes; new ones by default.
+
+    Returns:
+        The axes.
+    """
+    _require_batch(report)
+    ax = _one_axes(ax)
+    for place, layer in enumerate(report.layers):
+        spread = np.linspace(-0.3, 0.3, layer.units) if layer.units > 1 else np.zeros(1)
+        ax.plot(place + spread, layer.balance, ".", markersize=3, color="#444444")
+    ax.axhline(1.0, color="#888888", linewidth=0.8)
+    ax.set(yscale="log", ylabel="E' / I' of each unit", xticks=range(len(report.layers)))
+    ax.set_xticklabels([layer.name for layer in report.layers], rotation=45, ha="right")
+    return ax
+
+
+def plot_singular_values(report: CheckReport, ax: Any = None) -> Any:
+    """Singular values of each layer's potentials, as shares of the largest: how many directions are in use.
+
+    Args:
+        report: of `check` with a batch.
+        ax: matplotlib's axes; new ones by default.
+
+    Returns:
+        The axes.
+    """
+    _require_batch(report)
+    ax = _one_axes(ax)
+    for layer in report.layers:
+        values = np.asarray(layer.singular_values)
+        ax.plot(np.arange(1, len(values) + 1), values / max(values[0], 1e-300), label=layer.name)
+    ax.set(yscale="log", xlabel="rank", ylabel="singular value of z, largest = 1", ylim=(1e-4, 1.5))
+    ax.legend()
+    return ax
+
+
+def plot_receptive_fields(
+    layer: ConductanceLayer, units: int = 8, *, shape: tuple[int, int] | None = None, axes: Any = None
+) -> Any:
+    """What excites and what inhibits the first units: a row of pictures for each part, summed over channels.
+
+    Args:
+        layer: a convolution over images; or a linear layer whose input is a flattened image.
+        units: how many.
+        shape: height and width of that image; needed for a linear layer.
+        axes: an array of matplotlib axes, (2, units); new ones by default.
+
+    Returns:
+        The axes, an array: the excitatory parts above, the inhibitory ones below.
+
+    Raises:
+        InputError: the layer's receptive fields are no images.
+    """
+    fields = _fields(layer, shape)
+    units = min(units, layer.out_channels)
+    if axes is None:
+        pyplot = import_extra("matplotlib.pyplot", "to draw receptive fields", "report")
+        _, axes = pyplot.subplots(2, units, squeeze=False, figsize=(1.2 * units, 2.6))
+    for row, (part, colors, name) in enumerate(
+        zip(fields, ("Reds", "Blues"), ("excitatory", "inhibitory"), strict=True)
+    ):
+        for unit, ax in enumerate(axes[row][:units]):
+            ax.imshow(part[unit].cpu().numpy(), cmap=colors, vmin=0, vmax=float(torch.stack(fields)[:, unit].max()))
+            ax.set(xticks=[], yticks=[])
+        axes[row][0].set_ylabel(name)
+    return axes
+
+
+def _fields(layer: ConductanceLayer, shape: tuple[int, int] | None) -> tuple[Tensor, Tensor]:
+    """The excitatory and the inhibitory conductance of each unit to each place, (units, height, width)."""
+    G = layer.conductance.detach()
+    e = layer.presynaptic.per_synapse(G)
+    parts = [G * share for share in (e.clamp(min=0), e.clamp(max=0).neg())]
+    if shape is not None and G.ndim == 2:
+        if G.shape[1] % (shape[0] * shape[1]):
+            raise InputError(f"shape={shape}: the layer reads {layer.in_channels} numbers, which are no such images")
+        parts = [part.unflatten(1, (-1, *shape)) for part in parts]
+    if parts[0].ndim != 4:
+        raise InputError(
+            "receptive fields are drawn of 2-d convolutions, or of linear layers with shape=(height, width)"
+        )
+    return parts[0].sum(1), parts[1].sum(1)
+
+
+def _require_batch(report: CheckReport) -> None:
+    if any(layer.balance is None for layer in report.layers):
+        raise InputError("this report was made without a batch; call check(model, batch)")
+
+
+def _one_axes(ax: Any) -> Any:
+    if ax is not None:
+        return ax
+    return import_extra("matplotlib.pyplot", "to draw", "report").subplots()[1]
+
+
+def _row_of_axes(number: int, axes: Any) -> Any:
+    if axes is not None:
+        return np.atleast_1d(axes)
+    pyplot = import_extra("matplotlib.pyplot", "to draw", "report")
+    return pyplot.subplots(1, number, squeeze=False, figsize=(2.6 * number, 2.4))[1][0]

@@ -1,0 +1,16 @@
+"""Tables of plain text."""
+
+from collections.abc import Sequence
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table, columns two spaces apart.
+
+    >>> table(("layer", "units"), [("1", "32")])
+    ['layer  units', '1      32']
+    """
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    return [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (headings, *rows)
+    ]
