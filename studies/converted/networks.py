@@ -92,7 +92,7 @@ class _DoubleConvolution(nn.Sequential):
 class UNet(nn.Module):
     """A U-Net: down by max-pooling, up by transposed convolutions, joined by concatenation.
 
-    Its answer for an image is the mean over positions of what it says of each.
+    Its answer for an image is the largest over positions of what it says of each.
     """
 
     def __init__(self, width: int = 16) -> None:
@@ -113,7 +113,7 @@ class UNet(nn.Module):
         x = self.bottom(F.max_pool2d(second, 2))
         x = self.join2(torch.cat([second, self.up2(x)], 1))
         x = self.join1(torch.cat([first, self.up1(x)], 1))
-        return self.head(x).mean((2, 3))
+        return self.head(x).amax((2, 3))
 
 
 class _ResidualBlock(nn.Module):
