@@ -23,7 +23,7 @@ GROUPS = {
     "Look at finished runs": {
         "report": "compare runs: a table, learning curves, a look inside the networks",
         "evaluate": "test the network of a run again",
-        "check": "check every layer: signs, valences, ranges, dead units, balance (for CI too)",
+        "check": "check every layer: signs, valences, ranges, dead units, balance",
         "simulate": "run a network as membranes, in millivolts and milliseconds",
     },
     "See what there is": {
