@@ -1,5 +1,8 @@
 """Steps by depth: every network has its depth, every rule can be run, and the table is of the rows."""
 
+from pathlib import Path
+from statistics import fmean
+
 import pytest
 import torch
 
@@ -45,3 +48,16 @@ def test_the_table_has_means_over_seeds_and_the_lowest_at_the_default_step():
     ]
     (line,) = markdown(rows).splitlines()[2:]
     assert line == f"| FCN | muon | 10 | 65.0 |  |  | {step:.3g} | 92.5 (90.0) |"
+
+
+def test_the_numbers_in_the_documentation_are_those_of_the_result():
+    accuracies = {}
+    for row in study.read_rows(study.FOLDER.result):
+        if (row["network"], row["rule"]) == ("FCN", "muon"):
+            accuracies.setdefault((int(row["depth"]), float(row["step"])), []).append(float(row["accuracy"]))
+    means = {case: f"{fmean(found):.1f} %" for case, found in accuracies.items()}
+    assert {len(found) for found in accuracies.values()} == {study.SEEDS}
+    text = " ".join((Path(__file__).parents[2] / "docs" / "training.md").read_text().split())
+    shallow, ten, twenty = study.SHALLOW_STEP, default_lr(10), default_lr(20)
+    assert f"ten layers has {means[10, shallow]} at the step 0.1 and {means[10, ten]} at {ten:.3f}" in text
+    assert f"twenty layers {means[20, shallow]} (chance) and {means[20, twenty]} at {twenty:.3f}" in text

@@ -116,7 +116,7 @@ def default_lr(depth: int) -> float:
     0.1 for up to four layers, and falling with the square of the depth from there on: the deeper a network, the
     smaller the steps at which its layers still learn together. Chosen by measurement (docs/training.md).
     """
-    return SHALLOW_LR * min(1.0, SHALLOW / max(depth, 1)) ** 2
+    return SHALLOW_LR * SHALLOW**2 / max(depth, SHALLOW) ** 2
 
 
 def _depth(model: nn.Module, hidden: Sequence[Synapses], example: Any) -> int:
