@@ -161,8 +161,8 @@ def balance_(model: M, batch: Any, *, layers: Collection[ConductanceLayer] | Non
     One pass: each layer is balanced on the activity that the balanced layers before it produce. The leak stays out of
     it. With graded valences, synapses of negative valence are scaled until the mean of sum_j G_ij e_j p_j is 0. A
     unit that receives no inhibition, or no excitation, is left as it is. A layer that runs several times, in the time
-    slices of a circuit or in several places, is balanced on the mean of what it has received each time. Conductances
-    that are constant are balanced by the others.
+    slices of a circuit or in several places, is balanced on the mean of what it has received, over the times at which
+    any inhibition arrived. Conductances that are constant are balanced by the others.
 
     Args:
         model: a layer or a model.
@@ -176,26 +176,38 @@ def balance_(model: M, batch: Any, *, layers: Collection[ConductanceLayer] | Non
         if layers is not None and layer not in layers:
             return
         samples = p if p.ndim == layer.g.ndim else p.reshape(-1, *p.shape[layer.channel_axis :])
-        mean, times = received.get(layer, (samples, 0))
-        if mean.shape[1:] != samples.shape[1:]:  # of images of another size there is no common mean
-            times = 0
         here = samples.mean(0, keepdim=True)
-        mean = mean + (here - mean) / (times + 1) if times else here
+        if not bool((_excess_and_deficit(layer, here)[1] > 0).any()):
+            return  # without inhibition there is nothing to scale
+        mean, times = received.get(layer, (here, 0))
+        if mean.shape != here.shape:  # of images of another size there is no common mean
+            mean, times = here, 0
+        mean = mean + (here - mean) / (times + 1)
         received[layer] = mean, times + 1
-        _balance_layer(layer, mean)
+        excess, deficit = _excess_and_deficit(layer, mean)
+        _scale_inhibition(layer, torch.where((excess > 0) & (deficit > 0), excess / deficit, 1.0))
 
     visit(model, batch, look)
     return model
 
 
-def _balance_layer(layer: ConductanceLayer, p: Tensor) -> None:
+def _scaled_by_balance(layer: ConductanceLayer) -> Tensor:
+    """The synapses that inhibit and are not constant, of the shape of the conductances."""
     G, constant = layer.conductance, layer.constant_synapses
-    inhibitory = layer.presynaptic.per_synapse(G) < 0
-    scaled = inhibitory if constant is None else inhibitory & ~constant
-    excess = _mean_drive(layer, p, torch.where(scaled, 0.0, G))
-    deficit = -_mean_drive(layer, p, torch.where(scaled, G, 0.0))
-    factor = torch.where((excess > 0) & (deficit > 0), excess / deficit, 1.0)
-    layer.set_conductance(torch.where(scaled, G * factor.view(-1, *(1,) * (G.ndim - 1)), G))
+    inhibitory = (layer.presynaptic.per_synapse(G) < 0).expand_as(G)
+    return inhibitory if constant is None else inhibitory & ~constant
+
+
+def _excess_and_deficit(layer: ConductanceLayer, p: Tensor) -> tuple[Tensor, Tensor]:
+    """How much the other synapses drive each unit upwards, and those that balance scales downwards, (out,)."""
+    G, scaled = layer.conductance, _scaled_by_balance(layer)
+    return _mean_drive(layer, p, torch.where(scaled, 0.0, G)), -_mean_drive(layer, p, torch.where(scaled, G, 0.0))
+
+
+def _scale_inhibition(layer: ConductanceLayer, factor: Tensor) -> None:
+    G = layer.conductance
+    factor = factor.view(-1, *(1,) * (G.ndim - 1))
+    layer.set_conductance(torch.where(_scaled_by_balance(layer), G * factor, G))
 
 
 def _mean_drive(layer: ConductanceLayer, p: Tensor, G: Tensor) -> Tensor:

@@ -85,13 +85,13 @@ def test_a_convolutional_circuit_equals_the_layer(axes, stride):
     grid = (5,) * axes
     rule = Convolution(3, stride)
     x = circuit.input("x", grid, channels=2, coding="on_off")
-    a = circuit.population("A", rule.output_grid(grid), channels=3, valence=[1.0, -0.5, -1.0])
-    b = circuit.population("B", rule.output_grid(grid), channels=2)
+    a = circuit.population("A", rule.output_grid(grid), channels=3, valence=[1.0, -0.5, -1.0], resting_conductance=2)
+    b = circuit.population("B", rule.output_grid(grid), channels=2, resting_conductance=2)
     circuit.connect(x, a, rule=rule)
     circuit.connect(a, b, rule=Convolution(1))
     net = built(circuit, outputs=None, slices=1)
     kind = (nn.CWAConv1d, nn.CWAConv2d, nn.CWAConv3d)[axes - 1]
-    options = {"resting_potential": -0.3, "dtype": torch.float64}
+    options = {"resting_potential": -0.3, "resting_conductance": 2.0, "dtype": torch.float64}
     with pytest.warns(UserWarning, match="excitatory"):
         first = kind(4, 3, 3, stride, 1, valence=[1.0] * 4, **options)
     second = kind(3, 2, 1, valence=[1.0, -0.5, -1.0], **options)

@@ -1,5 +1,6 @@
 """Circuits: populations of neurons, the projections between them, and their course in time."""
 
+from conductance.circuits import plot
 from conductance.circuits.circuit import PHYSIOLOGICAL, Circuit, Neurons
 from conductance.circuits.network import Activity, CircuitNetwork, State
 from conductance.circuits.rules import (
@@ -36,4 +37,5 @@ __all__ = [
     "State",
     "WithinDistance",
     "WithoutAutapses",
+    "plot",
 ]

@@ -18,6 +18,11 @@ from conductance.nn import Gate, LogisticGate
 from conductance.nn.base import LEAK_SHARE
 
 AnyNeurons = InputNeurons | PopulationNeurons
+# G_r of neurons that nothing inhibits, as a share of the conductance that all their synapses have at the start. Their
+# leak is all that excitation competes with: with less, interneurons are open all the way at once, and the circuits that
+# they inhibit end at chance (docs/circuits.md).
+EXCITED_LEAK_SHARE = 1.0
+
 GATES = {"rectified": Gate, "logistic": LogisticGate}
 
 
@@ -59,7 +64,8 @@ def assemble(
         units = sum(neurons[name].places.units for name in outputs)
         readout = nn.Linear(units, readout)
     codes = {name: InputCode(each.shape, each.places, each.coding) for name, each in inputs.items()}
-    network = CircuitNetwork(codes, modules, blocks, outputs, readout, **running)
+    valences = {name: each.valence for name, each in neurons.items()}
+    network = CircuitNetwork(codes, modules, blocks, valences, outputs, readout, **running)
     _set_given(network, projections)
     return network
 
@@ -90,10 +96,12 @@ def _population(
     )
 
 
-def _options(population: PopulationNeurons, unit_valence: Tensor, synapses_of_each: Tensor) -> dict[str, Any]:
+def _options(
+    population: PopulationNeurons, unit_valence: Tensor, synapses_of_each: Tensor, are_inhibited: Tensor
+) -> dict[str, Any]:
     options = {**population.membrane, "unit_valence": unit_valence, "average": population.tau_membrane is None}
     if options["resting_conductance"] is None:
-        options["resting_conductance"] = LEAK_SHARE * synapses_of_each
+        options["resting_conductance"] = synapses_of_each * torch.where(are_inhibited, LEAK_SHARE, EXCITED_LEAK_SHARE)
     return options
 
 
@@ -112,6 +120,7 @@ def _dense_synapses(
             f"population {population.name!r}: {int((count == 0).sum())} of {units} neurons have no synapse, the first "
             f"is number {int(count.argmin())}; loosen the rules of its projections, or choose InDegree"
         )
+    valence = torch.cat([source.valence for source in sources])
     plastic = torch.cat(
         [torch.full((1, mask.shape[1]), each.plastic) for each, mask in zip(projections, masks, strict=True)], 1
     )
@@ -120,8 +129,8 @@ def _dense_synapses(
         (exists.shape[1], units),
         None if all(isinstance(each.rule, Dense) for each in projections) else exists,
         None if bool(plastic.all()) else plastic,
-        valence=torch.cat([source.valence for source in sources]),
-        **_options(population, population.valence, count),
+        valence=valence,
+        **_options(population, population.valence, count, (exists & (valence < 0)).any(1)),
     )
 
 
@@ -182,7 +191,7 @@ def _convolutional_synapses(
         None,
         None if bool(plastic.all()) else plastic,
         valence=valence,
-        **_options(population, _per_channel(population), count),
+        **_options(population, _per_channel(population), count, (valence < 0).any().expand(channels)),
     )
 
 

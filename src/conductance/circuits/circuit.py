@@ -142,7 +142,7 @@ class Circuit:
             valence: instead of ``reversal``, in [-1, 1]: one number, or one for each neuron.
             resting_potential: of the leak, mV.
             resting_conductance: of the leak, >= 0, in units of a synapse's mean conductance at the start; by default a
-                hundredth of what all of a neuron's synapses have together.
+                hundredth of what all of a neuron's synapses have together, or as much as they have if none inhibits.
             learn_resting: let each neuron learn its leak.
             gate: "rectified" for :math:`p = \min(\max((V - E_{th})/k, 0), 1)`, "logistic" for
                 :math:`p = 1/(1 + e^{-(V - E_{th})/k})`.

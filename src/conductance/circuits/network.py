@@ -45,12 +45,14 @@ class Activity(NamedTuple):
 
     Attributes:
         output: what the circuit returns.
-        sent: of each population, (N, slices, units), in [0, 1].
+        shown: what each input sent, (N, slices, units), in [0, 1].
+        sent: of each population, likewise.
         potential: of the populations whose membranes take time, likewise, in [-1, 1].
         state: after the last slice; another run can go on from it.
     """
 
     output: Tensor
+    shown: dict[str, Tensor]
     sent: dict[str, Tensor]
     potential: dict[str, Tensor]
     state: State
@@ -70,6 +72,7 @@ class CircuitNetwork(nn.Module):
         inputs: Mapping[str, InputCode],
         populations: Mapping[str, Population],
         blocks: Mapping[str, Sequence[Block]],
+        valences: Mapping[str, Tensor],
         outputs: Sequence[str],
         readout: nn.Module | None,
         *,
@@ -82,6 +85,7 @@ class CircuitNetwork(nn.Module):
         self.inputs = dict(inputs)
         self.populations = nn.ModuleDict(populations)
         self.blocks = {name: tuple(found) for name, found in blocks.items()}
+        self._valences = dict(valences)
         self.outputs = tuple(outputs)
         self.readout = readout
         self.slices, self.tolerance, self.truncation, self.checkpoint = slices, tolerance, truncation, checkpoint
@@ -116,20 +120,21 @@ class CircuitNetwork(nn.Module):
         """
         coded, length = self._coded(inputs)
         state = self.silence(coded) if state is None else state
-        kept: list[tuple[dict[str, Tensor], State]] = []
+        kept: list[tuple[dict[str, Tensor], dict[str, Tensor], State]] = []
         for element in range(1 if length is None else length):
             shown = coded if length is None else {name: values[:, element] for name, values in coded.items()}
             for _ in range(self.slices):
                 before = state
                 state, sent = self.step(shown, state)
-                kept.append((sent, state))
+                kept.append((shown, sent, state))
                 if length is None and self._settled(sent, before):
                     break
-        sent = {name: torch.stack([each[name] for each, _ in kept], 1) for name in self.populations}
-        potential = {name: torch.stack([each.potential[name] for _, each in kept], 1) for name in state.potential}
+        inputs_sent = {name: torch.stack([each[name] for each, _, _ in kept], 1) for name in self.inputs}
+        sent = {name: torch.stack([each[name] for _, each, _ in kept], 1) for name in self.populations}
+        potential = {name: torch.stack([each.potential[name] for _, _, each in kept], 1) for name in state.potential}
         reading = torch.cat([sent[name] for name in self.outputs], -1)
         reading = reading[:, -1] if length is None else reading[:, self.slices - 1 :: self.slices]
-        return Activity(self._read(reading), sent, potential, state)
+        return Activity(self._read(reading), inputs_sent, sent, potential, state)
 
     def step(self, shown: Mapping[str, Tensor], state: State) -> tuple[State, dict[str, Tensor]]:
         """One time slice: the next state, and what every population sends.
@@ -245,6 +250,16 @@ class CircuitNetwork(nn.Module):
     def projections(self) -> list[tuple[str, str, int]]:
         """(source, target, delay) of every projection."""
         return [(block.source, target, block.delay) for target, found in self.blocks.items() for block in found]
+
+    def valence(self, name: str) -> Tensor:
+        """What each neuron of an input or population is to others, (units,), in [-1, 1].
+
+        Raises:
+            UnknownNameError: there is no such name.
+        """
+        if name not in self._valences:
+            raise UnknownNameError("population", name, self._valences)
+        return self._valences[name]
 
     def conductance(self, source: str, target: str, delay: int | None = None) -> Tensor:
         """G of a projection, (target units, source units); (target channels, source channels, *kernel) if shared.
