@@ -18,7 +18,7 @@ def import_extra(module: str, purpose: str, extra: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError as error:
-        imported = module.partition(".")[0]
+        imported = (error.name or module).partition(".")[0]  # it may be a package that ``module`` needs
         package = _PACKAGES.get(imported, imported)
         raise ConductanceError(
             f"{package} is needed {purpose} and is not installed: pip install 'conductance[{extra}]'"

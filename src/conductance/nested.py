@@ -1,6 +1,6 @@
 """Tensors, and tuples and dicts of tensors: the inputs, outputs and targets of networks."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,6 +89,16 @@ def to_device(values: Nested, device: torch.device) -> Nested:
 def take(values: Nested, indices: Tensor) -> Nested:
     """The examples at these indices."""
     return map_tensors(lambda tensor: tensor.index_select(0, indices.to(tensor.device)), values)
+
+
+def concatenate(parts: Sequence[Nested]) -> Nested:
+    """Join batches of outputs, which have the same structure, along the first axis."""
+    first = parts[0]
+    if isinstance(first, Tensor):
+        return torch.cat(list(parts))
+    if isinstance(first, Mapping):
+        return {name: concatenate([part[name] for part in parts]) for name in first}
+    return tuple(concatenate(pieces) for pieces in zip(*parts, strict=True))
 
 
 def length_of(values: Nested, name: str) -> int:

@@ -41,6 +41,8 @@ from tiny_runs import contents, run, tiny
         ({"model__widths": (8, 0)}, r"model.widths=\(8, 0\): .*at least 1"),
         ({"data__batch_size": 0}, "data.batch_size=0: must be at least 1"),
         ({"data__batch_size": 1, "model__family": "affine_bn"}, "data.batch_size=1: .*at least 2"),
+        ({"data__image_size": 0, "data__dataset": "folder"}, "data.image_size=0: must be at least 1"),
+        ({"data__image_size": 64}, "data.image_size=64: the images of digits have a size of their own"),
         ({"data__validation_images": -1}, "data.validation_images=-1: must be at least 0"),
         ({"data__validation_images": 1297}, "cannot set 1297 of 1297 images aside .* from 0 to 1296"),
         ({"data__max_shift": -1}, "data.max_shift=-1: must be at least 0"),

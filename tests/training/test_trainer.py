@@ -1,5 +1,8 @@
 """The trainer, on networks and data of any kind."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -383,6 +386,29 @@ def test_predictions_are_in_the_order_of_the_inputs(count, batch_size):
     torch.testing.assert_close(trainer.predict(DataLoader(Examples(), batch_size))[:count], expected)
 
 
+def test_predictions_of_several_outputs_keep_their_structure():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(6, 3)
+
+        def forward(self, x):
+            return {"z": self.layer(x), "both": (x, self.layer(x).sum(1))}
+
+    loss = lambda outputs, targets: F.cross_entropy(outputs["z"], targets)  # noqa: E731
+    model = Two()
+    trainer = trainer_of(model, (INPUTS, CLASSES), TrainingConfig(epochs=1, batch_size=4), loss=loss)
+    trainer.fit()
+    torch.testing.assert_close(trainer.predict(INPUTS), {**model(INPUTS)}, check_device=False)
+
+
+def test_a_compiled_network():
+    model = network()
+    trainer = trainer_of(torch.compile(model, backend="eager"), (INPUTS, CLASSES), test=(INPUTS, CLASSES))
+    plain = trainer_of(network(), (INPUTS, CLASSES), test=(INPUTS, CLASSES))
+    assert trainer.fit()[-1]["test_loss"] == pytest.approx(plain.fit()[-1]["test_loss"], rel=1e-4)
+
+
 # Folders ---------------------------------------------------------------------------------------------------------
 
 
@@ -497,3 +523,18 @@ def test_fit_goes_on_where_it_was_stopped(tmp_path):
 def test_it_is_part_of_the_package():
     assert conductance.Trainer is Trainer
     assert conductance.TrainingConfig is TrainingConfig
+
+
+@pytest.mark.parametrize("missing", ["accelerate", "filelock", "rich", "safetensors"])
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(missing):
+    program = f"""
+import sys
+sys.modules[{missing!r}] = None
+import conductance
+try:
+    conductance.Trainer
+except conductance.ConductanceError as error:
+    print(error)
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert said == f"{missing} is needed to train networks and is not installed: pip install 'conductance[train]'\n"

@@ -246,6 +246,11 @@ class RunConfig:
             raise InputError(f"optimizer.betas={betas}: must be two numbers in [0, 1)")
         if widths is not None and not (widths and min(widths) >= 1):
             raise InputError(f"model.widths={widths}: must be one number or more, each at least 1")
+        if self.data.image_size != DataConfig.image_size and self.data.dataset != "folder":
+            raise InputError(
+                f"data.image_size={self.data.image_size}: the images of {self.data.dataset} have a size of their own; "
+                "leave it out, or choose --data.dataset folder"
+            )
         if self.data.batch_size == 1 and self.model.family.endswith("_bn"):
             raise InputError("data.batch_size=1: BatchNorm needs more than one image; choose at least 2")
 

@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from conductance.data import Preprocessing
 from conductance.data.batches import Batches
 from conductance.errors import InputError
+from conductance.nested import concatenate, map_tensors
 from conductance.nn.modes import call, evaluating
 from conductance.runs.folder import RunFolder
 from conductance.training.build import as_optimizer
@@ -259,7 +260,7 @@ class Trainer:
         with self._in_process():
             return measured(self._evaluate(self.data.batches(data)))
 
-    def predict(self, inputs: Any) -> Tensor:
+    def predict(self, inputs: Any) -> Any:
         """The network's outputs, in evaluation mode, for all inputs.
 
         Args:
@@ -267,7 +268,8 @@ class Trainer:
                 inputs a tuple of them; or a torch `DataLoader` or `Dataset`, whose targets are ignored.
 
         Returns:
-            A tensor on the CPU, with the examples along the first axis. ``predict(inputs).argmax(1)`` gives classes.
+            A tensor on the CPU, with the examples along the first axis, or a tuple or dict of tensors if the network
+            returns one. ``predict(inputs).argmax(1)`` gives classes.
 
         Raises:
             InputError: the inputs cannot be used.
@@ -277,8 +279,8 @@ class Trainer:
             for batch in self.data.inputs(inputs):
                 with self.accelerator.autocast():
                     output = call(self.result, batch)
-                outputs.append(in_float32(output).cpu())
-        return torch.cat(outputs)
+                outputs.append(map_tensors(Tensor.cpu, in_float32(output)))
+        return concatenate(outputs)
 
     def _evaluate(self, batches: Batches) -> Tally:
         return evaluate_batches(self.result, batches, self.objective, self.device, self.accelerator.autocast)
