@@ -99,7 +99,7 @@ def membrane_step(conductances: Tensor, potential: Tensor, axis: int, capacitanc
     """
     E, I = conductances.chunk(2, axis)
     kept = torch.exp(-(E + I) / capacitance)
-    return torch.lerp(kernels.average(conductances, axis, False), potential, kept)
+    return torch.lerp(kernels.average(conductances, axis, False), potential.to(kept.dtype), kept).to(potential.dtype)
 
 
 def require_activation(activation: str | None) -> None:

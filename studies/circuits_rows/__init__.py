@@ -1,1 +1,1 @@
-"""The study: forms."""
+"""The study: circuits_rows."""

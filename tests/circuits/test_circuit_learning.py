@@ -150,6 +150,27 @@ def test_observe_sees_every_population_in_every_slice():
     assert [each.name for each in seen] == ["populations.E.synapses", "populations.I.synapses"] * 3
 
 
+def circuit_with_time():
+    circuit = Circuit()
+    x, e = circuit.input("x", 20, coding="on_off"), circuit.population("E", 12, tau_membrane=20)
+    i = circuit.population("I", 6, reversal="GABA-B", tau_synapse=5)
+    circuit.connect(x, e)
+    circuit.connect(e, i)
+    circuit.connect(i, e)
+    return circuit.build(slices=4)
+
+
+def test_half_precision_stays_near():
+    net, data = circuit_with_time(), torch.rand(8, 20)
+    exact = net(data)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = net(data)
+    torch.testing.assert_close(found.float(), exact, atol=0.02, rtol=0.02)
+    half = net.bfloat16()(data.bfloat16())
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), exact, atol=0.03, rtol=0.03)
+
+
 def test_truncation_and_checkpoints_change_gradients_as_they_say():
     data = torch.rand(8, 20)
     gradients = {}

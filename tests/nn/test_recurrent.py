@@ -208,6 +208,17 @@ def test_a_mistake_is_one_line(action, message):
     assert "\n" not in str(caught.value)
 
 
+def test_half_precision_stays_near():
+    rnn, x = CWARNN(6, 16, 2), torch.rand(5, 4, 6)
+    exact = rnn(x)[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = rnn(x)[0]
+    torch.testing.assert_close(found.float(), exact, atol=0.02, rtol=0.02)
+    half = rnn.bfloat16()(x.bfloat16())[0]
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), exact, atol=0.03, rtol=0.03)
+
+
 def test_padding_and_packing_agree():
     rnn = layers(batch_first=True)
     x = torch.rand(3, 5, 3, **DOUBLE)

@@ -69,7 +69,7 @@ class Population(nn.Module):
             sent, potential = self.opened(V), V.flatten(1)
         sent = sent.flatten(1)
         if sent_before is not None and self.synapse_memory:
-            sent = torch.lerp(sent, sent_before, self.synapse_memory)
+            sent = torch.lerp(sent, sent_before.to(sent.dtype), self.synapse_memory)
         return sent, potential
 
     def opened(self, potential: Tensor) -> Tensor:

@@ -122,7 +122,7 @@ class CWARNNCell(nn.Module):
         p = V.clamp(min=0)
         received = torch.cat([input, p, input] if self.doubled_input else [input, p], -1)
         both = kernels.dense(self.synapses(received), -1)
-        return functional.membrane_step(both, V, -1, self.capacitance).to(V.dtype)
+        return functional.membrane_step(both, V, -1, self.capacitance)
 
     def at_rest(self, input: Tensor) -> Tensor:
         """V where no synapse is open, (N, units)."""
