@@ -178,6 +178,27 @@ def test_other_activations_are_replaced_by_choice(activation):
     assert type(report.model[2]) is CWALinear
 
 
+class GatedLinearUnit(nn.Module):
+    def forward(self, x):
+        a, b = x.chunk(2, -1)
+        return a * F.gelu(b)
+
+
+class QuickGELU(nn.Module):
+    def forward(self, x):
+        return x * torch.sigmoid(1.702 * x)
+
+
+@pytest.mark.parametrize(("activation", "width", "replaced"), [(GatedLinearUnit, 16, []), (QuickGELU, 8, ["1"])])
+def test_only_what_is_an_activation_and_nothing_more_is_replaced(activation, width, replaced):
+    model = nn.Sequential(nn.Linear(6, width), activation(), nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+    report = conductance.convert(model, torch.rand(9, 6), activations="replace")
+    assert report.fused == [*replaced, "3"]
+    assert_faithful(report, torch.rand(9, 6))
+    gates = nn.Sequential(nn.Linear(6, 8), nn.Sigmoid(), nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+    assert conductance.convert(gates, torch.rand(9, 6), activations="replace").fused == ["3"]
+
+
 def test_a_sum_is_read_by_its_mean():
     class Residual(nn.Module):
         def __init__(self):

@@ -33,8 +33,6 @@ def replace(model: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
         for name, part in holder._modules.items():
             if part is old:
                 holder._modules[name] = new
-                if vars(holder).get(name) is old:
-                    setattr(holder, name, new)
     return model
 
 

@@ -78,7 +78,12 @@ def hull(*parts: Interval) -> Interval:
 
 def is_pointwise(value: Value) -> bool:
     """Whether an operation maps each number of a single value to one number, the same way everywhere."""
-    if isinstance(value.op, str) or len(value.inputs) != 1:
+    return is_elementwise(value) and len(value.inputs) == 1
+
+
+def is_elementwise(value: Value) -> bool:
+    """Whether an operation makes each number from one number of each input."""
+    if isinstance(value.op, str):
         return False
     return torch.Tag.pointwise in value.op.tags or value.name in _POINTWISE_WITHOUT_TAG
 

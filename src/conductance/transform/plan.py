@@ -7,7 +7,7 @@ from typing import Any, Literal
 from torch import nn
 
 from conductance.nn.base import AveragingLayer
-from conductance.transform.intervals import SAME, UNBOUNDED, Interval, does_as, intervals, is_pointwise
+from conductance.transform.intervals import SAME, UNBOUNDED, Interval, does_as, intervals, is_elementwise, is_pointwise
 from conductance.transform.recording import CALL, Recording, Value
 from conductance.transform.survey import Survey, is_norm
 
@@ -81,7 +81,7 @@ class _Planner:
         self.recording, self.layers, self.activations = recording, layers, activations
         self.kept_norms: set[str] = set()
         self.replaced: set[str] = set()
-        self.plan_ = Plan(layers)
+        self.changes = Plan(layers)
 
     def plan(self, drop_norms: bool) -> Plan:
         norms = {value.module for value in self.recording.values if value.op == CALL and self._is_norm(value)}
@@ -97,14 +97,14 @@ class _Planner:
             if unbounded <= self.kept_norms:
                 break
             self.kept_norms |= unbounded
-        self.plan_.dropped = sorted(norms - self.kept_norms)
-        self.plan_.fused = sorted(self.replaced | self._without_effect(bounds))
+        self.changes.dropped = sorted(norms - self.kept_norms)
+        self.changes.fused = sorted(self.replaced | self._without_effect(bounds))
         for name, layer in self.layers.items():
             reads = [bounds[value.inputs[0]] for value in self.recording.calls(name)]
             layer.reads = Interval(min(each.low for each in reads), max(each.high for each in reads))
             layer.behind = self._activation_behind(name)
             self._protect_from_writing(layer)
-        return self.plan_
+        return self.changes
 
     def _is_norm(self, value: Value) -> bool:
         return is_norm(self.modules[value.module])
@@ -143,7 +143,7 @@ class _Planner:
         if value.is_output or not value.readers:
             return False
         return all(
-            does_as(reader, lambda x: x.clamp(min=0))
+            _rectifies(reader)
             or reader.module in self.replaced
             or (self._hands_on(reader) and self._is_rectified(reader))
             for reader in value.readers
@@ -158,22 +158,12 @@ class _Planner:
 
     def _activation_behind(self, name: str) -> str:
         """The kind of the activation that is kept behind a layer."""
-        for call in self._calls(name):
-            for value in self._after(call):
-                for reader in value.readers:
-                    if (
-                        is_pointwise(reader)
-                        and reader.module not in self.plan_.fused
-                        and not self._is_layer_call(reader)
-                    ):
-                        module = self.modules[reader.module]
-                        leaf = reader.module and not list(module.children()) and reader.module not in self.layers
-                        if not does_as(reader, lambda x: x.clamp(min=0)) and _bends(reader):
-                            return type(module).__name__ if leaf else reader.name
+        behind = {reader for call in self._calls(name) for value in self._after(call) for reader in value.readers}
+        for reader in sorted(behind, key=self.recording.values.index):
+            if _bends(reader) and reader.module not in self.changes.fused and not _rectifies(reader):
+                module = self.modules[reader.module]
+                return reader.name if list(module.children()) else type(module).__name__
         return ""
-
-    def _is_layer_call(self, value: Value) -> bool:
-        return value.op == CALL
 
     def _replaceable(self) -> set[str]:
         """Activation modules other than rectification that read converted layers alone, and do nothing else."""
@@ -188,8 +178,8 @@ class _Planner:
                 continue
             entries = {each for value in values for each in value.inputs if each not in values}
             bounded = {value for value in values if value.name in ("sigmoid", "hardsigmoid", "_softmax")}
-            if len(values) == len(bounded) or not entries:
-                continue  # gates stay gates
+            if len(values) == len(bounded) or len(entries) != 1 or not all(map(is_elementwise, values)):
+                continue  # gates stay gates, and what takes its input apart is more than an activation
             if all(self._is_of_layers(each) and set(each.readers) <= set(values) for each in entries):
                 found.add(name)
         return found
@@ -204,7 +194,7 @@ class _Planner:
         effects: dict[str, bool] = {}
         for value in self.recording.values:
             if value.op != CALL and value.module:
-                idle = does_as(value, lambda x: x.clamp(min=0)) and does_as(
+                idle = _rectifies(value) and does_as(
                     value, lambda x: x, bounds[value.inputs[0]] if bounds[value.inputs[0]].low >= 0 else UNBOUNDED
                 )
                 effects[value.module] = effects.get(value.module, True) and idle
@@ -219,20 +209,25 @@ class _Planner:
             for value in self._same_memory(call):
                 for writer in value.writers:
                     if getattr(self.modules[writer.module], "inplace", False) is True:
-                        self.plan_.not_in_place.append(writer.module)
-                    elif writer.module not in self.plan_.fused:
+                        self.changes.not_in_place.append(writer.module)
+                    elif writer.module not in self.changes.fused:
                         layer.copied = True
 
     def _same_memory(self, value: Value) -> Iterator[Value]:
         yield value
         for reader in value.readers:
-            dropped = reader.op == CALL and reader.module in self.plan_.dropped
-            if dropped or reader.module in self.plan_.fused or (reader.op != CALL and reader.name in SAME):
+            dropped = reader.op == CALL and reader.module in self.changes.dropped
+            if dropped or reader.module in self.changes.fused or (reader.op != CALL and reader.name in SAME):
                 yield from self._same_memory(reader)
 
 
 def _of_units(activation: str | None) -> Interval:
     return Interval(-1.0, 1.0) if activation is None else Interval(0.0, 1.0)
+
+
+def _rectifies(value: Value) -> bool:
+    """Whether an operation is max(0, x) of potentials."""
+    return does_as(value, lambda x: x.clamp(min=0))
 
 
 def _bends(value: Value) -> bool:

@@ -149,7 +149,7 @@ def _obstacle(
     if parametrize.is_parametrized(module):
         return "its weight is parametrized", "remove the parametrization first (torch.nn.utils.parametrize)"
     if kind not in CONVERTED:
-        return f"there is no layer of conductances for a {kind.__name__}", "use nn.Linear or a convolution of torch"
+        return f"no layer of conductances stands for {kind.__name__}", "use nn.Linear or a convolution of torch"
     if "forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks:
         return "it has hooks or a forward of its own", "remove them, convert, and put them on again"
     if getattr(module, "padding_mode", "zeros") != "zeros":
