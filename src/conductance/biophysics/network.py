@@ -14,6 +14,7 @@ from conductance.biophysics.rescaling import DEFAULT_RANGE, PotentialRange
 from conductance.errors import InputError
 from conductance.functional import SMALLEST_LEAK
 from conductance.nn import ConductanceLayer, GapJunction, LateralConv2d, LateralLinear
+from conductance.nn.held import HeldLayer
 from conductance.nn.modes import as_tensors
 
 CAPACITANCE = 200.0  # pF, with a leak of 10 nS the 20 ms of Vogels & Abbott (2005), J. Neurosci. 25:10786
@@ -160,6 +161,10 @@ def _conductance_layers(model: nn.Module) -> tuple[dict[str, ConductanceLayer], 
             raise InputError(
                 f"layer {name or 'of the network'} is {kind}, which is no membrane: hidden layers must be conductance "
                 "layers (CWALinear, CWAConv2d, ...) as the family cwa has them; only a Linear readout may come last"
+            )
+        if isinstance(part, HeldLayer):
+            raise InputError(
+                f"layer {name} is part of a circuit or of a recurrent layer; its time slices are no membranes here yet"
             )
         if part.gate is not None:
             raise InputError(
