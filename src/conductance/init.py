@@ -50,6 +50,7 @@ def initialize(model: M, batch: Tensor, *, sigma: float = 1.5, leak: float | Non
     """
     if leak is not None:
         _check_leak_share(leak)
+    refuse_sharded(model)
     visit(model, batch, lambda *_: None)  # refuses a bad batch while nothing has changed
     lognormal_(model, sigma)
     twin_(model)

@@ -1,5 +1,8 @@
 """Parameters that several processes hold in parts (``DTensor``, as FSDP2's ``fully_shard`` makes them)."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch.distributed as dist
 from torch import Tensor, nn
 
@@ -35,10 +38,17 @@ def refuse_sharded(model: nn.Module) -> None:
     Raises:
         InputError: a parameter is sharded.
     """
-    if any(is_sharded(parameter) for parameter in model.parameters()):
+    shards = any(is_sharded(parameter) for parameter in model.parameters())
+    if shards or next(_fully_sharded(model), None) is not None:
         raise InputError(
             "conductances cannot be set once the model is sharded; initialize it before fully_shard, or load a state"
         )
+
+
+def reshard(model: nn.Module) -> None:
+    """Have the model hold its own parts again: after a forward pass ``fully_shard`` leaves parameters gathered."""
+    for module in _fully_sharded(model):
+        module.reshard()
 
 
 def refuse_flattened(model: nn.Module) -> None:
@@ -56,3 +66,10 @@ def refuse_flattened(model: nn.Module) -> None:
             "FullyShardedDataParallel (FSDP1) flattens parameters, so that no layer's synapses can be found; shard the "
             "model by torch.distributed.fsdp.fully_shard (FSDP2), which works with every rule"
         )
+
+
+def _fully_sharded(model: nn.Module) -> Iterator[Any]:
+    if dist.is_available() and dist.is_initialized():
+        from torch.distributed.fsdp import FSDPModule
+
+        yield from (module for module in model.modules() if isinstance(module, FSDPModule))

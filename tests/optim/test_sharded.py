@@ -85,7 +85,9 @@ def check_fully_shard(rank, mesh):
         for layer in (sharded[0], sharded[2]):
             fully_shard(layer, mesh=mesh)
         fully_shard(sharded, mesh=mesh)
-        optimizers = [create_optimizer(model, name, leak_lr=0.01, centered=True) for model in (whole, sharded)]
+        options = {"leak_lr": 0.01, "centered": True, "example": batches[0, :1]}
+        sharded(batches[0])  # after which the parameters of the whole model are still gathered
+        optimizers = [create_optimizer(model, name, **options) for model in (whole, sharded)]
         for model, optimizer in zip((whole, sharded), optimizers, strict=True):
             Homeostasis(optimizer, model, 0.5)
         for number, images in enumerate(batches):
@@ -119,16 +121,20 @@ def check_initialization(mesh):
     model = fully_shard(network(), mesh=mesh)
     before = [parameter.full_tensor().clone() for parameter in model.parameters()]
     images = torch.rand(4, 2, 5, 5)
+    with pytest.raises(InputError, match="initialize it before fully_shard"):
+        model[0].reset_parameters()
+    with pytest.raises(InputError, match="initialize it before fully_shard"):
+        model[0].set_conductance(1.0)
+    model(images)
     for start in (
         lambda: init.initialize(model, images),
         lambda: init.balance_(model, images),
         lambda: init.scale_leak_(model, images, 0.1),
         lambda: init.twin_(model),
-        model[0].reset_parameters,
-        lambda: model[0].set_conductance(1.0),
     ):
         with pytest.raises(InputError, match="initialize it before fully_shard"):
             start()
+    model.reshard()
     for parameter, value in zip(model.parameters(), before, strict=True):
         assert torch.equal(parameter.full_tensor(), value)
 

@@ -10,6 +10,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from conductance.errors import InputError
 from conductance.nn.modes import call, evaluating
+from conductance.sharded import reshard
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ def data_flow(model: nn.Module, example: Any) -> Flow:
     finally:
         for handle in handles:
             handle.remove()
+        reshard(model)
     if not sources:
         raise InputError(
             "no layer reaches the model's output through differentiable operations, so its readout cannot be found; "

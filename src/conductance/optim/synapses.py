@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from conductance.nn import ConductanceLayer, Leak
 from conductance.nn.modes import evaluating
 from conductance.optim.readout import LAYERS, readout_layers
-from conductance.sharded import refuse_flattened, whole
+from conductance.sharded import refuse_flattened, reshard, whole
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ def hidden_synapses(model: nn.Module, *, readout: nn.Module | str | None = None,
             wrapped in ``FullyShardedDataParallel``, which flattens parameters.
     """
     refuse_flattened(model)
+    reshard(model)
     outside = readout_layers(model, readout, example)
     hidden: dict[nn.Parameter, Synapses] = {}
     for layer in model.modules():
