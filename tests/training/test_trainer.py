@@ -122,6 +122,7 @@ def test_a_whole_data_set_brings_its_test_images():
     trainer = trainer_of(model, digits, TrainingConfig(epochs=3, optimizer=ADAM))
     assert trainer.fit()[-1]["test_accuracy"] > 60
     assert trainer.evaluate(digits) == trainer.evaluate(digits.test)
+    assert_same(trainer.predict(digits), trainer.predict(digits.test))
 
 
 def test_a_device_loader_brings_its_own_augmentation_and_preprocessing():
@@ -364,6 +365,18 @@ def test_what_the_network_draws_is_decided_by_the_seed_of_the_training():
     assert_same(first, trained(0))
     other = trained(1)
     assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_gradients_of_other_code_are_no_part_of_a_step():
+    trained = []
+    for used_before in (False, True):
+        model = network()
+        if used_before:
+            model(INPUTS).sum().backward()
+        sgd = torch.optim.SGD(model.parameters(), 1.0)
+        trainer_of(model, (INPUTS, CLASSES), TrainingConfig(epochs=1), optimizer=sgd).fit()
+        trained.append(weights(model))
+    assert_same(*trained)
 
 
 def test_prediction_and_evaluation_leave_the_mode_as_it_was():

@@ -41,6 +41,7 @@ def train_epoch(trainer: "Trainer", network: nn.Module, optimizer: Any, progress
         InputError: a conductance layer reads data outside [0, 1].
     """
     network.train()
+    optimizer.zero_grad()  # gradients that other code, or an interrupted step, has left
     tally, looked = Tally(), time.perf_counter()
     for step in _steps(trainer.data.train, trainer.config.accumulate):
         if tally.steps == 0:

@@ -15,9 +15,10 @@ from conductance.data.batches import Batches, as_batches
 from conductance.data.order import EpochOrder
 from conductance.nested import Nested, as_tensors, length_of, take, to_device
 from conductance.training.config import TrainingConfig
+from conductance.training.evaluation import EVALUATION_BATCH
 
-EVALUATION_BATCH = 500
-"""Examples in a batch of an evaluation, at most (or as in training if those are larger)."""
+SMALL_IMAGE = 3 * 64 * 64
+"""Values of an image that is evaluated in batches of `EVALUATION_BATCH`, whatever the batches of training."""
 
 
 class Sources:
@@ -74,26 +75,21 @@ class Sources:
             return data.to(self.device)
         if isinstance(data, Dataset):
             data = data.test
-        return self._as_batches(data, self.evaluation_batch, shuffle=False)
+        return self._as_batches(data, self._evaluation_batch(data), shuffle=False)
 
     def inputs(self, inputs: Any) -> Iterator[Nested]:
         """Batches of inputs, without targets, on the device."""
-        if isinstance(inputs, Images):
-            images = inputs.to(self.device)
-            length, prepare = len(images), self._preprocessing_of(images)
-            for rows in torch.arange(length).split(self.evaluation_batch):
-                yield prepare(images.subset(rows).pixels)
-            return
-        if isinstance(inputs, (DataLoader, TorchDataset, DeviceLoader)):
+        if isinstance(inputs, (Images, Dataset, DeviceLoader, DataLoader, TorchDataset)):
             yield from (to_device(batch[0], self.device) for batch in self.batches(inputs))
             return
         arrays = as_tensors(inputs, self.dtype)
-        for rows in torch.arange(length_of(arrays, "inputs")).split(self.evaluation_batch):
+        for rows in torch.arange(length_of(arrays, "inputs")).split(self._evaluation_batch(inputs)):
             yield to_device(take(arrays, rows), self.device)
 
-    @property
-    def evaluation_batch(self) -> int:
+    def _evaluation_batch(self, data: Any) -> int:
         """Examples in a batch of an evaluation. Without gradients there is memory for more than in training."""
+        if isinstance(data, Images) and data.pixels[0].numel() <= SMALL_IMAGE:
+            return max(self.config.batch_size, EVALUATION_BATCH)
         return max(self.config.batch_size, min(EVALUATION_BATCH, 4 * self.config.batch_size))
 
     def _for_training(self, data: Any, network: nn.Module, accelerator: Accelerator) -> Batches:

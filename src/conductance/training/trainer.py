@@ -264,8 +264,9 @@ class Trainer:
         """The network's outputs, in evaluation mode, for all inputs.
 
         Args:
-            inputs: an array or a tensor with the examples along the first axis, or `Images`; for a network with several
-                inputs a tuple of them; or a torch `DataLoader` or `Dataset`, whose targets are ignored.
+            inputs: an array or a tensor with the examples along the first axis; a tuple of them for a network with
+                several inputs; images of `conductance.data`; or a torch `DataLoader` or `Dataset`, whose targets are
+                ignored.
 
         Returns:
             A tensor on the CPU, with the examples along the first axis, or a tuple or dict of tensors if the network
