@@ -15,8 +15,8 @@ PAGE_FAULTS = """
 import resource, sys, torch
 from conductance.allocator import keep_freed_memory
 print(keep_freed_memory() if sys.argv[1] == "keep" else False)
-for step in range(12):
-    if step == 6:
+for step in range(36):
+    if step == 30:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(2**24)  # 64 MB
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
@@ -24,7 +24,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def page_faults(argument="keep", **environment):
-    """Whether anything was changed, and the page faults of six allocations of 64 MB after as many others."""
+    """Whether anything was changed, and the page faults of six allocations of 64 MB after thirty others."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
     done = subprocess.run(
         [sys.executable, "-c", PAGE_FAULTS, argument],

@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from conductance.runs import RunFolder
-from conductance.training import trainer
+from conductance.training import build
 from tiny_runs import run, tiny
 
 
 @pytest.fixture(autouse=True)
 def _sgd(monkeypatch):
     """Adam would hide a gradient of the wrong size."""
-    monkeypatch.setattr(trainer, "build_optimizer", lambda _, network: torch.optim.SGD(network.parameters(), lr=0.1))
+    monkeypatch.setattr(build, "build_optimizer", lambda _, network: torch.optim.SGD(network.parameters(), lr=0.1))
 
 
 def learnt(out, **choices):
