@@ -23,7 +23,7 @@ from conductance.reproduction.rows import hardware_of
 from conductance.runs import Run, load_runs
 
 RESULTS = Path(__file__).parent.parent / "results"
-SECTIONS = ("presets", "beyond", "short", "archive", "demo")
+SECTIONS = ("presets", "retrained", "beyond", "short", "archive", "demo")
 """The folders of runs, each with a table of its name."""
 
 OF_THE_PAPERS_TABLES = ("presets", "short", "archive/early_presets", "beyond/centering", "beyond/full_range")
