@@ -25,12 +25,8 @@ from torch import Tensor
 
 from conductance import kernels
 from conductance.errors import InputError
-from conductance.kernels import SynapticSum
+from conductance.kernels import SMALLEST_LEAK, SynapticSum
 from conductance.valence import Valence, Valences
-
-# With no leak and no open synapse z would be 0/0. This floor makes it e_r, and is lost beside any real conductance.
-# (In float16 it is the smallest normal number, 6e-5.)
-SMALLEST_LEAK = 1e-30
 
 Activation = Literal["relu", "full_range"]
 ACTIVATIONS = (None, "relu")

@@ -12,7 +12,7 @@ from conductance.biophysics._checks import refuse_bad_conductance, refuse_bad_pr
 from conductance.biophysics.layers import MembraneLayer, SynapseLayer
 from conductance.biophysics.rescaling import DEFAULT_RANGE, PotentialRange
 from conductance.errors import InputError
-from conductance.functional import SMALLEST_LEAK
+from conductance.kernels import SMALLEST_LEAK
 from conductance.nn import ConductanceLayer, GapJunction, LateralConv2d, LateralLinear
 from conductance.nn.held import HeldLayer
 from conductance.nn.modes import as_tensors

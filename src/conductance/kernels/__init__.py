@@ -14,6 +14,7 @@ from conductance.kernels.averaging import AVERAGES, average_kernel, use_average
 from conductance.kernels.linear import paired_linear
 from conductance.kernels.mixed import SplitSums, average, dense, joined
 from conductance.kernels.products import (
+    SMALLEST_LEAK,
     SynapticSum,
     channel_axis,
     low_precision,
@@ -24,6 +25,7 @@ from conductance.kernels.products import (
 
 __all__ = [
     "AVERAGES",
+    "SMALLEST_LEAK",
     "SplitSums",
     "SynapticSum",
     "average",

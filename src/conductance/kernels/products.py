@@ -22,7 +22,9 @@ from conductance.valence import Valence
 
 # Sums of float16 stay below this (its largest number is 65504).
 FLOAT16_ROOM = 2.0**13
-SMALLEST = 1e-30
+
+# With no leak and no open synapse z would be 0/0. This floor prevents it, and is lost beside any real conductance.
+SMALLEST_LEAK = 1e-30
 
 _PLAIN: dict[int, Callable[..., Tensor]] = {2: F.linear, 3: F.conv1d, 4: F.conv2d, 5: F.conv3d}
 
@@ -104,7 +106,7 @@ def open_conductances(
         return _sums(p, packed, valence, leak, synaptic_sum)
     stacked = scale.repeat(2) if _is_stacked(packed, leak) else scale
     packed = (packed.float() / stacked.view(-1, *(1,) * (packed.ndim - 1))).to(packed.dtype)
-    leak = leak.float().clamp(min=SMALLEST) / scale  # what float16 rounds to 0 must not divide 0 by 0
+    leak = leak.float().clamp(min=SMALLEST_LEAK) / scale  # what float16 rounds to 0 must not divide 0 by 0
     return scaled(_sums(p, packed, valence, leak, synaptic_sum), scale, channel_axis(packed))
 
 

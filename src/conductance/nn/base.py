@@ -138,7 +138,7 @@ class AveragingLayer(nn.Module):
 
     def description(self) -> dict[str, Any]:
         """What the parameters mean; saved with them, and compared when they are loaded (`nn.state`)."""
-        return {"layer": "signed", "learn_resting": self.learn_resting}
+        return {"learn_resting": self.learn_resting}
 
     def get_extra_state(self) -> Tensor:
         """The description as torch keeps it in a state dict."""
@@ -187,7 +187,7 @@ class AveragingLayer(nn.Module):
             return f"{name}: its {_EXTRA_STATE} cannot be read: {error}"
 
     def _judge_unlabeled(self, name: str, state_dict: Mapping[str, Any], prefix: str) -> str | None:
-        """What is certain to be wrong with a state dict of 0.1, which did not say what parameters mean."""
+        """Why a state dict of 0.1, which does not say what its parameters mean, is refused; None if it is not."""
         del name, state_dict, prefix
         return None
 
@@ -195,13 +195,15 @@ class AveragingLayer(nn.Module):
         """Sizes, and every option that differs from its default."""
         parts = [f"{self.in_channels} -> {self.out_channels}"]
         parts += [f"{name}={value}" for name, value in self.convolution.items() if value not in (0, 1, (0,), (1,))]
-        options: dict[str, tuple[object, object]] = {
+        options: dict[str, tuple[object, object]] = {  # each with its default
             "activation": (self.activation, "relu"),
             "average": (self.average, True),
+            "learn_resting": (self.learn_resting, False),
+            "learn_gate": (isinstance(self.gate, Gate), False),
+            "detached_denominator": (self.detached_denominator, False),
+            "resting_conductance": (self._resting[0], None),
+            "resting_potential": (self._resting[1], 0.0),
         }
-        options |= {"learn_resting": (self.learn_resting, False), "learn_gate": (isinstance(self.gate, Gate), False)}
-        options |= {"detached_denominator": (self.detached_denominator, False)}
-        options |= {"resting_conductance": (self._resting[0], None), "resting_potential": (self._resting[1], 0.0)}
         parts += [f"{name}={value!r}" for name, (value, default) in options.items() if value != default]
         return ", ".join(parts)
 

@@ -44,3 +44,7 @@ class SignedLayer(AveragingLayer):
     def packed(self) -> Tensor:
         """The positive parts of the weights, then the negative ones."""
         return kernels.pack_signed(self.weight)
+
+    def description(self) -> dict[str, Any]:
+        """What the parameters mean: signed weights, kind of leak."""
+        return {**super().description(), "layer": "signed"}
