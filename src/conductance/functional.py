@@ -137,9 +137,9 @@ def excitation_inhibition(
     """The two conductances that compete for each unit: E' and I', leak included.
 
     Args:
-        p: open probabilities, (..., C) for a linear layer, (..., C, *positions) for a convolution.
-        conductance: G >= 0, (out, fan-in, *kernel); for a doubled input (out, 2 * fan-in, *kernel), the excitatory
-            copies first.
+        p: open probabilities, (..., C) for a linear layer, ``(..., C, *positions)`` for a convolution.
+        conductance: G >= 0, ``(out, fan-in, *kernel)``; for a doubled input ``(out, 2 * fan-in, *kernel)``, the
+            excitatory copies first.
         valence: what each presynaptic channel is.
         leak: (2, out), see `leak_pair`.
         synaptic_sum: linear, or a convolution with its options.
@@ -171,9 +171,9 @@ def cwa(
     """Conductance-weighted average of all inputs (paper eq. 3), or of a receptive field in 1 to 3 dimensions (eq. 6).
 
     Args:
-        p: open probabilities in [0, 1], (..., C) or (N, C, *positions).
-        conductance: G >= 0, (out, fan-in) for all inputs, (out, fan-in, *kernel) for a convolution; fan-in is C/groups,
-            twice as much for a doubled input.
+        p: open probabilities in [0, 1], (..., C) or ``(N, C, *positions)``.
+        conductance: G >= 0, (out, fan-in) for all inputs, ``(out, fan-in, *kernel)`` for a convolution; fan-in is
+            C/groups, twice as much for a doubled input.
         valence: one value in [-1, 1] for each channel; a `conductance.valence.Valence` saves sorting the channels at
             each call.
         excitatory_share: instead of ``valence``: the share of channels that excite, the first ones; half by default.
@@ -187,7 +187,7 @@ def cwa(
         groups: likewise.
 
     Returns:
-        (..., out) or (N, out, *positions).
+        (..., out) or ``(N, out, *positions)``.
 
     Raises:
         InputError: see `Valence` and `membrane_potential`; or an option of convolutions for a matrix of conductances.

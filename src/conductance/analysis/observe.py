@@ -18,8 +18,8 @@ class Observation:
     Attributes:
         name: the layer's name in the model.
         layer: the layer itself, with its ``conductance`` and ``valence``.
-        excitation: E', the excitatory conductance open at each unit, (N, units, *positions): its synapses', its leak's
-            and that of everything else that joins its average (a shortcut, or interneurons after the last time slice).
+        excitation: E', the excitatory conductance open at each unit, ``(N, units, *positions)``: its synapses', its
+            leak's and that of all else that joins its average (a shortcut, or interneurons after the last slice).
         inhibition: I', likewise.
         z: membrane potentials in [-1, 1], same shape.
     """

@@ -18,12 +18,12 @@ class PointNeuron:
     """One unit while one image is shown: a single compartment with a passive leak and open synapses.
 
     Attributes:
-        unit: its number in the layer, as in the flattened (units, *positions).
+        unit: its number in the layer, as in the flattened ``(units, *positions)``.
         resting_conductance: G_r in nS.
         resting_potential: E_r in mV.
         capacitance: C in pF.
         synapses: the open ones, each as presynaptic neuron, conductance G in nS, open probability p, reversal potential
-            in mV. The neurons of the layer's input come first, numbered as in the flattened (channels, *positions),
+            in mV. The neurons of the layer's input come first, numbered as in the flattened ``(channels, *positions)``,
             the copies of a doubled input as channels. Those that join it from elsewhere are numbered after them.
         origins: where the numbers of further presynaptic neurons begin, by the name of the layer of synapses through
             which they join; last, as "always open", what is open whatever they do (leaks of such layers, gap
@@ -45,7 +45,7 @@ def point_neurons(network: BiophysicalNetwork, layer: str, image: Any, units: Un
         network: what `to_biophysical` gives.
         layer: the layer's name.
         image: one input of the network, (1, ...), in [0, 1].
-        units: their numbers, as in the flattened (units, *positions); all by default.
+        units: their numbers, as in the flattened ``(units, *positions)``; all by default.
 
     Raises:
         UnknownNameError: there is no such layer.
@@ -99,7 +99,7 @@ def export_neuron(
         network: what `to_biophysical` gives.
         layer: the layer's name.
         units: one number, several (of Python, numpy or torch), or None for the whole layer; as in the flattened
-            (units, *positions).
+            ``(units, *positions)``.
         image: one input of the network, (1, ...), in [0, 1].
         folder: where ``neuron_LAYER.py`` and ``brian2_LAYER.py`` are written.
 

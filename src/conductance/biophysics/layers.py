@@ -45,7 +45,7 @@ class SynapseLayer:
         return Valence(e, len(e), groups=layer.groups, may_be_one_sided=True, device=e.device, dtype=e.dtype)
 
     def per_presynaptic_neuron(self, p: Tensor) -> Tensor:
-        """The layer's input p, (N, in, *positions), for every neuron of `presynaptic`: doubled where the layer does."""
+        """The layer's input p, ``(N, in, *positions)``, for all neurons of `presynaptic`; doubled if the layer is."""
         if not self.layer.doubled_input:
             return p
         return self._side_by_side(torch.stack((p, p)), p.ndim + self.layer.channel_axis)
@@ -81,7 +81,7 @@ class MembraneLayer(SynapseLayer):
 
     @property
     def conductance(self) -> Tensor:
-        """G_ij in nS, >= 0, (out, fan_in, *kernel); the excitatory copies of a doubled input come first."""
+        """G_ij in nS, >= 0, ``(out, fan_in, *kernel)``; the excitatory copies of a doubled input come first."""
         return self.nanosiemens * self.layer.conductance.detach()
 
     @property

@@ -46,7 +46,7 @@ class BiophysicalNetwork:
         return {each.name: each for each in self.layers}
 
     def steady_state(self, images: Any) -> dict[str, Tensor]:
-        """V in mV of every unit where nothing changes any more, by layer, (N, units, *positions): z of each layer.
+        """V in mV of every unit where nothing changes any more, by layer, ``(N, units, *positions)``: z of each layer.
 
         Args:
             images: the network's input, (N, ...), in [0, 1]: a tensor or a numpy array.

@@ -25,9 +25,9 @@ class Simulation:
 
     Attributes:
         time: of each record in ms, (T,), from 0 on, in float64.
-        potential: V in mV by layer, (T, N, units, *positions), or (T, N, chosen units).
+        potential: V in mV by layer, ``(T, N, units, *positions)``, or (T, N, chosen units).
         logits: the readout's output for the last layer's open probabilities, (T, N, classes).
-        mean_potential: the mean V in mV by layer over all steps from `average_from` on, (N, units, *positions).
+        mean_potential: the mean V in mV by layer over all steps from `average_from` on, ``(N, units, *positions)``.
         mean_logits: the mean logits likewise, (N, classes).
     """
 
@@ -85,7 +85,7 @@ def simulate(
         tau_E: decay in ms of synapses from presynaptic channels of valence above 0, > 0.
         tau_I: of the other ones.
         generator: random generator on the images' device; torch's own by default.
-        units: the units to record, by layer, numbered as in the flattened (units, *positions); every unit of every
+        units: the units to record, by layer, numbered as in the flattened ``(units, *positions)``; every unit of every
             layer by default, and {} for none. By Python, numpy or torch.
         every: record every so many steps, >= 1.
         average_from: where the means over time begin, in ms, at most the duration.

@@ -44,7 +44,7 @@ def poisson_spikes(
         generator: random generator on p's device. A further call with the same one continues the train.
 
     Returns:
-        Counts, shape (steps, *p.shape), in p's dtype.
+        Counts, shape ``(steps, *p.shape)``, in p's dtype.
 
     Raises:
         InputError: p lies outside [0, 1]; a rate, the number of steps or the time step is not above 0; more than

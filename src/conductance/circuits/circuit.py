@@ -82,8 +82,8 @@ class Circuit:
         Args:
             name: by which the circuit knows it.
             size: how many values a sample has, or the grid on which they lie, in one to three dimensions. Samples have
-                the shape (N, *size).
-            channels: values at each point of the grid; samples then have the shape (N, channels, *size).
+                the shape ``(N, *size)``.
+            channels: values at each point of the grid; samples then have the shape ``(N, channels, *size)``.
             coding: None for one neuron for each value, which sends it; "on_off" for two, of which one sends p and the
                 other 1 - p; "doubled" for two that send p, of which one excites and the other inhibits.
             reversal: what the neurons do to others: a class of synapses ("AMPA", "GABA-A", "GABA-B") or mV. AMPA by

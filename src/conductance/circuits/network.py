@@ -61,10 +61,10 @@ class Activity(NamedTuple):
 class CircuitNetwork(nn.Module):
     """A circuit as a network. `Circuit.build` makes it.
 
-    Input (N, *shape) in [0, 1] is shown in every slice; (N, time, *shape) is a sequence, of which each element is shown
-    for ``slices`` slices. A circuit with several inputs takes them in the order of their definition. The output is the
-    readout of the output populations' open probabilities in the last slice, (N, ...), or at the end of each element
-    of a sequence, (N, time, ...).
+    Input ``(N, *shape)`` in [0, 1] is shown in every slice; ``(N, time, *shape)`` is a sequence, each element of which
+    is shown for ``slices`` slices. A circuit with several inputs takes them in the order of their definition. The
+    output is the readout of the output populations' open probabilities in the last slice, (N, ...), or at the end of
+    each element of a sequence, (N, time, ...).
     """
 
     def __init__(
@@ -262,7 +262,7 @@ class CircuitNetwork(nn.Module):
         return self._valences[name]
 
     def conductance(self, source: str, target: str, delay: int | None = None) -> Tensor:
-        """G of a projection, (target units, source units); (target channels, source channels, *kernel) if shared.
+        """G of a projection, (target units, source units); ``(target channels, source channels, *kernel)`` if shared.
 
         Raises:
             UnknownNameError: there is no such projection.

@@ -104,7 +104,7 @@ class AveragingLayer(nn.Module):
         return own if extra_conductances is None else kernels.dense(own, self.channel_axis) + extra_conductances
 
     def excitation_inhibition(self, p: Tensor, extra_conductances: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """E' and I', the excitatory and inhibitory conductance open at each unit, (..., out, *positions)."""
+        """E' and I', the excitatory and inhibitory conductance open at each unit, ``(..., out, *positions)``."""
         both = kernels.dense(self.open_conductances(p, extra_conductances), self.channel_axis)
         E, I = both.chunk(2, self.channel_axis)
         return E, I

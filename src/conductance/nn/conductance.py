@@ -86,7 +86,7 @@ class ConductanceLayer(AveragingLayer):
 
     @property
     def conductance(self) -> Tensor:
-        """G >= 0 as used, (out, fan-in channels, *kernel); the excitatory copies of a doubled input come first.
+        """G >= 0 as used, ``(out, fan-in channels, *kernel)``; the excitatory copies of a doubled input come first.
 
         A synapse that `torch.nn.utils.prune` has cut has G = 0.
         """

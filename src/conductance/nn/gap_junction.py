@@ -20,8 +20,8 @@ class GapJunction(nn.Module):
     potential. It draws z towards p, and z stays a conductance-weighted average. With c_i = E' + I' it is the mean of
     the two.
 
-    Input (N, channels, *positions) in [0, 1]; output (N, 2 * channels, *positions), the shares in E' of all units,
-    then those in I', as `ConductanceLayer` takes them for ``extra_conductances``.
+    Input ``(N, channels, *positions)`` in [0, 1]; output ``(N, 2 * channels, *positions)``, the shares in E' of all
+    units, then those in I', as `ConductanceLayer` takes them for ``extra_conductances``.
 
     Args:
         channels: how many.

@@ -17,7 +17,7 @@ class Gate(nn.Module):
     otherwise.
 
     Shapes:
-        z in [-1, 1], (..., units) or (N, units, *positions) to p in [0, 1] of the same shape.
+        z in [-1, 1], (..., units) or ``(N, units, *positions)`` to p in [0, 1] of the same shape.
 
     Args:
         units: how many.

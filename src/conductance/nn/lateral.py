@@ -94,9 +94,8 @@ class LateralLinear(_Lateral, CWALinear):
         interneurons: per unit, > 0.
         slices: T >= 0; 0 is the layer without interneurons.
         strength: lambda > 0.
-        valence, excitatory_share, unit_valence, doubled_input, nonnegative, resting_conductance, resting_potential,
-            learn_resting, activation, average, learn_gate, detached_denominator, device, dtype: as for `CWALinear`.
-            The interneurons read the units by their ``unit_valence``.
+
+    All other arguments are those of `CWALinear`. The interneurons read the units by their ``unit_valence``.
 
     Raises:
         InputError: a number out of range.
@@ -158,8 +157,8 @@ class LateralConv2d(_Lateral, CWAConv2d):
         in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode: as for
             `CWAConv2d`.
         interneurons, slices, strength: as for `LateralLinear`; interneurons per channel.
-        valence, excitatory_share, unit_valence, doubled_input, nonnegative, resting_conductance, resting_potential,
-            learn_resting, activation, average, learn_gate, detached_denominator, device, dtype: as for `CWAConv2d`.
+
+    All other arguments are those of `CWAConv2d`.
 
     Raises:
         InputError: a number out of range.

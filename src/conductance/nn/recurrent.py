@@ -150,8 +150,8 @@ class CWARNN(nn.Module):
         truncation: let gradients go back through at most so many steps.
         checkpoint: keep only every so many steps' state for the backward pass and compute the rest again: less memory
             for about a third more time.
-        doubled_input, valence, unit_valence, nonnegative, resting_conductance, resting_potential, learn_resting,
-            tau_membrane, learn_tau, device, dtype: as for `CWARNNCell`; those of the input concern the first layer.
+
+    All other arguments are those of `CWARNNCell`; ``doubled_input`` and ``valence`` are the first layer's.
 
     Raises:
         InputError: a number out of range.

@@ -50,7 +50,7 @@ class FrozenAverage(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """G as the layer had it, (out, fan-in, *kernel), or the signed weights of AbsNorm.
+        """G as the layer had it, ``(out, fan-in, *kernel)``, or the signed weights of AbsNorm.
 
         Raises:
             InputError: a doubled input has valences other than +1 and -1, whose conductances were added up.
@@ -86,7 +86,7 @@ class FrozenAverage(nn.Module):
         return own if extra_conductances is None else kernels.dense(own, self.channel_axis) + extra_conductances
 
     def excitation_inhibition(self, p: Tensor, extra_conductances: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """E' and I', the excitatory and inhibitory conductance open at each unit, (..., out, *positions)."""
+        """E' and I', the excitatory and inhibitory conductance open at each unit, ``(..., out, *positions)``."""
         both = kernels.dense(self.open_conductances(p, extra_conductances), self.channel_axis)
         E, I = both.chunk(2, self.channel_axis)
         return E, I
