@@ -52,3 +52,14 @@ def cwa_conv(p, G, e, G_r, e_r, doubled, stride, padding, dilation, groups):
 def absnorm_linear(p, W, G_r, e_r):
     """Paper section 4.4: p (N, C), W (out, C)."""
     return np.stack([(G_r * e_r + W @ row) / (G_r + np.abs(W) @ row) for row in p])
+
+
+def pooled(z):
+    """One interneuron for each sample and position, at the mean of the units z (N, units, *positions)."""
+    left = np.empty_like(z)
+    for n, position in product(range(len(z)), product(*map(range, z.shape[2:]))):
+        units = z[(n, slice(None), *position)]
+        total = 1.0  # of each unit, whatever it is: the interneuron's conductance is a share of it
+        m = units.sum() / len(units)
+        left[(n, slice(None), *position)] = (total * units - abs(m) * total * np.sign(m)) / (total + abs(m) * total)
+    return left

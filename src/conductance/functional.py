@@ -78,6 +78,48 @@ def detached_membrane_potential(
     return (z.relu() if rectify else z).to(dtype or conductances.dtype)
 
 
+def pooled_interneuron(
+    potential: Tensor, axis: int = -1, activation: str | None = None, dtype: torch.dtype | None = None
+) -> Tensor:
+    r"""What a pooled interneuron leaves of its layer's membrane potentials.
+
+    One interneuron at each position sits at the mean potential m of the layer's n units, excitatory and inhibitory
+    alike, and acts back on all of them with a conductance of ``|m|`` times each unit's own total and the reversal
+    potential of the sign of -m:
+
+    .. math:: m = \frac{1}{n} \sum_i z_i, \qquad z'_i = \frac{z_i - m}{1 + |m|}, \qquad p_i = \max(z'_i, 0).
+
+    That is eq. 1 with one more synapse for each unit. So z' is an average still, in [-1, 1], and the mean of a layer's
+    units is 0 at every position, for every sample. It is the forward half of what BatchNorm does (its mean, taken over
+    channels instead of images), done by a circuit: without a parameter, without statistics of a batch.
+
+    Args:
+        potential: z, (..., units) or ``(N, units, *positions)``.
+        axis: of the units, counted from the end: -1 for a linear layer, -3 for images.
+        activation: None for z', ``"relu"`` for p.
+        dtype: type of the result, that of ``potential`` by default.
+
+    Raises:
+        InputError: an activation other than these.
+    """
+    require_activation(activation)
+    return kernels.pool(potential, axis, activation == "relu", dtype)
+
+
+def pooled_conductances(conductances: Tensor, axis: int) -> Tensor:
+    r"""What a pooled interneuron adds to its layer's conductances: E' of all units, then I'.
+
+    .. math:: E'_i \mathrel{+}= \max(-m, 0)\, D_i, \qquad I'_i \mathrel{+}= \max(m, 0)\, D_i, \qquad D_i = E'_i + I'_i
+
+    Args:
+        conductances: E' of all units, then I', along ``axis``, before the interneuron acts.
+        axis: counted from the end.
+    """
+    E, I = conductances.chunk(2, axis)
+    m = ((E - I) / (E + I)).mean(axis, keepdim=True)
+    return torch.cat([m.neg().relu() * (E + I), m.relu() * (E + I)], axis)
+
+
 def membrane_step(conductances: Tensor, potential: Tensor, axis: int, capacitance: Tensor | float) -> Tensor:
     r"""The membrane potential one time step later, while the conductances stay as they are.
 
@@ -163,6 +205,7 @@ def cwa(
     resting_potential: float | Tensor = 0.0,
     doubled_input: bool = False,
     activation: Activation | None = None,
+    pooled_interneuron: bool = False,
     stride: int | Sequence[int] = 1,
     padding: str | int | Sequence[int] = 0,
     dilation: int | Sequence[int] = 1,
@@ -181,6 +224,8 @@ def cwa(
         resting_potential: e_r in [-1, 1], a number or (out,).
         doubled_input: read p as an excitatory and an inhibitory copy.
         activation: None for z in [-1, 1], ``"relu"`` for p in [0, 1].
+        pooled_interneuron: let one interneuron at each position take the units' mean away, see the function
+            `pooled_interneuron`.
         stride: of a convolution, as in torch.
         padding: likewise; adds closed synapses (p = 0).
         dilation: likewise.
@@ -216,4 +261,5 @@ def cwa(
     packed = kernels.pack(conductance, valence, synaptic_sum)
     both = kernels.open_conductances(p, packed, valence, leak, synaptic_sum)
     dtype = kernels.low_precision(p, conductance)
-    return kernels.average(both, kernels.channel_axis(conductance), activation == "relu", dtype)
+    average = kernels.pooled_average if pooled_interneuron else kernels.average
+    return average(both, kernels.channel_axis(conductance), activation == "relu", dtype)

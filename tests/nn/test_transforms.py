@@ -20,6 +20,8 @@ LAYERS = {
     "conv": (lambda: CWAConv2d(4, 6, 3, 2, 1, activation="relu"), (2, 4, 8, 8)),
     "conv, doubled": (lambda: CWAConv2d(3, 6, 5, 2, 2, doubled_input=True, activation="relu"), (2, 3, 8, 8)),
     "conv, groups": (lambda: CWAConv2d(4, 6, 3, groups=2), (2, 4, 8, 8)),
+    "linear, pooled": (lambda: CWALinear(6, 4, pooled_interneuron=True), (5, 6)),
+    "conv, pooled": (lambda: CWAConv2d(4, 6, 3, pooled_interneuron=True, learn_gate=True), (2, 4, 8, 8)),
     "absnorm": (lambda: AbsNormLinear(6, 4, activation="relu"), (5, 6)),
     "absnorm conv": (lambda: AbsNormConv2d(4, 6, 3, activation="relu"), (2, 4, 8, 8)),
 }

@@ -40,6 +40,7 @@ configs = st.builds(
         nonnegative=st.sampled_from(["rectified", "softplus", "clamped"]),
         activation=st.sampled_from(["relu", "full_range"]),
         twin=st.booleans(),
+        pooled_interneuron=st.booleans(),
         sigma=steps,
         resting_conductance=st.sampled_from([0, 1, 0.5]),
     ),
@@ -66,6 +67,12 @@ def test_a_config_that_0_1_wrote_is_read_as_todays(config):
         if old["conductance"][field] == now:
             old["conductance"][field] = then
     assert config_from_dict(old) == config
+
+
+@pytest.mark.parametrize("family", ["cwa_li", "affine", "affine_bn"])
+def test_families_without_pooled_interneurons_refuse_them(family):
+    with pytest.raises(InputError, match=f"the layers of {family} have none; choose the family cwa"):
+        RunConfig("a", model=ModelConfig(family=family), conductance=ConductanceConfig(pooled_interneuron=True))
 
 
 def test_a_field_of_another_version_is_named():

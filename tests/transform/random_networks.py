@@ -9,7 +9,18 @@ from conductance.nn import AbsNormConv2d, AbsNormLinear, CWAConv2d, CWALinear, L
 
 WIDTH = 4
 
-MODULES = ("average", "rectifying", "absnorm", "affine", "norm", "relu", "relu in place", "identity", "lateral")
+MODULES = (
+    "average",
+    "rectifying",
+    "pooled",
+    "absnorm",
+    "affine",
+    "norm",
+    "relu",
+    "relu in place",
+    "identity",
+    "lateral",
+)
 CHAINS = ("chain", "chain, features", "chain, cut", "chain, by type", "chain, first alone")
 FUNCTIONS = ("sum", "functional relu", "added in place", "kept", "read", "if given", "if flag")
 
@@ -46,6 +57,7 @@ class RandomNetwork(nn.Module):
         return {
             "average": lambda: average(*size, activation=None),
             "rectifying": lambda: average(*size, activation="relu"),
+            "pooled": lambda: average(*size, activation=None, pooled_interneuron=True),
             "absnorm": lambda: absnorm(*size, activation=None),
             "lateral": lambda: average(*size) if self.images else LateralLinear(*size, activation=None),
             "affine": lambda: affine(*size),
@@ -64,7 +76,7 @@ class RandomNetwork(nn.Module):
         return torch.cat(values[-self.returned :], 1)
 
     def _step(self, what, name, a, b, given, flag):
-        if what in ("average", "rectifying", "absnorm", "lateral"):
+        if what in ("average", "rectifying", "pooled", "absnorm", "lateral"):
             return [self.parts[name](a.sigmoid())]
         if what in MODULES:
             return [self.parts[name](a)]

@@ -331,6 +331,18 @@ def test_select_and_keep():
     assert conductance.convert(model, example, learn_resting=True).model[0].learn_resting
 
 
+def test_converted_layers_can_have_pooled_interneurons():
+    model = nn.Sequential(nn.Conv2d(2, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=2), nn.ReLU(),
+                          nn.Flatten(), nn.Linear(8, 2))  # fmt: skip
+    example = torch.rand(6, 2, 5, 5)
+    report = conductance.convert(model, example, pooled_interneuron=True)
+    layers = list(conductance.init.conductance_layers(report.model))
+    assert [layer.pooled_interneuron for layer in layers] == [True, True]
+    for seen in conductance.observe(report.model, example):
+        torch.testing.assert_close(seen.z.mean(1), torch.zeros_like(seen.z.mean(1)), atol=1e-5, rtol=0)
+    assert_faithful(report, example)
+
+
 def test_by_default_it_is_a_copy_and_modes_stay():
     model = mlp(nn.ReLU(), nn.ReLU()).eval()
     report = conductance.convert(model, torch.rand(9, 6))

@@ -20,6 +20,8 @@ LAYERS = {
     "linear, graded": (lambda **o: CWALinear(6, 4, valence=[1, -1, 1, -1, 0.5, 1], **o), (5, 6)),
     "linear, many valences": (lambda **o: CWALinear(12, 4, valence=torch.linspace(-1, 1, 12), **o), (5, 12)),
     "linear, doubled": (lambda **o: CWALinear(6, 4, doubled_input=True, **o), (5, 6)),
+    "linear, pooled": (lambda **o: CWALinear(6, 4, pooled_interneuron=True, **o), (5, 6)),
+    "conv, pooled": (lambda **o: CWAConv2d(4, 6, 3, pooled_interneuron=True, **o), (2, 4, 8, 8)),
     "conv1d": (lambda **o: CWAConv1d(4, 6, 3, **o), (2, 4, 9)),
     "conv": (lambda **o: CWAConv2d(4, 6, 3, 2, 1, **o), (2, 4, 8, 8)),
     "conv, one image": (lambda **o: CWAConv2d(4, 6, 3, 2, 1, **o), (4, 8, 8)),
@@ -77,6 +79,25 @@ def test_frozen_layers_give_the_same_outputs(name, activation, form):
     torch.testing.assert_close(frozen(p), layer(p), rtol=1e-5, atol=1e-6)
     with torch.inference_mode():
         torch.testing.assert_close(frozen(p), layer(p), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("family", ["cwa", "cwa_bn", "absnorm"])
+def test_pooled_interneurons_are_folded_with_all_that_follows(architecture, family):
+    shape, options = (3, 9, 9), {"pooled_interneuron": True}
+    model = trained(create_model(architecture, family, shape, 3, widths=(8, 12), layer_options=options), shape)
+    images = torch.rand(4, *shape)
+    frozen = freeze(model)
+    torch.testing.assert_close(frozen(images), model(images), rtol=1e-5, atol=1e-5)
+    averages = [module for module in frozen.modules() if isinstance(module, FrozenAverage)]
+    assert averages
+    assert all(each.pooled_interneuron for each in averages)
+    assert not any(isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) for module in frozen.modules())
+    p = torch.rand(4, 3, 9, 9).flatten(1) if architecture == "fcn" else images
+    layer, first = next(init.conductance_layers(model), None), averages[0]
+    if layer is not None:
+        for mine, theirs in zip(first.excitation_inhibition(p), layer.excitation_inhibition(p), strict=True):
+            torch.testing.assert_close(mine, theirs)
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -3,6 +3,7 @@
 * `averaging`: from E' and I' to z = (E' - I') / (E' + I'), in blocks that stay in the processor's cache or as one
   compiled pass.
 * `mixed`: the same in half precision, from sums of which the large, common part was kept apart.
+* `pooling`: the average of units on which their layer's pooled interneuron acts.
 * `products`: the sums over synapses, E' and I' of all units by as few products as the valences allow.
 * `linear`: both products of a linear layer without copying a half of anything.
 
@@ -13,6 +14,7 @@ the plain formula is taken, whatever was chosen.
 from conductance.kernels.averaging import AVERAGES, average_kernel, use_average
 from conductance.kernels.linear import paired_linear
 from conductance.kernels.mixed import SplitSums, average, dense, joined
+from conductance.kernels.pooling import pool, pooled_average
 from conductance.kernels.products import (
     SMALLEST_LEAK,
     SynapticSum,
@@ -38,5 +40,7 @@ __all__ = [
     "pack",
     "pack_signed",
     "paired_linear",
+    "pool",
+    "pooled_average",
     "use_average",
 ]

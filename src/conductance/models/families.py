@@ -47,6 +47,12 @@ class Family:
         return replace(self, linear=bound(self.linear), conv2d=bound(self.conv2d))
 
 
+def _without_units(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a layer: one that only hands on its conductances has no units for an interneuron to pool."""
+    handing_on = not options.get("average", True)
+    return {name: value for name, value in options.items() if not (handing_on and name == "pooled_interneuron")}
+
+
 def _cwa(layer: Builder) -> Builder:
     def build(
         *sizes: int,
@@ -56,6 +62,7 @@ def _cwa(layer: Builder) -> Builder:
         excitatory_share: float = 0.5,
         **options: Any,
     ) -> nn.Module:
+        options = _without_units(options)
         # the image is read as an excitatory and an inhibitory copy; only what units send on has a valence to choose
         return layer(
             *sizes,
@@ -101,7 +108,7 @@ def _absnorm(layer: Builder) -> Builder:
         *sizes: int, first: bool = False, activate: bool = True, activation: str = "relu", **options: Any
     ) -> nn.Module:
         del first  # signed synapses need no second copy of the input
-        return layer(*sizes, activation=activation if activate else None, **options)
+        return layer(*sizes, activation=activation if activate else None, **_without_units(options))
 
     return build
 

@@ -42,6 +42,7 @@ class AveragingLayer(nn.Module):
         learn_resting: bool = False,
         activation: Activation | None = "relu",
         average: bool = True,
+        pooled_interneuron: bool = False,
         learn_gate: bool = False,
         detached_denominator: bool = False,
         device: torch.device | str | None = None,
@@ -55,6 +56,9 @@ class AveragingLayer(nn.Module):
         self.channel_axis = -1 if not convolution else -1 - len(convolution["stride"])
         self.activation = activation
         self.average = average
+        self.pooled_interneuron = pooled_interneuron
+        if pooled_interneuron:
+            _check_pool(out_channels, average)
         self.learn_resting = learn_resting
         self.detached_denominator = detached_denominator
         self.convolution = dict(convolution)
@@ -104,8 +108,13 @@ class AveragingLayer(nn.Module):
         return own if extra_conductances is None else kernels.dense(own, self.channel_axis) + extra_conductances
 
     def excitation_inhibition(self, p: Tensor, extra_conductances: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """E' and I', the excitatory and inhibitory conductance open at each unit, ``(..., out, *positions)``."""
+        """E' and I', the excitatory and inhibitory conductance open at each unit, ``(..., out, *positions)``.
+
+        That of a pooled interneuron is among them.
+        """
         both = kernels.dense(self.open_conductances(p, extra_conductances), self.channel_axis)
+        if self.pooled_interneuron:
+            both = both + functional.pooled_conductances(both, self.channel_axis)
         E, I = both.chunk(2, self.channel_axis)
         return E, I
 
@@ -127,18 +136,21 @@ class AveragingLayer(nn.Module):
         # E' and I' come in float32 where the input is in half precision; the result goes on in the input's way.
         dtype = kernels.low_precision(p, self.leak.pair)
         rectify = self.activation == "relu" and self.gate is None
+        pooled, axis = self.pooled_interneuron, self.channel_axis
         if self.detached_denominator:
-            both = kernels.dense(conductances, self.channel_axis)
-            z = functional.detached_membrane_potential(both, self.channel_axis, rectify, dtype)
+            both = kernels.dense(conductances, axis)
+            z = functional.detached_membrane_potential(both, axis, rectify and not pooled, None if pooled else dtype)
+            z = kernels.pool(z, axis, rectify, dtype) if pooled else z
         else:
-            z = kernels.average(conductances, self.channel_axis, rectify, dtype)
+            z = (kernels.pooled_average if pooled else kernels.average)(conductances, axis, rectify, dtype)
         return z if self.gate is None else self.gate(z)
 
     # What the parameters mean -----------------------------------------------------------------------------------------
 
     def description(self) -> dict[str, Any]:
         """What the parameters mean; saved with them, and compared when they are loaded (`nn.state`)."""
-        return {"learn_resting": self.learn_resting}
+        pooled = {"pooled_interneuron": True} if self.pooled_interneuron else {}
+        return {"learn_resting": self.learn_resting, **pooled}
 
     def get_extra_state(self) -> Tensor:
         """The description as torch keeps it in a state dict."""
@@ -198,6 +210,7 @@ class AveragingLayer(nn.Module):
         options: dict[str, tuple[object, object]] = {  # each with its default
             "activation": (self.activation, "relu"),
             "average": (self.average, True),
+            "pooled_interneuron": (self.pooled_interneuron, False),
             "learn_resting": (self.learn_resting, False),
             "learn_gate": (isinstance(self.gate, Gate), False),
             "detached_denominator": (self.detached_denominator, False),
@@ -206,6 +219,16 @@ class AveragingLayer(nn.Module):
         }
         parts += [f"{name}={value!r}" for name, (value, default) in options.items() if value != default]
         return ", ".join(parts)
+
+
+def _check_pool(units: int, average: bool) -> None:
+    if not average:
+        raise InputError(
+            "pooled_interneuron=True: a layer with average=False hands on sums and has no potentials; give the "
+            "interneuron to the layer that averages them"
+        )
+    if units < 2:
+        raise InputError("pooled_interneuron=True: a single unit is its own mean, so nothing would be left of it")
 
 
 def check_sizes(in_channels: int, out_channels: int, convolution: Mapping[str, Any]) -> int:

@@ -73,6 +73,7 @@ class _ConductanceConvolution(ConductanceLayer):
         learn_resting: bool = False,
         activation: Activation | None = "relu",
         average: bool = True,
+        pooled_interneuron: bool = False,
         learn_gate: bool = False,
         detached_denominator: bool = False,
         device: torch.device | str | None = None,
@@ -94,6 +95,7 @@ class _ConductanceConvolution(ConductanceLayer):
             learn_resting=learn_resting,
             activation=activation,
             average=average,
+            pooled_interneuron=pooled_interneuron,
             learn_gate=learn_gate,
             detached_denominator=detached_denominator,
             device=device,
@@ -145,6 +147,8 @@ class CWAConv2d(_ConductanceConvolution):
             "full_range" for p = (1 + z)/2 (see `FullRange`).
         average: False to return E' of all units, then I', side by side, which another layer takes as
             ``extra_conductances``.
+        pooled_interneuron: let one interneuron at each position sit at the mean potential of the layer's units
+            and act back on all of them: z' = (z - mean) / (1 + abs(mean)), see `functional.pooled_interneuron`.
         learn_gate: with "relu", let each unit learn its threshold and width instead (eq. 1, see `Gate`).
         detached_denominator: take E' + I' for a constant in the backward pass, see
             `functional.detached_membrane_potential`.
@@ -194,6 +198,7 @@ class AbsNormConv2d(SignedLayer):
         learn_resting: bool = False,
         activation: Activation | None = "relu",
         average: bool = True,
+        pooled_interneuron: bool = False,
         learn_gate: bool = False,
         detached_denominator: bool = False,
         device: torch.device | str | None = None,
@@ -210,6 +215,7 @@ class AbsNormConv2d(SignedLayer):
             learn_resting=learn_resting,
             activation=activation,
             average=average,
+            pooled_interneuron=pooled_interneuron,
             learn_gate=learn_gate,
             detached_denominator=detached_denominator,
             device=device,

@@ -56,6 +56,8 @@ class CWALinear(_Linear, ConductanceLayer):
             "full_range" for p = (1 + z)/2 (see `FullRange`).
         average: False to return E' of all units, then I', side by side, which another layer takes as
             ``extra_conductances``.
+        pooled_interneuron: let one interneuron sit at the mean potential of the layer's units
+            and act back on all of them: z' = (z - mean) / (1 + abs(mean)), see `functional.pooled_interneuron`.
         learn_gate: with "relu", let each unit learn its threshold and width instead (eq. 1, see `Gate`).
         detached_denominator: take E' + I' for a constant in the backward pass, see
             `functional.detached_membrane_potential`.
@@ -82,6 +84,7 @@ class CWALinear(_Linear, ConductanceLayer):
         learn_resting: bool = False,
         activation: Activation | None = "relu",
         average: bool = True,
+        pooled_interneuron: bool = False,
         learn_gate: bool = False,
         detached_denominator: bool = False,
         device: torch.device | str | None = None,
@@ -103,6 +106,7 @@ class CWALinear(_Linear, ConductanceLayer):
             learn_resting=learn_resting,
             activation=activation,
             average=average,
+            pooled_interneuron=pooled_interneuron,
             learn_gate=learn_gate,
             detached_denominator=detached_denominator,
             device=device,
@@ -130,6 +134,7 @@ class AbsNormLinear(_Linear, SignedLayer):
         learn_resting: bool = False,
         activation: Activation | None = "relu",
         average: bool = True,
+        pooled_interneuron: bool = False,
         learn_gate: bool = False,
         detached_denominator: bool = False,
         device: torch.device | str | None = None,
@@ -146,6 +151,7 @@ class AbsNormLinear(_Linear, SignedLayer):
             learn_resting=learn_resting,
             activation=activation,
             average=average,
+            pooled_interneuron=pooled_interneuron,
             learn_gate=learn_gate,
             detached_denominator=detached_denominator,
             device=device,

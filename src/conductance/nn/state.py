@@ -22,6 +22,7 @@ _PARTS = {
     ),
     "valence": ("the valences of its presynaptic channels", "make the layer with the valences that were saved"),
     "doubled_input": ("whether it doubles its input", "make the layer as it was saved"),
+    "pooled_interneuron": ("whether it has a pooled interneuron", "make the layer as it was saved"),
     "learn_resting": ("whether it learns its leak", "make the layer as it was saved"),
 }
 

@@ -65,6 +65,9 @@ class ConductanceConfig:
     """each unit learns the threshold and the width of its gate (paper eq. 1)"""
     detached_denominator: bool = False
     """treat the total conductance as a constant in the backward pass"""
+    pooled_interneuron: bool = False
+    """one interneuron at each position sits at the mean potential of a layer's units and acts back on all of them: the
+    forward half of BatchNorm (its mean, over channels instead of images), by a circuit (cwa, cwa_bn, absnorm)"""
     interneurons: float = 0.25
     """cwa_li: number of interneurons for each unit"""
     slices: int = 2
@@ -226,6 +229,11 @@ class RunConfig:
             raise InputError(
                 f"data.preprocessing=whitened: the inputs of {self.model.family} are open probabilities in [0, 1]; "
                 "choose scaled or unit"
+            )
+        if self.conductance.pooled_interneuron and self.model.family not in ("cwa", "cwa_bn", "absnorm"):
+            raise InputError(
+                f"conductance.pooled_interneuron: the layers of {self.model.family} have none; choose the family cwa, "
+                "cwa_bn or absnorm"
             )
         if self.conductance.learn_gate and self.conductance.activation == "full_range":
             raise InputError(

@@ -32,6 +32,7 @@ _BEFORE_THE_FIELD: dict[str, dict[str, Any]] = {
         "activation": "relu",
         "learn_gate": False,
         "detached_denominator": False,
+        "pooled_interneuron": False,
         "interneurons": 0.25,
         "slices": 2,
     },

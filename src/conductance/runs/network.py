@@ -26,6 +26,8 @@ def layer_options(config: RunConfig) -> dict[str, Any]:
         "learn_gate": choices.learn_gate,
         "detached_denominator": choices.detached_denominator,
     }
+    if choices.pooled_interneuron:
+        membrane |= {"pooled_interneuron": True}
     if config.model.family == "cwa_li":
         membrane |= {"interneurons": choices.interneurons, "slices": choices.slices}
     if config.model.family in ("cwa", "cwa_li", "cwa_bn"):

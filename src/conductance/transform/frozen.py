@@ -9,7 +9,7 @@ from torch.fx import Proxy
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
-from conductance import kernels
+from conductance import functional, kernels
 from conductance.errors import InputError
 from conductance.nn import AveragingLayer, ConductanceLayer
 from conductance.nn.tracing import record_call
@@ -43,6 +43,7 @@ class FrozenAverage(nn.Module):
         self.channel_axis = layer.channel_axis
         self.rectify = layer.activation == "relu"
         self.averages = layer.average
+        self.pooled_interneuron = layer.pooled_interneuron
         self.register_buffer("packed", layer.packed().detach().clone(memory_format=torch.preserve_format))
         self.register_buffer("leak", layer.leak().detach().clone())
         self.register_buffer("scale", None)
@@ -86,8 +87,13 @@ class FrozenAverage(nn.Module):
         return own if extra_conductances is None else kernels.dense(own, self.channel_axis) + extra_conductances
 
     def excitation_inhibition(self, p: Tensor, extra_conductances: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """E' and I', the excitatory and inhibitory conductance open at each unit, ``(..., out, *positions)``."""
+        """E' and I', the excitatory and inhibitory conductance open at each unit, ``(..., out, *positions)``.
+
+        That of a pooled interneuron is among them.
+        """
         both = kernels.dense(self.open_conductances(p, extra_conductances), self.channel_axis)
+        if self.pooled_interneuron:
+            both = both + functional.pooled_conductances(both, self.channel_axis)
         E, I = both.chunk(2, self.channel_axis)
         return E, I
 
@@ -101,9 +107,10 @@ class FrozenAverage(nn.Module):
         if not self.averages:
             return kernels.dense(both, self.channel_axis)
         dtype = kernels.low_precision(p, self.leak)
+        average = kernels.pooled_average if self.pooled_interneuron else kernels.average
         if self.scale is None or self.shift is None:
-            return kernels.average(both, self.channel_axis, self.rectify, dtype)
-        z = kernels.average(both, self.channel_axis, False, dtype)
+            return average(both, self.channel_axis, self.rectify, dtype)
+        z = average(both, self.channel_axis, False, dtype)
         normed = torch.addcmul(self.shift.to(z.dtype), z, self.scale.to(z.dtype))
         return normed.relu_() if self.rectify else normed
 

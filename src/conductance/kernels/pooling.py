@@ -1,0 +1,114 @@
+r"""A layer's pooled interneuron, forward and backward: from the units' potentials to those that it leaves them.
+
+The interneuron sits at the mean m of the units' potentials z and acts back on all of them
+(`functional.pooled_interneuron`). With :math:`s = 1 + |m|` and the gradient :math:`g` with respect to z',
+
+.. math:: z'_i = \frac{z_i - m}{s}, \qquad
+          \frac{\partial L}{\partial z_i}
+          = \frac{1}{s}\Big(g_i - \frac{1}{n} \sum_j g_j (1 + \mathrm{sgn}(m)\, z'_j)\Big),
+
+where g is 0 for units that the rectification closes. So backward reads the result, which the next layer keeps as its
+input anyway, and m, one number for all units of a position.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from conductance.eager import eager
+from conductance.kernels.averaging import average, rows_of_a_block
+from conductance.kernels.mixed import SplitSums, dense
+
+
+def formula(potential: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
+    """z' or p, in plain operations."""
+    mean = potential.mean(axis, keepdim=True)
+    z = (potential - mean) / (1 + mean.abs())
+    return (z.relu() if rectify else z).to(dtype)
+
+
+def _blocks(potential: Tensor, axis: int) -> Iterator[slice]:
+    """Slices of the batch that stay in the processor's cache; all of it where there is no batch, and elsewhere."""
+    in_blocks = potential.device.type == "cpu" and potential.ndim + axis > 0
+    rows = rows_of_a_block(potential, potential.dtype) if in_blocks and potential.numel() else max(1, len(potential))
+    return (slice(start, start + rows) for start in range(0, len(potential), rows))
+
+
+def _forward(potential: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """z' or p, and m."""
+    result = torch.empty_like(potential, dtype=dtype)
+    shape = list(potential.shape)
+    shape[axis] = 1
+    mean = potential.new_empty(shape)
+    for rows in _blocks(potential, axis):
+        z, m = potential[rows], mean[rows]
+        torch.mean(z, axis, keepdim=True, out=m)
+        shifted = torch.sub(z, m).mul_((1 + m.abs()).reciprocal_())
+        result[rows] = shifted.relu_() if rectify else shifted
+    return result, mean
+
+
+def _gradient(grad: Tensor, result: Tensor, mean: Tensor, axis: int, rectify: bool) -> Tensor:
+    """With respect to the potentials, in their type."""
+    out = torch.empty_like(result, dtype=mean.dtype)
+    for rows in _blocks(result, axis):
+        m, g, z = mean[rows], grad[rows].to(mean.dtype), result[rows].to(mean.dtype)
+        if rectify:
+            g = torch.ops.aten.threshold_backward(g, z, 0)
+        shared = torch.addcmul(g, g, z * m.sign()).mean(axis, keepdim=True)
+        torch.mul(g.sub(shared), (1 + m.abs()).reciprocal_(), out=out[rows])
+    return out
+
+
+class _Pool(Function):
+    @staticmethod
+    def forward(ctx: Any, potential: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
+        result, mean = _forward(potential.detach(), axis, rectify, dtype)
+        ctx.how = axis, rectify, dtype
+        ctx.save_for_backward(potential, result, mean)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        potential, result, mean = ctx.saved_tensors
+        axis, rectify, dtype = ctx.how
+        if torch.is_grad_enabled():  # to be differentiated again: autograd has to see each operation
+            again = formula(potential, axis, rectify, dtype)
+            (found,) = torch.autograd.grad(again, potential, grad, create_graph=True)
+            return found, None, None, None
+        return _gradient(grad, result.detach(), mean, axis, rectify), None, None, None
+
+
+def pool(potential: Tensor, axis: int, rectify: bool, dtype: torch.dtype | None = None) -> Tensor:
+    """z' = (z - m) / (1 + |m|) with m the mean of z over the units, or p = max(z', 0).
+
+    Args:
+        potential: z before the interneuron acts; float32 where the result is to be rounded, for z - m is a difference.
+        axis: of the units, counted from the end, so negative.
+        rectify: p instead of z'.
+        dtype: type of the result, that of ``potential`` by default.
+    """
+    dtype = dtype or potential.dtype
+    if not eager():
+        return formula(potential, axis, rectify, dtype)
+    if potential.requires_grad and torch.is_grad_enabled():
+        result: Tensor = _Pool.apply(potential, axis, rectify, dtype)
+        return result
+    return _forward(potential, axis, rectify, dtype)[0]
+
+
+def pooled_average(sums: Tensor | SplitSums, axis: int, rectify: bool, dtype: torch.dtype | None = None) -> Tensor:
+    """The average of E' and I' on which the pooled interneuron has acted: z', or p = max(z', 0).
+
+    Args:
+        sums: as for `mixed.average`.
+        axis: of the channels, counted from the end, so negative.
+        rectify: p instead of z'.
+        dtype: type of the result, by default that of ``sums``; of parts the result has the type of ``rest``.
+    """
+    if not isinstance(sums, Tensor):  # z is not rounded before m is subtracted
+        dtype, sums = sums.rest.dtype, dense(sums, axis)
+    return pool(average(sums, axis, False), axis, rectify, dtype or sums.dtype)
