@@ -1,10 +1,15 @@
 """Settings for all tests: repeatable draws, and the reference within reach."""
 
+import os
 import sys
 from pathlib import Path
 
-import pytest
 import torch
+
+if not torch.cuda.is_available():  # Triton decides when it is imported, which torch.compile does too
+    os.environ["TRITON_INTERPRET"] = "1"
+
+import pytest
 from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))

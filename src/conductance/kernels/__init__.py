@@ -6,6 +6,7 @@
 * `pooling`: the average of units on which their layer's pooled interneuron acts.
 * `products`: the sums over synapses, E' and I' of all units by as few products as the valences allow.
 * `linear`: both products of a linear layer without copying a half of anything.
+* `gpu`: the average, and products that average by themselves, in Triton.
 
 Where torch has to see through an operation (``torch.compile``, ``torch.export``, ``torch.func``, second derivatives)
 the plain formula is taken, whatever was chosen.
@@ -13,7 +14,7 @@ the plain formula is taken, whatever was chosen.
 
 from conductance.kernels.averaging import AVERAGES, average_kernel, use_average
 from conductance.kernels.linear import paired_linear
-from conductance.kernels.mixed import SplitSums, average, dense, joined
+from conductance.kernels.mixed import SplitSums, Sums, average, dense, joined
 from conductance.kernels.pooling import pool, pooled_average
 from conductance.kernels.products import (
     SMALLEST_LEAK,
@@ -29,6 +30,7 @@ __all__ = [
     "AVERAGES",
     "SMALLEST_LEAK",
     "SplitSums",
+    "Sums",
     "SynapticSum",
     "average",
     "average_kernel",

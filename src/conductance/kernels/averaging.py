@@ -11,7 +11,6 @@ operations move nine tensors through memory where BatchNorm with its ReLU moves 
 written out: that is what the kernels here are about. Measurements are in ``benchmarks/README.md``.
 """
 
-import importlib.util
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -23,6 +22,7 @@ from torch.autograd import Function
 
 from conductance.eager import eager, transformed
 from conductance.errors import UnknownNameError
+from conductance.kernels.gpu.choice import on_gpu
 
 # The plain formula ----------------------------------------------------------------------------------------------------
 
@@ -156,6 +156,27 @@ def _say_that_compiling_failed(kind: str, reason: str) -> None:
     )
 
 
+# In Triton ------------------------------------------------------------------------------------------------------------
+
+
+def _triton(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    from conductance.kernels.gpu import average as launch
+
+    return launch.forward(conductances, axis, rectify, dtype, type_of_total(dtype, conductances.dtype))
+
+
+def _triton_alone(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
+    from conductance.kernels.gpu import average as launch
+
+    return launch.alone(conductances, axis, rectify, dtype)
+
+
+def _triton_gradient(grad: Tensor, z: Tensor, total: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
+    from conductance.kernels.gpu import average as launch
+
+    return launch.gradient(grad, z, total, axis, rectify, dtype)
+
+
 # The choice -----------------------------------------------------------------------------------------------------------
 
 
@@ -171,6 +192,7 @@ AVERAGES = {
     "formula": AverageKernel(formula, _formula_alone, formula_gradient),
     "blocked": AverageKernel(_blocked, _blocked_alone, _blocked_gradient),
     "compiled": AverageKernel(Compiled(formula), Compiled(_formula_alone), Compiled(formula_gradient)),
+    "triton": AverageKernel(_triton, _triton_alone, _triton_gradient),
 }
 
 _chosen: str | None = None
@@ -181,8 +203,8 @@ def use_average(name: str | None) -> None:
 
     Args:
         name: "formula", "blocked" (CPU only), "compiled" (needs a compiler; the first call of each kind takes
-            seconds), or None for what measured best without waiting: on a CPU "blocked", on a GPU with Triton
-            "compiled".
+            seconds), "triton" (CUDA with Triton only), or None for what is best without waiting: on a CPU "blocked",
+            on a GPU "triton" where it serves.
 
     Raises:
         UnknownNameError: another name.
@@ -202,15 +224,17 @@ def kernel_name(like: Tensor, axis: int, *, blocks: bool = True) -> str:
     """Which of `AVERAGES` applies to a tensor like this one: the chosen one, ``blocks`` where they serve."""
     if not eager():
         return "formula"
-    name = _chosen or _default(like.device.type)
+    name = _chosen or _default(like)
+    if name == "triton" and not on_gpu(like):
+        return "formula"
     in_blocks = blocks and like.device.type == "cpu" and like.ndim + axis > 0 and like.numel() > 0
     return "formula" if name == "blocked" and not in_blocks else name
 
 
-def _default(device: str) -> str:
-    if device == "cpu":
-        return "blocked"
-    return "compiled" if device == "cuda" and importlib.util.find_spec("triton") else "formula"
+def _default(like: Tensor) -> str:
+    if on_gpu(like):
+        return "triton"
+    return "blocked" if like.device.type == "cpu" else "formula"
 
 
 class _Average(Function):

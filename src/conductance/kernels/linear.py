@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from conductance.eager import eager
 
 
-def _formula(p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int) -> Tensor:
+def formula(p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int) -> Tensor:
+    """What `paired_linear` computes, in operations that autograd sees."""
     to_E, to_I = _columns(conductance, excitatory)
     p_E, p_I = _inputs(p, conductance.shape[1], excitatory)
     return torch.cat([F.linear(p_E, to_E, leak[0]), F.linear(p_I, to_I, leak[1])], -1)
@@ -44,15 +45,15 @@ class _PairedLinear(Function):
         p, conductance, leak = ctx.saved_tensors
         if torch.is_grad_enabled():  # to be differentiated again: autograd has to see each operation
             with torch.enable_grad():
-                again = _formula(p, conductance, leak, ctx.excitatory)
+                again = formula(p, conductance, leak, ctx.excitatory)
                 wanted = [x for x, need in zip((p, conductance, leak), ctx.needs_input_grad, strict=False) if need]
                 found = iter(torch.autograd.grad(again, wanted, grad, create_graph=True))
             return *(next(found) if need else None for need in ctx.needs_input_grad[:3]), None
         grad_E, grad_I = grad.chunk(2, 1)
         needs_p, needs_conductance, needs_leak, _ = ctx.needs_input_grad
         return (
-            _input_gradient(grad_E, grad_I, p, conductance, ctx.excitatory) if needs_p else None,
-            _conductance_gradient(grad_E, grad_I, p, conductance, ctx.excitatory) if needs_conductance else None,
+            input_gradient(grad_E, grad_I, p, conductance, ctx.excitatory) if needs_p else None,
+            conductance_gradient(grad_E, grad_I, p, conductance, ctx.excitatory) if needs_conductance else None,
             grad.sum(0).view(2, -1) if needs_leak else None,
             None,
         )
@@ -67,7 +68,8 @@ def _inputs(p: Tensor, fan_in: int, excitatory: int) -> tuple[Tensor, Tensor]:
     return (p, p) if p.shape[-1] < fan_in else _columns(p, excitatory)
 
 
-def _input_gradient(grad_E: Tensor, grad_I: Tensor, p: Tensor, conductance: Tensor, excitatory: int) -> Tensor:
+def input_gradient(grad_E: Tensor, grad_I: Tensor, p: Tensor, conductance: Tensor, excitatory: int) -> Tensor:
+    """With respect to p."""
     to_E, to_I = _columns(conductance, excitatory)
     if p.shape[1] < conductance.shape[1]:
         return torch.mm(grad_E, to_E).addmm_(grad_I, to_I)
@@ -78,7 +80,8 @@ def _input_gradient(grad_E: Tensor, grad_I: Tensor, p: Tensor, conductance: Tens
     return result
 
 
-def _conductance_gradient(grad_E: Tensor, grad_I: Tensor, p: Tensor, conductance: Tensor, excitatory: int) -> Tensor:
+def conductance_gradient(grad_E: Tensor, grad_I: Tensor, p: Tensor, conductance: Tensor, excitatory: int) -> Tensor:
+    """With respect to the conductances."""
     result = torch.empty_like(conductance)
     p_E, p_I = _inputs(p, conductance.shape[1], excitatory)
     out_E, out_I = _columns(result, excitatory)
@@ -98,7 +101,7 @@ def paired_linear(p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int)
         excitatory: how many columns are excitatory; half of them where the input is shared.
     """
     if not eager() or p.ndim == 1:
-        return _formula(p, conductance, leak, excitatory)
+        return formula(p, conductance, leak, excitatory)
     rows = p if p.ndim == 2 else p.flatten(0, -2)
     result: Tensor = _PairedLinear.apply(rows, conductance, leak, excitatory)
     return result if p.ndim == 2 else result.unflatten(0, p.shape[:-1])

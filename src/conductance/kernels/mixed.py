@@ -20,32 +20,40 @@ from torch.autograd import Function
 from conductance.eager import eager
 from conductance.kernels import averaging
 from conductance.kernels.averaging import Compiled
+from conductance.kernels.gpu.averaged import Pending, average_pending
 
 
 class SplitSums(NamedTuple):
     """E' of all units, then I', along the channels, in four parts; `dense` is their sum, in the units of conductance.
 
     ``shared`` holds one channel that all units read, or two: what the excitatory and what the inhibitory synapses read.
+    On a GPU a float32 sum comes in parts too, without its leak, which the average adds on its way.
     """
 
-    rest: Tensor  # (..., 2 * units, *positions), half precision
-    shared: Tensor  # (..., 1 or 2, *positions), float32
-    mean: Tensor  # (2 * units,), of each unit's conductances, excitatory and inhibitory; without a gradient
+    rest: Tensor  # (..., 2 * units, *positions), half precision; or all but the leak
+    shared: Tensor | None  # (..., 1 or 2, *positions), float32
+    mean: Tensor | None  # (2 * units,), of each unit's conductances, excitatory and inhibitory; without a gradient
     leak: Tensor  # (2 * units,)
     scale: Tensor | None = None  # (units,): by what E' and I' of each unit have been divided, None for not at all
 
-    def detached(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def detached(self) -> tuple[Any, ...]:
         """The parts as a compiler wants to see them inside autograd's own functions."""
-        return self.rest.detach(), self.shared.detach(), self.mean.detach(), self.leak.detach()
+        return tuple(None if part is None else part.detach() for part in self[:4])
 
 
-def dense(sums: Tensor | SplitSums, axis: int) -> Tensor:
+Sums = Tensor | SplitSums | Pending
+"""E' of all units, then I': whole, in parts, or not computed yet."""
+
+
+def dense(sums: Sums, axis: int) -> Tensor:
     """E' of all units, then I', as one tensor, in float32 where it was in parts.
 
     Args:
         sums: whole or in parts.
         axis: of the channels, counted from the end.
     """
+    if isinstance(sums, Pending):
+        return dense(sums.sums(), axis)
     if isinstance(sums, Tensor):
         return sums
     whole = _sum_of_parts(sums, axis)
@@ -53,12 +61,16 @@ def dense(sums: Tensor | SplitSums, axis: int) -> Tensor:
 
 
 def _sum_of_parts(sums: SplitSums, axis: int) -> Tensor:
+    if sums.shared is None or sums.mean is None:
+        return sums.rest + _along(sums.leak, axis)
     shared = sums.shared.repeat_interleave(sums.rest.shape[axis] // sums.shared.shape[axis], axis)
     return sums.rest.float() + shared * _along(sums.mean, axis) + _along(sums.leak, axis)
 
 
-def scaled(sums: Tensor | SplitSums, scale: Tensor, axis: int) -> Tensor | SplitSums:
+def scaled(sums: Sums, scale: Tensor, axis: int) -> Sums:
     """Sums that were computed from conductances divided by ``scale``, one number a unit."""
+    if isinstance(sums, Pending):
+        return scaled(sums.sums(), scale, axis)
     if isinstance(sums, SplitSums):
         return sums._replace(scale=scale)
     return sums * _along(scale.repeat(2), axis)
@@ -69,9 +81,12 @@ def joined(E: Tensor | SplitSums, I: Tensor | SplitSums, axis: int) -> Tensor | 
 
     Parts stay parts where the units of each kind share one sum, as they do without groups.
     """
-    if isinstance(E, SplitSums) and isinstance(I, SplitSums) and E.shared.shape[axis] == I.shared.shape[axis] == 1:
-        rest, shared = torch.cat([E.rest, I.rest], axis), torch.cat([E.shared, I.shared], axis)
-        return SplitSums(rest, shared, torch.cat([E.mean, I.mean]), torch.cat([E.leak, I.leak]))
+    if isinstance(E, SplitSums) and isinstance(I, SplitSums):
+        rest, leak = torch.cat([E.rest, I.rest], axis), torch.cat([E.leak, I.leak])
+        if E.shared is None or I.shared is None or E.mean is None or I.mean is None:
+            return SplitSums(rest, None, None, leak)
+        if E.shared.shape[axis] == I.shared.shape[axis] == 1:
+            return SplitSums(rest, torch.cat([E.shared, I.shared], axis), torch.cat([E.mean, I.mean]), leak)
     return torch.cat([dense(E, axis), dense(I, axis)], axis)
 
 
@@ -84,13 +99,15 @@ def _along(values: Tensor, axis: int) -> Tensor:
 
 
 def _formula(
-    rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool
+    rest: Tensor, shared: Tensor | None, mean: Tensor | None, leak: Tensor, axis: int, rectify: bool
 ) -> tuple[Tensor, Tensor]:
     """(z or p, D), z rounded as ``rest`` is and D as far as its type holds it."""
     return averaging.formula(_sum_of_parts(SplitSums(rest, shared, mean, leak), axis), axis, rectify, rest.dtype)
 
 
-def _formula_alone(rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool) -> Tensor:
+def _formula_alone(
+    rest: Tensor, shared: Tensor | None, mean: Tensor | None, leak: Tensor, axis: int, rectify: bool
+) -> Tensor:
     return _formula(rest, shared, mean, leak, axis, rectify)[0]
 
 
@@ -108,22 +125,25 @@ _Gradients = tuple[Tensor, Tensor | None, Tensor | None]
 """With respect to ``rest``, ``shared`` and ``leak``."""
 
 
-def _formula_gradient(grad: Tensor, z: Tensor, total: Tensor, mean: Tensor, how: _How) -> _Gradients:
+def _formula_gradient(grad: Tensor, z: Tensor, total: Tensor, mean: Tensor | None, how: _How) -> _Gradients:
     both = averaging.formula_gradient(grad.float(), z.float(), total.float(), how.axis, how.rectify, torch.float32)
     return _gradients_of_parts(both, z.dtype, mean, how)
 
 
-def _gradients_of_parts(both: Tensor, dtype: torch.dtype, mean: Tensor, how: _How) -> _Gradients:
+def _gradients_of_parts(both: Tensor, dtype: torch.dtype, mean: Tensor | None, how: _How) -> _Gradients:
     """From the gradient with respect to the sum of all parts."""
     axis = how.axis
+    to_leak = _per_channel(both, axis) if how.wants_leak else None
+    if mean is None or not how.wants_shared:
+        return both.to(dtype), None, to_leak
     to_shared = (both * _along(mean, axis)).unflatten(axis, (how.shared_channels, -1)).sum(axis)
-    return both.to(dtype), to_shared if how.wants_shared else None, _per_channel(both, axis) if how.wants_leak else None
+    return both.to(dtype), to_shared, to_leak
 
 
-def _per_channel(tensor: Tensor, axis: int) -> Tensor:
+def _per_channel(tensor: Tensor, axis: int, dtype: torch.dtype | None = None) -> Tensor:
     """Its sum over all other axes."""
     others = [other for other in range(-tensor.ndim, 0) if other != axis]
-    return tensor.sum(others) if others else tensor
+    return tensor.sum(others, dtype=dtype) if others else tensor
 
 
 # In blocks ------------------------------------------------------------------------------------------------------------
@@ -184,21 +204,50 @@ def _blocked_gradient(grad: Tensor, z: Tensor, total: Tensor, mean: Tensor, how:
     return to_rest, torch.cat(to_shared) if how.wants_shared else None, to_leak if how.wants_leak else None
 
 
+# In Triton ------------------------------------------------------------------------------------------------------------
+
+
+def _triton(
+    rest: Tensor, shared: Tensor | None, mean: Tensor | None, leak: Tensor, axis: int, rectify: bool
+) -> tuple[Tensor, Tensor | None]:
+    from conductance.kernels.gpu import average as launch
+
+    total = averaging.type_of_total(rest.dtype, torch.promote_types(rest.dtype, torch.float32))
+    return launch.average_parts(rest, shared, mean, leak, axis, rectify, rest.dtype, total)
+
+
+def _triton_alone(
+    rest: Tensor, shared: Tensor | None, mean: Tensor | None, leak: Tensor, axis: int, rectify: bool
+) -> Tensor:
+    from conductance.kernels.gpu import average as launch
+
+    return launch.average_parts(rest, shared, mean, leak, axis, rectify, rest.dtype, None)[0]
+
+
+def _triton_gradient(grad: Tensor, z: Tensor, total: Tensor, mean: Tensor | None, how: _How) -> _Gradients:
+    from conductance.kernels.gpu import average as launch
+
+    shared = how.shared_channels if how.wants_shared else 0
+    to_rest, to_shared = launch.gradient_of_parts(grad, z, total, mean, shared, how.axis, how.rectify, z.dtype)
+    return to_rest, to_shared, _per_channel(to_rest, how.axis, torch.float32) if how.wants_leak else None
+
+
 # The choice -----------------------------------------------------------------------------------------------------------
 
 
 class _Kernel(NamedTuple):
     """As `averaging.AverageKernel`, of parts."""
 
-    forward: Callable[[Tensor, Tensor, Tensor, Tensor, int, bool], tuple[Tensor, Tensor]]
-    alone: Callable[[Tensor, Tensor, Tensor, Tensor, int, bool], Tensor]
-    backward: Callable[[Tensor, Tensor, Tensor, Tensor, _How], _Gradients]
+    forward: Callable[..., tuple[Tensor, Any]]
+    alone: Callable[..., Tensor]
+    backward: Callable[..., _Gradients]
 
 
 _KERNELS = {
     "formula": _Kernel(_formula, _formula_alone, _formula_gradient),
     "blocked": _Kernel(_blocked, _blocked_alone, _blocked_gradient),
     "compiled": _Kernel(Compiled(_formula), Compiled(_formula_alone), Compiled(_formula_gradient)),
+    "triton": _Kernel(_triton, _triton_alone, _triton_gradient),
 }
 
 
@@ -207,7 +256,13 @@ class _SplitAverage(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool
+        ctx: Any,
+        rest: Tensor,
+        shared: Tensor | None,
+        mean: Tensor | None,
+        leak: Tensor,
+        axis: int,
+        rectify: bool,
     ) -> tuple[Tensor, Tensor]:
         name = averaging.kernel_name(rest, axis)
         ctx.kernel = _KERNELS[name]
@@ -216,7 +271,8 @@ class _SplitAverage(Function):
         ctx.save_for_backward(z, total, mean)
         wanted = (True,) * 4 if name == "compiled" else ctx.needs_input_grad  # or each choice would be compiled anew
         _, wants_shared, _, wants_leak, *_ = wanted
-        ctx.how, ctx.leak_type = _How(shared.shape[axis], axis, rectify, wants_shared, wants_leak), leak.dtype
+        channels = 0 if shared is None else shared.shape[axis]
+        ctx.how, ctx.leak_type = _How(channels, axis, rectify, wants_shared, wants_leak), leak.dtype
         return z, total
 
     @staticmethod
@@ -239,21 +295,23 @@ def _sum_of_known(parts: tuple[Tensor | None, ...]) -> Tensor | None:
     return reduce(torch.add, known) if known else None
 
 
-def average(sums: Tensor | SplitSums, axis: int, rectify: bool, dtype: torch.dtype | None = None) -> Tensor:
+def average(sums: Sums, axis: int, rectify: bool, dtype: torch.dtype | None = None) -> Tensor:
     """z = (E' - I') / (E' + I'), or p = max(z, 0).
 
     Args:
-        sums: E' of all units, then I', along ``axis``, whole or in parts; both positive.
+        sums: E' of all units, then I', along ``axis``, whole, in parts or pending; both positive.
         axis: of the channels, counted from the end, so negative.
         rectify: p instead of z.
         dtype: type of the result, by default that of ``sums``. Of parts the result has the type of ``rest``.
     """
+    if isinstance(sums, Pending):
+        return average_pending(sums, rectify, dtype)
     if isinstance(sums, Tensor):
         return averaging.average(sums, axis, rectify, dtype)
     if not eager():
         return averaging.average(dense(sums, axis), axis, rectify, sums.rest.dtype)
     parts = sums[:4]  # z depends on no scale
-    if torch.is_grad_enabled() and any(part.requires_grad for part in parts):
+    if torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in parts):
         result: Tensor = _SplitAverage.apply(*parts, axis, rectify)[0]
         return result
     return _KERNELS[averaging.kernel_name(sums.rest, axis)].alone(*sums.detached(), axis, rectify)

@@ -9,6 +9,7 @@ share, kept in float32, and only the rest goes through the low-precision product
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,8 +17,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from conductance.errors import InputError
+from conductance.kernels import averaging
+from conductance.kernels.gpu.averaged import is_matrix, pending
 from conductance.kernels.linear import paired_linear
-from conductance.kernels.mixed import SplitSums, dense, joined, scaled
+from conductance.kernels.mixed import SplitSums, Sums, dense, joined, scaled
 from conductance.valence import Valence
 
 # Sums of float16 stay below this (its largest number is 65504).
@@ -88,8 +91,10 @@ def _as_pairs(conductance: Tensor, valence: Valence) -> tuple[Tensor, Tensor]:
 
 def open_conductances(
     p: Tensor, packed: Tensor, valence: Valence | None, leak: Tensor, synaptic_sum: "SynapticSum"
-) -> Tensor | SplitSums:
+) -> Sums:
     """E' of all units, then I' of all units, along the channels, leak included; in half precision in parts.
+
+    On a GPU they may be in parts, or pending, in any precision. `average` takes them all, `dense` makes them one.
 
     Args:
         p: open probabilities, (..., C) for a linear layer, (..., C, *positions) for a convolution.
@@ -123,9 +128,7 @@ def _float16_scale(p: Tensor, packed: Tensor, leak: Tensor) -> Tensor | None:
     return torch.exp2(torch.ceil(torch.log2(total / FLOAT16_ROOM)).clamp(min=0))
 
 
-def _sums(
-    p: Tensor, packed: Tensor, valence: Valence | None, leak: Tensor, synaptic_sum: "SynapticSum"
-) -> Tensor | SplitSums:
+def _sums(p: Tensor, packed: Tensor, valence: Valence | None, leak: Tensor, synaptic_sum: "SynapticSum") -> Sums:
     if valence is None:
         return synaptic_sum.shared(p, packed, leak)
     axis = channel_axis(packed)
@@ -165,10 +168,25 @@ class SynapticSum:
 
     def takes_halves_as_groups(self, conductance: Tensor, sizes: Sequence[int]) -> bool:
         """Whether the two kinds are the two groups of one convolution: as many channels of each, no groups yet."""
-        return conductance.ndim > 2 and self.options.get("groups", 1) == 1 and sizes[0] == sizes[1]
+        if conductance.ndim == 2 or self.options.get("groups", 1) > 1 or sizes[0] != sizes[1]:
+            return False
+        return not is_matrix(conductance, self.options)
 
-    def split(self, p: Tensor, packed: Tensor, leak: Tensor, excitatory: int) -> Tensor | SplitSums:
+    def split(self, p: Tensor, packed: Tensor, leak: Tensor, excitatory: int) -> Sums:
         """E' of all units, then I': the first ``excitatory`` channels (of each group) excite, the others inhibit."""
+        later = self._pending(p, packed, leak, excitatory, self._split)
+        return self._split(p, packed, leak, excitatory) if later is None else later
+
+    def _pending(
+        self, p: Tensor, packed: Tensor, leak: Tensor, excitatory: int, sums: Callable[..., Tensor | SplitSums]
+    ) -> Sums | None:
+        """The sums to be computed by whoever needs them, where a product can average by itself."""
+        if _is_stacked(packed, leak):
+            return None
+        dtype = low_precision(p, packed)
+        return pending(p, packed, leak, excitatory, self.options, dtype, partial(sums, p, packed, leak, excitatory))
+
+    def _split(self, p: Tensor, packed: Tensor, leak: Tensor, excitatory: int) -> Tensor | SplitSums:
         if _is_stacked(packed, leak):
             return self._sum(p, packed, leak.flatten(), {**self.options, "groups": 2})
         if self._is_plain_linear(p, packed):
@@ -178,11 +196,15 @@ class SynapticSum:
         p_E, p_I = p.split([groups * excitatory, p.shape[axis] - groups * excitatory], axis)
         return self._one_after_the_other((p_E, to_E), (p_I, to_I), leak)
 
-    def shared(self, p: Tensor, packed: Tensor, leak: Tensor) -> Tensor | SplitSums:
+    def shared(self, p: Tensor, packed: Tensor, leak: Tensor) -> Sums:
         """E' of all units, then I', each a sum over all of p, which is read once."""
+        later = self._pending(p, packed, leak, packed.shape[1] // 2, self._shared)
+        return self._shared(p, packed, leak, packed.shape[1] // 2) if later is None else later
+
+    def _shared(self, p: Tensor, packed: Tensor, leak: Tensor, excitatory: int) -> Tensor | SplitSums:
         if not _is_stacked(packed, leak):
             if self._is_plain_linear(p, packed):
-                return paired_linear(p, packed, leak, packed.shape[1] // 2)
+                return paired_linear(p, packed, leak, excitatory)
             packed = torch.cat(packed.chunk(2, 1))
         if self.options.get("groups", 1) > 1:  # stacked on the output axis, the groups would mix
             to_E, to_I = packed.chunk(2)
@@ -201,7 +223,10 @@ class SynapticSum:
 
     def _sum(self, p: Tensor, conductance: Tensor, bias: Tensor | None, options: dict[str, Any]) -> Tensor | SplitSums:
         if low_precision(p, conductance) is None:
-            return _PLAIN[conductance.ndim](p, conductance, bias, **options)
+            plain = _PLAIN[conductance.ndim]
+            if conductance.ndim > 2 and bias is not None and averaging.kernel_name(p, -1) == "triton":
+                return SplitSums(plain(p, conductance, None, **options), None, None, bias)  # a pass less
+            return plain(p, conductance, bias, **options)
         return _split_product(p, conductance, bias, options)
 
 

@@ -94,7 +94,7 @@ class AveragingLayer(nn.Module):
         """The conductances in the order that the products read, see `kernels.pack`."""
         raise NotImplementedError
 
-    def synaptic_conductances(self, p: Tensor) -> Tensor | kernels.SplitSums:
+    def synaptic_conductances(self, p: Tensor) -> kernels.Sums:
         """E' of all units, then I', from this layer's own synapses and leak; in half precision in parts."""
         return kernels.open_conductances(p, self.packed(), self._presynaptic(), self.leak(), self.synaptic_sum)
 
@@ -102,7 +102,7 @@ class AveragingLayer(nn.Module):
         """What the presynaptic channels are; None where the sign is the synapse's."""
         return None
 
-    def open_conductances(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor | kernels.SplitSums:
+    def open_conductances(self, p: Tensor, extra_conductances: Tensor | None = None) -> kernels.Sums:
         """What the units average: E' of all units, then I', along the channels, with all that joins them."""
         own = self.synaptic_conductances(p)
         return own if extra_conductances is None else kernels.dense(own, self.channel_axis) + extra_conductances
@@ -131,7 +131,7 @@ class AveragingLayer(nn.Module):
         both = self.open_conductances(p, extra_conductances)
         return self.respond(both, p) if self.average else kernels.dense(both, self.channel_axis)
 
-    def respond(self, conductances: Tensor | kernels.SplitSums, p: Tensor) -> Tensor:
+    def respond(self, conductances: kernels.Sums, p: Tensor) -> Tensor:
         """From E' of all units, then I', to z or p, in the precision in which the input came."""
         # E' and I' come in float32 where the input is in half precision; the result goes on in the input's way.
         dtype = kernels.low_precision(p, self.leak.pair)

@@ -81,7 +81,7 @@ class FrozenAverage(nn.Module):
         """Number of units, as a linear layer calls it."""
         return self.out_channels
 
-    def open_conductances(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor | kernels.SplitSums:
+    def open_conductances(self, p: Tensor, extra_conductances: Tensor | None = None) -> kernels.Sums:
         """What the units average: E' of all units, then I', along the channels, with all that joins them."""
         own = kernels.open_conductances(p, self.packed, self.presynaptic, self.leak, self.synaptic_sum)
         return own if extra_conductances is None else kernels.dense(own, self.channel_axis) + extra_conductances
