@@ -19,8 +19,9 @@ from torch import Tensor
 from torch.autograd import Function
 
 from conductance.eager import eager
-from conductance.kernels.averaging import average, rows_of_a_block
-from conductance.kernels.mixed import SplitSums, dense
+from conductance.kernels.averaging import rows_of_a_block
+from conductance.kernels.gpu.averaged import Pending
+from conductance.kernels.mixed import SplitSums, Sums, average, dense
 
 
 def formula(potential: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
@@ -100,7 +101,7 @@ def pool(potential: Tensor, axis: int, rectify: bool, dtype: torch.dtype | None 
     return _forward(potential, axis, rectify, dtype)[0]
 
 
-def pooled_average(sums: Tensor | SplitSums, axis: int, rectify: bool, dtype: torch.dtype | None = None) -> Tensor:
+def pooled_average(sums: Sums, axis: int, rectify: bool, dtype: torch.dtype | None = None) -> Tensor:
     """The average of E' and I' on which the pooled interneuron has acted: z', or p = max(z', 0).
 
     Args:
@@ -109,6 +110,8 @@ def pooled_average(sums: Tensor | SplitSums, axis: int, rectify: bool, dtype: to
         rectify: p instead of z'.
         dtype: type of the result, by default that of ``sums``; of parts the result has the type of ``rest``.
     """
-    if not isinstance(sums, Tensor):  # z is not rounded before m is subtracted
+    if isinstance(sums, Pending) and sums.dtype is not None:
+        sums = sums.sums()
+    if isinstance(sums, SplitSums) and sums.shared is not None:  # z is not rounded before m is subtracted
         dtype, sums = sums.rest.dtype, dense(sums, axis)
-    return pool(average(sums, axis, False), axis, rectify, dtype or sums.dtype)
+    return pool(average(sums, axis, False), axis, rectify, dtype)
