@@ -8,7 +8,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 LOCK   := $(VENV)/bin/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
   --constraint constraints.txt --excludes requirements/apart.txt --no-annotate --custom-compile-command "make lock" --quiet
 
-.PHONY: help demo test lint types check lock study tables picture bench bench-import format clean
+.PHONY: help demo test lint types check docs lock study tables picture bench bench-import format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -24,7 +24,7 @@ $(DEMO): pyproject.toml constraints.txt requirements/demo.txt
 
 $(STAMP): $(DEMO) requirements/test.txt
 	$(INSTALL) --require-hashes --no-deps --requirement requirements/test.txt
-	$(INSTALL) --no-build-isolation --constraint constraints.txt --editable '.[train,images,report,biophysics,gpu,dev]'
+	$(INSTALL) --no-build-isolation --constraint constraints.txt --editable '.[train,images,report,biophysics,gpu,docs,dev]'
 	@touch $@
 
 demo: $(DEMO)  ## train CWA and affine networks on real digits, compare them, write demo/report.html (under 3 minutes)
@@ -41,6 +41,10 @@ types: $(STAMP)  ## static types
 
 check: $(STAMP)  ## the tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
+
+docs: $(STAMP)  ## build the site, tutorials included: docs/_build/html/index.html (under four minutes the first time)
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q -W --keep-going -b html -d docs/_build/doctrees -c docs . docs/_build/html
+	@echo "open docs/_build/html/docs/index.html"
 
 study: $(STAMP)  ## measure a study again: make study NAME=ablation (without NAME: list them; options in ARGS="...")
 	$(BIN)/python -m studies $(NAME) $(ARGS)

@@ -44,7 +44,7 @@ def test_every_file_is_known_by_its_hash(name):
 @pytest.mark.parametrize("name", LOCKS)
 def test_the_versions_are_those_of_the_constraints(name):
     versions = constraints()
-    of_other_systems = {"colorama", "httpx2-jsfetch"}
+    of_other_systems = {"appnope", "cffi", "colorama", "httpx2-jsfetch", "pycparser"}
     for package, (pin, _) in locked(name).items():
         if package not in of_other_systems:
             assert str(pin.specifier) == f"=={versions[package]}", package

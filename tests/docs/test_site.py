@@ -1,0 +1,97 @@
+"""The site builds without a warning, all its links lead somewhere, and it asks no other host for anything."""
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+pytest.importorskip("sphinx", reason="the site is built with the extra docs")
+pytest.importorskip("myst_nb", reason="the site is built with the extra docs")
+
+ROOT = Path(__file__).parents[2]
+# What a page loads by itself, as opposed to what a reader may follow.
+LOADED = {("script", "src"), ("link", "href"), ("img", "src"), ("iframe", "src"), ("source", "src")}
+REFERENCE = re.compile(r"automodule:: (\S+)")
+
+
+class Links(HTMLParser):
+    """The addresses on a page, and the places on it that an address can name."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.followed, self.loaded, self.places = [], [], set()
+        self.feed(page.read_text())
+
+    def handle_starttag(self, tag, attributes):
+        for name, value in attributes:
+            if name in ("id", "name"):
+                self.places.add(value)
+            elif (tag, name) in LOADED and ("rel", "canonical") not in attributes:
+                self.loaded.append(value)
+            elif (tag, name) == ("a", "href"):
+                self.followed.append(value)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    command = ["-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "-d", folder / "doctrees", "-c", "docs", "."]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+    built = subprocess.run(
+        [sys.executable, *command, folder / "html"], cwd=ROOT, capture_output=True, text=True, env=environment
+    )
+    assert built.returncode == 0, built.stderr[-3000:]
+    return folder / "html"
+
+
+@pytest.fixture(scope="session")
+def pages(site):
+    return {page: Links(page) for page in sorted(site.rglob("*.html"))}
+
+
+def test_links_lead_somewhere(site, pages):
+    assert len(pages) > 30
+    broken = []
+    for page, links in pages.items():
+        for address in (*links.followed, *links.loaded):
+            parts = urlsplit(address)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+            place_exists = not parts.fragment or target not in pages or unquote(parts.fragment) in pages[target].places
+            if not target.exists() or not place_exists:
+                broken.append(f"{page.relative_to(site)}: {address}")
+    assert not broken
+
+
+def test_nothing_is_loaded_from_another_host(pages):
+    outside = {address for links in pages.values() for address in links.loaded if urlsplit(address).netloc}
+    assert not outside
+
+
+def test_the_reference_has_every_public_name(site):
+    text = "".join(page.read_text() for page in (site / "docs" / "reference").glob("*.html"))
+    places = set(re.findall(r'id="(conductance[\w.]*)"', text))
+    modules = [
+        name for page in (ROOT / "docs" / "reference").glob("*.md") for name in REFERENCE.findall(page.read_text())
+    ]
+    assert "conductance.nn" in modules
+    for name in modules:
+        module = importlib.import_module(name)
+        missing = [each for each in getattr(module, "__all__", ()) if f"{name}.{each}" not in places]
+        documented = [each for each in missing if callable(getattr(module, each))]
+        assert not documented, f"{name}: {documented}"
+
+
+def test_every_page_can_be_reached_from_the_contents(site):
+    contents = (site / "docs" / "index.html").read_text()
+    pages = [page.relative_to(ROOT / "docs").with_suffix("") for page in (ROOT / "docs").rglob("*.md")]
+    pages = [page for page in pages if page.parts[0] not in ("_build", "static") and page.name != "index"]
+    assert len(pages) > 20
+    assert [page for page in pages if f"{page}.html" not in contents] == []
