@@ -1,5 +1,6 @@
 """Settings for all tests: repeatable draws, and the reference within reach."""
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -10,14 +11,38 @@ if not torch.cuda.is_available():  # Triton decides when it is imported, which t
     os.environ["TRITON_INTERPRET"] = "1"
 
 import pytest
-from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-pytest_plugins = ["run_fixtures"]
+# A machine that is only to check its GPU need have no more than torch, numpy and pytest; `conductance.bench.gpu` runs
+# the tests that do with these.
+HAS_HYPOTHESIS, TRAINS = (importlib.util.find_spec(name) is not None for name in ("hypothesis", "accelerate"))
 
-settings.register_profile("conductance", deadline=None, derandomize=True, max_examples=30)
-settings.load_profile("conductance")
+pytest_plugins = ["run_fixtures"] if TRAINS else []
+
+if HAS_HYPOTHESIS:
+    from hypothesis import settings
+
+    settings.register_profile("conductance", deadline=None, derandomize=True, max_examples=30)
+    settings.load_profile("conductance")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--device", default="cpu", help="where layers and kernels are tested: cpu or cuda")
+
+
+def pytest_ignore_collect(collection_path):
+    """Without hypothesis, its tests are left out."""
+    if HAS_HYPOTHESIS or collection_path.suffix != ".py":
+        return None
+    return True if "import given" in collection_path.read_text() else None
+
+
+@pytest.fixture
+def device(request):
+    """Where tensors that name no device are made, in the tests that ask for this fixture."""
+    with torch.device(request.config.getoption("--device")) as chosen:
+        yield chosen
 
 
 @pytest.fixture(autouse=True)

@@ -30,3 +30,8 @@ def on_triton(monkeypatch):
     monkeypatch.setattr(product, "SMALL", small)
     monkeypatch.setattr(average, "TILE", 64)
     monkeypatch.setattr(average, "WIDEST_CHANNELS", 16)
+
+
+@pytest.fixture(autouse=True)
+def _on_device(device):
+    """Tensors that name no device are made where `--device` says."""

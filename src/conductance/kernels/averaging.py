@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from conductance.eager import eager, transformed
+from conductance.eager import eager
 from conductance.errors import UnknownNameError
 from conductance.kernels.gpu.choice import on_gpu
 
@@ -280,8 +280,8 @@ def average(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype |
         dtype: type of the result, that of ``conductances`` by default, in which the division is done in any case.
     """
     dtype = dtype or conductances.dtype
-    if transformed():
+    if not eager():  # (torch 2.11 loses the gradient of a compiled function of autograd with two results)
         return _formula_alone(conductances, axis, rectify, dtype)
-    if eager() and not (conductances.requires_grad and torch.is_grad_enabled()):
+    if not (conductances.requires_grad and torch.is_grad_enabled()):
         return average_kernel(conductances, axis, dtype).alone(conductances, axis, rectify, dtype)
     return _Average.apply(conductances, axis, rectify, dtype)[0]

@@ -41,11 +41,16 @@ def low_precision(p: Tensor, conductance: Tensor) -> torch.dtype | None:
     """The half-precision type that a product of the two would be rounded to, None where it would not."""
     if torch.float64 in (p.dtype, conductance.dtype):  # which autocast leaves alone
         return None
-    if torch.amp.is_autocast_available(p.device.type) and torch.is_autocast_enabled(p.device.type):
+    if _knows_autocast(p.device.type) and torch.is_autocast_enabled(p.device.type):
         dtype = torch.get_autocast_dtype(p.device.type)
     else:
         dtype = torch.promote_types(p.dtype, conductance.dtype)
     return dtype if dtype in (torch.bfloat16, torch.float16) else None
+
+
+@torch.compiler.assume_constant_result  # torch before 2.12 cannot look into it
+def _knows_autocast(device_type: str) -> bool:
+    return torch.amp.is_autocast_available(device_type)
 
 
 # The order that products read -----------------------------------------------------------------------------------------
