@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -41,7 +42,8 @@ def pytest_ignore_collect(collection_path):
 @pytest.fixture
 def device(request):
     """Where tensors that name no device are made, in the tests that ask for this fixture."""
-    with torch.device(request.config.getoption("--device")) as chosen:
+    chosen = request.config.getoption("--device")
+    with nullcontext() if chosen == "cpu" else torch.device(chosen):
         yield chosen
 
 

@@ -66,7 +66,9 @@ def parts(draw):
     narrow = both.narrow(axis, 0, 1)
     common = torch.cat([1 + torch.rand_like(narrow)] * shared, axis) if both.ndim + axis >= 0 else None
     mean = 0.5 + torch.rand(units, device=DEVICE)
-    return SplitSums(both.sub(0.6).to(BF16), common, mean, leak), axis
+    if draw(st.booleans()):
+        return SplitSums(both.sub(0.6).to(BF16), common, mean, leak), axis
+    return SplitSums(both.sub(0.6), None if common is None else common.double(), mean.double(), leak), axis
 
 
 @drawn

@@ -43,7 +43,7 @@ def average_of(kernel, capability, kind, last):
 
 def product_of(capability, kind, tile):
     half = kind == "*bf16"
-    constants = {"g_column": 1, "RECTIFY": True, "HAS_MEAN": half, "PRECISION": "tf32", "TOGETHER": 8,
+    constants = {"g_column": 1, "RECTIFY": True, "PRECISION": "tf32", "TOGETHER": 8,
                  "FACTOR": tl.bfloat16 if half else tl.float32,
                  "TILE_M": tile.rows, "TILE_N": tile.units, "TILE_K": tile.synapses}
     types = {"x": kind, "z": kind, "total": kind, "g": F32, "mean": F32, "leak": F32}

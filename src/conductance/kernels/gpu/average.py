@@ -126,8 +126,9 @@ def _tile(channels: int, positions: int, channels_last: bool) -> tuple[int, int]
     return wide, max(1, min(TILE // wide, triton.next_power_of_2(channels)))
 
 
-def _type_of_sums(dtype: torch.dtype) -> Any:
-    return tl.float64 if dtype == torch.float64 else tl.float32
+def _type_of_sums(*tensors: Tensor | None) -> Any:
+    wide = any(tensor is not None and tensor.dtype == torch.float64 for tensor in tensors)
+    return tl.float64 if wide else tl.float32
 
 
 # Launches -------------------------------------------------------------------------------------------------------------
@@ -161,7 +162,7 @@ def average_parts(
             channels, positions, blocks, channels * both.stride(1),
             *both.stride(), near.stride(0), 0 if near.shape[1] == 1 else near.stride(1), near.stride(2), *out.stride(),
             RECTIFY=rectify, HAS_SHARED=shared is not None, HAS_LEAK=leak is not None, KEEPS_TOTAL=total is not None,
-            SUM=_type_of_sums(rest.dtype), TILE_P=tile_p, TILE_C=tile_c,
+            SUM=_type_of_sums(rest, shared), TILE_P=tile_p, TILE_C=tile_c,
         )  # fmt: skip
     return z, total
 
@@ -180,7 +181,7 @@ def gradient_of_parts(
     seen = _seen(z, axis)
     channels = z.shape[axis]
     to_rest = seen.empty(z, 2 * channels, dtype)
-    to_shared = seen.empty(z, shared, torch.float32) if shared else None
+    to_shared = None if mean is None or shared == 0 else seen.empty(z, shared, mean.dtype)
     if z.numel() == 0:
         return to_rest, None if to_shared is None else to_shared.zero_()
     values, out = seen.planes(z), seen.planes(to_rest)
@@ -188,13 +189,16 @@ def gradient_of_parts(
     tile_p, tile_c = _tile(channels, positions, seen.channels_last)
     blocks, pieces = triton.cdiv(positions, tile_p), triton.cdiv(channels, tile_c)
     # one sum for each tile of channels, added up afterwards: few numbers, and always in the same order
-    sums = torch.empty(pieces, batch, max(shared, 1), positions, device=z.device) if shared else values[None]
+    sums = values[None]
+    if to_shared is not None:
+        sums = torch.empty(pieces, batch, shared, positions, dtype=to_shared.dtype, device=z.device)
     with _on(z):
         _gradient_kernel[batch * blocks, pieces](
             seen.planes(grad), values, seen.planes(total), _given(mean, z), to_rest, sums,
             channels, positions, blocks, channels * out.stride(1),
             *values.stride(), *out.stride(), *sums.stride(),
-            RECTIFY=rectify, SHARED=shared, SUM=_type_of_sums(z.dtype), TILE_P=tile_p, TILE_C=tile_c,
+            RECTIFY=rectify, SHARED=0 if to_shared is None else shared, SUM=_type_of_sums(z, mean),
+            TILE_P=tile_p, TILE_C=tile_c,
         )  # fmt: skip
     if to_shared is not None:
         seen.planes(to_shared).copy_(sums.sum(0))

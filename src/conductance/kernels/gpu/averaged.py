@@ -58,13 +58,14 @@ def pending(
     """
     if not (on_gpu(p) and _rounds(p, conductance, dtype) and _takes_operators()):
         return None
+    units = len(conductance)
     if conductance.ndim == 2 and p.ndim > 1:
         rows = p.flatten(0, -2)
-        return Pending(rows, conductance, leak, excitatory, dtype, lambda z: z.unflatten(0, p.shape[:-1]), sums)
+        return Pending(rows, conductance, leak, excitatory, dtype, lambda z: z.view(*p.shape[:-1], units), sums)
     if p.ndim == 4 and is_matrix(conductance, options) and p.is_contiguous(memory_format=torch.channels_last):
         down, right = options.get("stride", (1, 1))
         image = p[:, :, ::down, ::right].permute(0, 2, 3, 1)
-        shaped = lambda z: z.view(*image.shape[:3], -1).permute(0, 3, 1, 2)  # noqa: E731
+        shaped = lambda z: z.view(*image.shape[:3], units).permute(0, 3, 1, 2)  # noqa: E731
         return Pending(image.flatten(0, 2), conductance.flatten(1), leak, excitatory, dtype, shaped, sums)
     return None
 
@@ -96,8 +97,9 @@ def averaged_product(
     """(z or p, D) of (rows, fan-in) and (units, fan-in), both of the type of p; D is for backward alone."""
     from conductance.kernels.gpu import product
 
-    mean = None if p.dtype == torch.float32 else _means(conductance, excitatory)
-    return product.averaged_product(p, conductance, mean, leak, excitatory, rectify, rounds_float32())
+    return product.averaged_product(
+        p, conductance, _means(conductance, excitatory), leak, excitatory, rectify, rounds_float32()
+    )
 
 
 def _means(conductance: Tensor, excitatory: int) -> Tensor:

@@ -1,9 +1,9 @@
 r"""A product of open probabilities with conductances whose last step is the average.
 
 E' and I' of a tile of units stay in registers, in two float32 accumulators, until they are z and D; what goes through
-memory is p, G, z and D. In half precision each factor is rounded as a tensor core wants it, G without its mean over the
-synapses of the same kind of its unit, which multiplies the sum of p instead: the sums keep what nearly equal
-conductances differ by (`kernels.mixed` says why), and nothing of it is written out.
+memory is p, G, z and D. Tensor cores round their factors, so of each unit's conductances of one kind they get what is
+left without the mean, which multiplies the sum of p instead: that keeps what nearly equal conductances differ by, and
+nothing of it is written out.
 """
 
 from typing import Any, NamedTuple
@@ -29,31 +29,33 @@ ROWS_TOGETHER = 8  # tiles that share rows of G in the second-level cache
 
 @triton.jit
 def _sum_kernel(
-    S, x, x_row, g, mean, i, j, M, N, K, g_row, g_column,
-    HAS_MEAN: tl.constexpr, PRECISION: tl.constexpr, FACTOR: tl.constexpr, TILE_K: tl.constexpr,
+    x, x_row, g, mean, leak, i, j, M, N, K, g_row, g_column,
+    PRECISION: tl.constexpr, FACTOR: tl.constexpr, TILE_M: tl.constexpr, TILE_N: tl.constexpr, TILE_K: tl.constexpr,
 ):  # fmt: skip
-    """S plus the sum over K synapses: x (M, K) times g (N, K)."""
+    """The leak plus the sum over K synapses: x (M, K) times g (N, K)."""
     k = tl.arange(0, TILE_K)
-    rows, units = (i < M)[:, None], (j < N)[None, :]
-    if HAS_MEAN:
-        subtracted = tl.load(mean + j, j < N, other=0.0)
+    rows, units = i < M, j < N
+    usual = tl.load(mean + j, units, other=0.0)
+    S = tl.zeros((TILE_M, TILE_N), tl.float32)
+    opened = tl.zeros((TILE_M,), tl.float32)
     for start in range(0, K, TILE_K):
         known = start + k < K
-        X = tl.load(x + i[:, None] * x_row + (start + k)[None, :], rows & known[None, :], other=0.0)
-        G = tl.load(g + j[None, :] * g_row + (start + k)[:, None] * g_column, units & known[:, None], other=0.0)
-        if HAS_MEAN:
-            G = tl.where(known[:, None], G.to(tl.float32) - subtracted[None, :], 0.0)
-            S += tl.sum(X.to(tl.float32), 1)[:, None] * subtracted[None, :]
-        S = tl.dot(X.to(FACTOR), G.to(X.dtype).to(FACTOR), S, input_precision=PRECISION)
-    return S
+        X = tl.load(x + i[:, None] * x_row + (start + k)[None, :], rows[:, None] & known[None, :], other=0.0)
+        G = tl.load(
+            g + j[None, :] * g_row + (start + k)[:, None] * g_column, units[None, :] & known[:, None], other=0.0
+        )
+        rest = tl.where(known[:, None], G.to(tl.float32) - usual[None, :], 0.0)
+        S = tl.dot(X.to(FACTOR), rest.to(X.dtype).to(FACTOR), S, input_precision=PRECISION)
+        opened += tl.sum(X.to(tl.float32), 1)
+    return S + opened[:, None] * usual[None, :] + tl.load(leak + j, units, other=1.0).to(tl.float32)[None, :]
 
 
 @triton.jit
 def _product_kernel(
     x, g, mean, leak, z, total,
     M, N, excitatory, inhibitory, x_row, x_inhibitory, g_row, g_column,
-    RECTIFY: tl.constexpr, HAS_MEAN: tl.constexpr, PRECISION: tl.constexpr, FACTOR: tl.constexpr,
-    TOGETHER: tl.constexpr, TILE_M: tl.constexpr, TILE_N: tl.constexpr, TILE_K: tl.constexpr,
+    RECTIFY: tl.constexpr, PRECISION: tl.constexpr, FACTOR: tl.constexpr, TOGETHER: tl.constexpr,
+    TILE_M: tl.constexpr, TILE_N: tl.constexpr, TILE_K: tl.constexpr,
 ):  # fmt: skip
     # programs that follow each other read the same few rows of x and of G
     down, across = tl.cdiv(M, TILE_M), tl.cdiv(N, TILE_N)
@@ -62,15 +64,14 @@ def _product_kernel(
     within = tl.program_id(0) % (TOGETHER * across)
     i = (group * TOGETHER + within % height) * TILE_M + tl.arange(0, TILE_M).to(tl.int64)
     j = (within // height) * TILE_N + tl.arange(0, TILE_N).to(tl.int64)
-    E = tl.zeros((TILE_M, TILE_N), tl.float32)
-    I = tl.zeros((TILE_M, TILE_N), tl.float32)
-    E = _sum_kernel(E, x, x_row, g, mean, i, j, M, N, excitatory, g_row, g_column, HAS_MEAN, PRECISION, FACTOR, TILE_K)
-    I = _sum_kernel(
-        I, x + x_inhibitory, x_row, g + excitatory * g_column, mean + N, i, j, M, N, inhibitory, g_row, g_column,
-        HAS_MEAN, PRECISION, FACTOR, TILE_K,
+    E = _sum_kernel(
+        x, x_row, g, mean, leak, i, j, M, N, excitatory, g_row, g_column,
+        PRECISION, FACTOR, TILE_M, TILE_N, TILE_K,
     )  # fmt: skip
-    E += tl.load(leak + j, j < N, other=1.0).to(tl.float32)[None, :]
-    I += tl.load(leak + N + j, j < N, other=1.0).to(tl.float32)[None, :]
+    I = _sum_kernel(
+        x + x_inhibitory, x_row, g + excitatory * g_column, mean + N, leak + N, i, j, M, N, inhibitory, g_row, g_column,
+        PRECISION, FACTOR, TILE_M, TILE_N, TILE_K,
+    )  # fmt: skip
     D = E + I
     v = (E - I) / D
     if RECTIFY:
@@ -94,14 +95,14 @@ def tile_for(rows: int, units: int) -> Tile:
 
 
 def averaged_product(
-    p: Tensor, conductance: Tensor, mean: Tensor | None, leak: Tensor, excitatory: int, rectify: bool, tf32: bool
+    p: Tensor, conductance: Tensor, mean: Tensor, leak: Tensor, excitatory: int, rectify: bool, tf32: bool
 ) -> tuple[Tensor, Tensor]:
     """(z or p, D) of a linear layer.
 
     Args:
         p: (rows, fan-in), excitatory channels first; or (rows, fan-in / 2), read by both kinds of synapses.
         conductance: (units, fan-in), excitatory columns first.
-        mean: (2, units): of each unit's excitatory and of its inhibitory conductances, to be taken apart; or None.
+        mean: (2, units): of each unit's excitatory and of its inhibitory conductances.
         leak: (2, units).
         excitatory: how many columns are excitatory.
         rectify: p instead of z.
@@ -117,12 +118,11 @@ def averaged_product(
     programs = triton.cdiv(rows, tile.rows) * triton.cdiv(units, tile.units)
     with torch.cuda.device_of(p):
         _product_kernel[programs,](
-            p, conductance, leak if mean is None else mean.contiguous(), leak, z, total,
+            p, conductance, mean.contiguous(), leak, z, total,
             rows, units, excitatory, fan_in - excitatory,
             p.stride(0), excitatory if channels == fan_in else 0, *conductance.stride(),
-            RECTIFY=rectify, HAS_MEAN=mean is not None, PRECISION="tf32" if tf32 else "ieee",
-            FACTOR=_type_of_factors(p.dtype), TOGETHER=ROWS_TOGETHER,
-            TILE_M=tile.rows, TILE_N=tile.units, TILE_K=tile.synapses,
+            RECTIFY=rectify, PRECISION="tf32" if tf32 else "ieee", FACTOR=_type_of_factors(p.dtype),
+            TOGETHER=ROWS_TOGETHER, TILE_M=tile.rows, TILE_N=tile.units, TILE_K=tile.synapses,
             num_warps=8 if tile == LARGE else 4, num_stages=3,
         )  # fmt: skip
     return z, total
