@@ -11,6 +11,7 @@ from rich.progress import Progress
 from torch import Tensor, nn
 
 from conductance.biophysics import BiophysicalNetwork, Simulation, simulate, to_biophysical
+from conductance.biophysics.simulation import Mode
 from conductance.files import write_table, write_text
 from conductance.report.potentials import compare_choices, distance_from_eq1
 from conductance.runs import load_run
@@ -35,7 +36,7 @@ REST_AFTER, REST_STEP = 4000.0, 100.0  # ms
 class Measurement:
     """One simulation's setting: constant open probabilities, or spikes of this greatest rate, in one precision."""
 
-    mode: str
+    mode: Mode
     rate_max: float | None = None
     dtype: torch.dtype = torch.float32
 

@@ -79,7 +79,7 @@ def test_a_written_synapse_is_the_layers_own(network):
     ]
     assert [synapse[0] for synapse in neuron.synapses] == [synapse[0] for synapse in expected]
     torch.testing.assert_close(torch.tensor(neuron.synapses), torch.tensor(expected))
-    assert neuron.capacitance == layer.capacitance
+    assert neuron.capacitance == layer.capacitance[2]
     assert neuron.resting_conductance == pytest.approx(layer.resting_conductance[2].item())
 
 

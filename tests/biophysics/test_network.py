@@ -14,7 +14,7 @@ from conductance.biophysics import (
 )
 from conductance.errors import InputError
 from conductance.models import create_model
-from conductance.nn import AbsNormLinear, CWAConv2d, CWALinear, LateralLinear
+from conductance.nn import AbsNormLinear, CWAConv2d, CWALinear
 from conductance.transform import freeze
 
 RANGES = [PotentialRange(), PotentialRange(GABA_B.reversal_potential, AMPA.reversal_potential)]
@@ -126,9 +126,6 @@ def twice():
         (infinite(), r"conductance of layer 1\[1, 2\] is inf; a conductance is finite and at least 0"),
         (silent_unit(), r"total conductance of layer 0, unit \[1\] is .*give the unit a resting_conductance above 0"),
         (twice(), "layer 1 is a CWALinear that is used twice"),
-        (nn.Sequential(CWALinear(4, 4, activation="relu", learn_gate=True)), "layer 0 is a CWALinear with a gate"),
-        (nn.Sequential(CWALinear(4, 4, activation="full_range")), "layer 0 is a CWALinear with a gate"),
-        (nn.Sequential(LateralLinear(4, 4, activation="full_range")), "layer 0 is a LateralLinear with a gate"),
         (nn.Sequential(CWALinear(4, 4, average=False)), "Sequential has no conductance layer with an average"),
     ],
 )

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from conductance.biophysics import to_biophysical
 from conductance.circuits import (
     Blocks,
     Circuit,
@@ -151,7 +150,3 @@ def test_sequences_of_different_lengths_are_refused():
     net = circuit.build()
     assert "sequences of different lengths" in one_line(lambda: net(torch.rand(1, 3, 4), torch.rand(1, 2, 2)))
     assert net(torch.rand(1, 3, 4), torch.rand(1, 2)).shape == (1, 3, 2)
-
-
-def test_membranes_of_a_circuit_are_refused():
-    assert "is part of a circuit" in one_line(lambda: to_biophysical(circuit_of_two().build()))

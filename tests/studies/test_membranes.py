@@ -35,14 +35,14 @@ def measured(trained, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {"IMAGES": 30, "DURATION": 20.0, "AVERAGE_FROM": 10.0, "TIMES": (5, 20)}.items():
             patch.setattr(membranes, name, value)
-        membranes.measure_membranes(trained, *files, images=30, at_rest=70, rates=(100.0, 1e6), seed=3)
+        membranes.measure_membranes(trained, *files, images=30, at_rest=70, rates=(200.0, 1e6), seed=3)
     return tuple(map(rows, files))
 
 
 def test_a_row_for_each_setting_and_time(measured):
     accuracies, layers = measured
     settings = [("constant", "", "float32", "70"), ("constant", "", "float64", "30")]
-    in_time = [("constant", ""), ("spiking", "100.0"), ("spiking", "1000000.0")]
+    in_time = [("constant", ""), ("spiking", "200.0"), ("spiking", "1000000.0")]
     settings += [(*setting, "float32", "30") for setting in in_time for _ in (5, 20)]
     assert [(row["mode"], row["rate_max"], row["dtype"], row["images"]) for row in accuracies] == settings
     assert [row["layer"] for row in layers] == ["hidden.0", "hidden.1"] * 5

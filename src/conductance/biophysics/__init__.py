@@ -1,6 +1,7 @@
 """The layers' equation in millivolts and nanosiemens: paper eq. 1, its gates, its rescaling, the membrane in time."""
 
 from conductance.biophysics.export import PointNeuron, export_neuron, point_neurons
+from conductance.biophysics.export_circuit import export_circuit
 from conductance.biophysics.fluctuations import fluctuation_shift
 from conductance.biophysics.gate import boltzmann_gate, rectified_gate
 from conductance.biophysics.hodgkin_huxley import SquidAxon, firing_rate
@@ -8,8 +9,9 @@ from conductance.biophysics.layers import MembraneLayer, SynapseLayer
 from conductance.biophysics.mapping import layer_steady_state
 from conductance.biophysics.membrane import in_parallel, integrate, relax, time_constant
 from conductance.biophysics.network import BiophysicalNetwork, to_biophysical
+from conductance.biophysics.recording import Simulation
 from conductance.biophysics.rescaling import PotentialRange
-from conductance.biophysics.simulation import Simulation, simulate
+from conductance.biophysics.simulation import simulate
 from conductance.biophysics.spikes import (
     TAU_E,
     TAU_I,
@@ -50,6 +52,7 @@ __all__ = [
     "boltzmann_gate",
     "conductance_quantum",
     "exponential_synapse",
+    "export_circuit",
     "export_neuron",
     "firing_rate",
     "fluctuation_shift",

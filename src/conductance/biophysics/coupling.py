@@ -2,21 +2,25 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
 
 from conductance.biophysics._checks import refuse_bad_conductance, refuse_bad_probability
 from conductance.biophysics.layers import MembraneLayer, SynapseLayer
-from conductance.biophysics.network import BiophysicalNetwork
+from conductance.biophysics.wiring import MembraneCircuit
 from conductance.errors import InputError
 from conductance.nn import ConductanceLayer, LateralConv2d, LateralLinear
 
+if TYPE_CHECKING:
+    from conductance.biophysics.network import BiophysicalNetwork
+
 
 def couple(
-    network: BiophysicalNetwork,
+    network: "BiophysicalNetwork",
     membranes: Callable[[MembraneLayer], nn.Module],
     synapses: Callable[[SynapseLayer], nn.Module],
+    circuit: Callable[[MembraneCircuit], nn.Module],
 ) -> nn.Module:
     """A copy of the network's model in evaluation mode; all but its conductance layers is as it was.
 
@@ -26,8 +30,14 @@ def couple(
             ``extra_conductances``, and returns what the layer returns.
         synapses: makes what stands for synapses alone. It is called alike and returns E' and I' as a layer with
             ``average=False`` does.
+        circuit: makes what stands for populations that project onto one another. It is called with what the circuit's
+            inputs send, by name, (N, units), or (N, time, units) for a sequence. It returns the open probabilities and
+            the rescaled potentials of each population at one moment, by name, (N, ...).
     """
-    by_layer: dict[ConductanceLayer, Any] = {each.layer: each for each in (*network.layers, *network.synapses)}
+    populations = {each.layer for every in network.circuits for each in every.membranes.values()}
+    by_layer: dict[ConductanceLayer, Any] = {
+        each.layer: each for each in (*network.layers, *network.synapses) if each.layer not in populations
+    }
     stand_ins: dict[int, nn.Module] = {}
     within: set[ConductanceLayer] = set()
     for layer, each in by_layer.items():
@@ -42,7 +52,35 @@ def couple(
             within |= {layer.interneurons, layer.feedback}
         else:
             stand_ins[id(layer)] = membranes(each) if isinstance(each, MembraneLayer) else synapses(each)
+    for every in network.circuits:
+        readout = copy.deepcopy(every.module.readout, stand_ins)
+        stand_ins[id(every.module)] = _Circuit(every, circuit(every), readout, every.module is network.model)
     return copy.deepcopy(network.model, stand_ins).eval()
+
+
+class _Circuit(nn.Module):
+    """Populations of membranes in the place of a circuit, and what reads them.
+
+    A circuit that reads a sequence returns an output for each element. Here there is one moment, whose output is that
+    of all elements where other parts of the network read it.
+    """
+
+    def __init__(self, circuit: MembraneCircuit, running: nn.Module, readout: nn.Module | None, alone: bool) -> None:
+        super().__init__()
+        self.circuit, self.running, self.readout, self.alone = circuit, running, readout, alone
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """As the circuit's."""
+        shown, length = self.circuit.module.encode(*inputs)
+        for name, p in shown.items():
+            refuse_bad_probability(p, f"what input {name} sends: open_probability")
+        opened, z = self.running(shown)
+        output = self.circuit.outputs(opened)
+        if self.readout is not None:
+            output = self.readout(output)
+        if length is None or self.alone:
+            return output
+        return self.circuit.module.lasting(output, {name: each.flatten(1) for name, each in z.items()}, length)
 
 
 class _TimeSlices(nn.Module):

@@ -27,7 +27,8 @@ class PointNeuron:
             the copies of a doubled input as channels. Those that join it from elsewhere are numbered after them.
         origins: where the numbers of further presynaptic neurons begin, by the name of the layer of synapses through
             which they join; last, as "always open", what is open whatever they do (leaks of such layers, gap
-            junctions), as one conductance with the reversal potential that it has at the steady state.
+            junctions), as one conductance with the reversal potential that it has at the steady state. Of a circuit's
+            population: where those of each of its projections begin, by its source.
     """
 
     unit: int
@@ -53,10 +54,11 @@ def point_neurons(network: BiophysicalNetwork, layer: str, image: Any, units: Un
     """
     if layer not in network.by_name:
         raise UnknownNameError("layer", layer, network.by_name)
-    image = checked_images(network.model, image)
-    if len(image) != 1:
-        raise InputError(f"image has shape {tuple(image.shape)}; give one, (1, ...)")
-    inputs = at_rest(network, layer, image)
+    parts = checked_images(network.model, image)
+    for part in parts:
+        if len(part) != 1:
+            raise InputError(f"image has shape {tuple(part.shape)}; give one, (1, ...)")
+    inputs = at_rest(network, layer, parts)
     chosen = range(inputs.units) if units is None else whole_numbers(units, f"units of layer {layer}")
     for unit in chosen:
         if not 0 <= unit < inputs.units:
@@ -79,9 +81,9 @@ def _point_neuron(membranes: MembraneLayer, inputs: InputsAtRest, unit: int) -> 
         unit,
         membranes.resting_conductance[channel].item(),
         membranes.resting_potential[channel].item(),
-        membranes.capacitance,
+        membranes.capacitance[channel].item(),
         tuple(synapses),
-        tuple(origins[1:]),
+        tuple(each for each in origins if each[0]),
     )
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from conductance import functional
 from conductance.biophysics.gate import rectified_gate
 from conductance.biophysics.rescaling import PotentialRange
-from conductance.nn import ConductanceLayer
+from conductance.nn import ConductanceLayer, Gate
 from conductance.valence import Valence
 
 
@@ -55,6 +55,10 @@ class SynapseLayer:
         by_group = copies.unflatten(axis + 1, (self.layer.groups, -1))
         return by_group.movedim(0, axis + 1).flatten(axis, axis + 2)
 
+    def along_channels(self, values: Tensor) -> Tensor:
+        """Values of each channel, in a shape that broadcasts with those at all positions."""
+        return values.view(-1, *(1,) * (-1 - self.layer.channel_axis))
+
     def synaptic_conductances(self, p: Tensor) -> tuple[Tensor, Tensor]:
         """E' and I' in the layer's own units, leak included, given what each neuron of `presynaptic` opens."""
         layer = self.layer
@@ -73,11 +77,11 @@ class MembraneLayer(SynapseLayer):
     Attributes:
         name, layer, potentials: as for `SynapseLayer`.
         nanosiemens: the nS that a conductance of 1 in the layer stands for. It cancels from z, but not from C / G.
-        capacitance: C of each unit in pF, > 0.
+        capacitance: C of each unit in pF, > 0, (out,).
     """
 
     nanosiemens: float
-    capacitance: float
+    capacitance: Tensor
 
     @property
     def conductance(self) -> Tensor:
@@ -107,6 +111,28 @@ class MembraneLayer(SynapseLayer):
             E, I = E + extra_E, I + extra_I
         return self.nanosiemens * E, self.nanosiemens * I
 
+    @property
+    def threshold(self) -> Tensor | None:
+        """E_th in mV of each unit, (out,): where its gate begins to open, or is half open; None if nothing is cut."""
+        gate = self.layer.gate
+        if isinstance(gate, Gate):
+            return self.potentials.to_millivolts(gate.threshold.detach())
+        if gate is not None or self.layer.activation != "relu":
+            return None
+        return torch.full_like(self.resting_potential, self.potentials.midpoint)
+
     def open_probability(self, potential: Tensor) -> Tensor:
-        """What its units' synapses onto others are open at V (mV): the rectified gate, p = max(z, 0) (paper eq. 4)."""
+        """What its units' synapses onto others are open at V (mV).
+
+        By the layer's own gate, or the rectified one, p = max(z, 0) (paper eq. 4).
+        """
+        if self.layer.gate is not None:
+            opened: Tensor = self.layer.gate(self.potentials.to_valence(potential))
+            return opened
         return rectified_gate(potential, threshold=self.potentials.midpoint, slope_factor=self.potentials.half_width)
+
+    def response(self, potential: Tensor) -> Tensor:
+        """What the layer returns at V (mV): p, or z where it has no activation."""
+        if self.layer.gate is None and self.layer.activation != "relu":
+            return self.potentials.to_valence(potential)
+        return self.open_probability(potential)

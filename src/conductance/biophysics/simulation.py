@@ -1,41 +1,27 @@
 """A trained network in time: its layers as coupled membranes, driven by constant open probabilities or by spikes."""
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+import warnings
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from conductance.biophysics._checks import Units, whole_numbers
-from conductance.biophysics.coupling import check_input, couple
+from conductance.biophysics.coupling import couple
+from conductance.biophysics.in_time import CircuitInTime, Membranes, Moment, Synapses
 from conductance.biophysics.layers import MembraneLayer, SynapseLayer
-from conductance.biophysics.membrane import exponential_step
 from conductance.biophysics.network import BiophysicalNetwork, checked_images
-from conductance.biophysics.spikes import MS_PER_SECOND, TAU_E, TAU_I, decay_over_step, refuse_uncountable_spikes
+from conductance.biophysics.openings import Opening, Relaxing, Spikes, Traces, as_open
+from conductance.biophysics.recording import Quantity, Recorder, Simulation
+from conductance.biophysics.spikes import TAU_E, TAU_I, refuse_uncountable_spikes
+from conductance.biophysics.wiring import MembraneCircuit
 from conductance.errors import InputError, UnknownNameError
 
-MODES = ("constant", "spiking")
-
-
-@dataclass(frozen=True)
-class Simulation:
-    """The course of a network's membranes.
-
-    Attributes:
-        time: of each record in ms, (T,), from 0 on, in float64.
-        potential: V in mV by layer, ``(T, N, units, *positions)``, or (T, N, chosen units).
-        logits: the readout's output for the last layer's open probabilities, (T, N, classes).
-        mean_potential: the mean V in mV by layer over all steps from `average_from` on, ``(N, units, *positions)``.
-        mean_logits: the mean logits likewise, (N, classes).
-    """
-
-    time: Tensor
-    potential: dict[str, Tensor]
-    logits: Tensor
-    mean_potential: dict[str, Tensor]
-    mean_logits: Tensor
+Mode = Literal["constant", "spiking"]
+RATE_MAX = 1000.0  # spikes per second
+POTENTIAL: tuple[Quantity, ...] = ("potential",)
 
 
 @torch.no_grad()
@@ -44,13 +30,14 @@ def simulate(
     images: Any,
     duration: float,
     *,
-    mode: str = "constant",
+    mode: Mode = "constant",
     step: float = 1.0,
-    rate_max: float = 100.0,
+    rate_max: float = RATE_MAX,
     tau_E: float = TAU_E,
     tau_I: float = TAU_I,
     generator: torch.Generator | None = None,
     units: Mapping[str, Units] | None = None,
+    record: Collection[Quantity] = POTENTIAL,
     every: int = 1,
     average_from: float = 0.0,
     on_step: Callable[[], object] | None = None,
@@ -59,9 +46,9 @@ def simulate(
 
         C dV_i/dt = G_r (E_r - V_i) + sum_j G_ij s_j(t) (E_j - V_i),   p_i(t) = max(z_i(t), 0)
 
-    with z the rescaled V (`MembraneLayer.open_probability`). During each step conductances are constant, and V relaxes
-    exponentially to their steady state (`relax`): V stays between the reversal potentials at any step size, and the
-    steady state is exact. Only the change of p within a step is neglected.
+    with z the rescaled V, or by a gate of the layer's own (`MembraneLayer.open_probability`). During each step
+    conductances are constant, and V relaxes exponentially to their steady state (`relax`): V stays between the reversal
+    potentials at any step size, and the steady state is exact. Only the change of p within a step is neglected.
 
     ``constant``: s_j = p_j(t), so that V comes to rest at the network's own z, in mV.
 
@@ -74,9 +61,15 @@ def simulate(
     open like all others, gap junctions follow p_j(t) of their unit without spikes. The time slices of lateral
     inhibition have membranes of their own, unit and interneurons in turn, and the last ones are recorded.
 
+    A circuit's populations read what all of them sent, each projection as long ago as it is delayed (in whole steps);
+    before 0 ms nobody sent anything. With a ``tau_synapse`` of their own, synapses follow ds/dt = (p - s)/tau, and
+    their spikes decay with it. Each neuron has one train, for all that it projects onto. The elements of a sequence
+    last as long as in the circuit, the last one until the end.
+
     Args:
         network: what `to_biophysical` gives.
-        images: the network's input, (N, ...), in [0, 1], a tensor or a numpy array, shown for the whole duration.
+        images: the network's input, (N, ...), in [0, 1], a tensor or a numpy array, shown for the whole duration; a
+            tuple of them for a network with several inputs.
         duration: in ms, at least one step; rounded to whole ones.
         mode: ``"constant"`` or ``"spiking"``.
         step: dt in ms, > 0.
@@ -87,6 +80,7 @@ def simulate(
         generator: random generator on the images' device; torch's own by default.
         units: the units to record, by layer, numbered as in the flattened ``(units, *positions)``; every unit of every
             layer by default, and {} for none. By Python, numpy or torch.
+        record: what to record of them: "potential", "conductances" (E', I'), "currents", "spikes".
         every: record every so many steps, >= 1.
         average_from: where the means over time begin, in ms, at most the duration.
         on_step: called after each step.
@@ -94,169 +88,100 @@ def simulate(
     Raises:
         InputError: an open probability lies outside [0, 1] (ResNets whose shortcuts join by ``sum`` are no
             membranes); a layer runs twice in one pass; an argument is outside its range.
-        UnknownNameError: there is no such mode or layer.
+        UnknownNameError: there is no such mode, layer or quantity.
+
+    Warns:
+        UserWarning: R tau_j < 1, so that one spike opens more than all of a synapse's conductance.
     """
     steps = _count_steps(duration, step, every, average_from)
-    spikes = _spikes(mode, step, rate_max, tau_E, tau_I, generator)
-    chosen = _chosen(units, network.by_name)
+    quantities = _quantities(record)
+    spikes = _spikes(mode, step, rate_max, tau_E, tau_I, generator, "spikes" in quantities)
+    running = _Running(step, spikes)
+    recorder = Recorder(_chosen(units, network.by_name), quantities)
     images = checked_images(network.model, images)
-    populations: list[_Population] = []
-
-    def opening(each: SynapseLayer) -> _Opening:
-        return _as_open if spikes is None else _Traces(each, spikes)
-
-    def membranes(each: MembraneLayer) -> _Population:
-        populations.append(_Population(each, step, opening(each)))
-        return populations[-1]
-
-    coupled = couple(network, membranes, lambda each: _Projection(each, opening(each)))
-    record = _Record(chosen)
+    coupled = couple(network, running.membranes, running.synapses, running.circuit)
+    running.warn_of_large_spikes()
     # 0.9 ms are 3 steps of 0.3 ms, whatever the quotient is rounded to; the last step always counts
     first_averaged = min(steps, math.ceil(average_from / step - 1e-6))
     for k in range(steps + 1):
-        logits = coupled(images)
-        potential = {each.membranes.name: each.take_shown() for each in populations}  # of several slices the last
+        output = coupled(*images)
+        logits = output[0] if isinstance(output, tuple) else output
+        moments = running.take_moments()
         if k % every == 0:
-            record.keep(k * step, potential, logits)
+            recorder.keep(k * step, moments, running.trains, logits)
         if k >= first_averaged:
-            record.average(potential, logits)
+            recorder.average(moments, logits)
         if k and on_step is not None:
             on_step()
-    return record.simulation()
+    return recorder.simulation()
 
 
-class _Record:
-    """The values of a simulation that are kept while it runs."""
+class _Running:
+    """What stands for the parts of a network while it runs, and all trains of spikes between them.
 
-    def __init__(self, chosen: Mapping[str, Tensor | None]) -> None:
-        self.chosen = chosen
-        self.time: list[float] = []
-        self.logits: list[Tensor] = []
-        self.potential: dict[str, list[Tensor]] = {name: [] for name in chosen}
-        self.averaged = 0
-        self.sums: dict[str, Tensor] = {}
-        self.sum_of_logits = torch.zeros(())
+    Args:
+        step: in ms.
+        spikes: None where synapses are as open as p says.
+    """
 
-    def keep(self, time: float, potential: Mapping[str, Tensor], logits: Tensor) -> None:
-        """Keep this moment."""
-        self.time.append(time)
-        self.logits.append(logits)
-        for name, indices in self.chosen.items():
-            V = potential[name]
-            self.potential[name].append(V if indices is None else V.flatten(1)[:, _within(indices, V, name)])
+    def __init__(self, step: float, spikes: Spikes | None) -> None:
+        self.step, self.spikes = step, spikes
+        self.populations: list[Membranes] = []
+        self.trains: dict[str, Traces] = {}
 
-    def average(self, potential: Mapping[str, Tensor], logits: Tensor) -> None:
-        """Count this moment among those that the means are of."""
-        self.averaged += 1
-        self.sum_of_logits = self.sum_of_logits + logits
-        self.sums = {name: self.sums[name] + V if self.sums else V for name, V in potential.items()}
+    def membranes(self, each: MembraneLayer) -> Membranes:
+        """In the place of a layer."""
+        self.populations.append(Membranes(each, self.step, self._onto(each)))
+        return self.populations[-1]
 
-    def simulation(self) -> Simulation:
-        """All that was kept."""
-        return Simulation(
-            torch.tensor(self.time, dtype=torch.float64),
-            {name: torch.stack(values) for name, values in self.potential.items()},
-            torch.stack(self.logits),
-            {name: total / self.averaged for name, total in self.sums.items()},
-            self.sum_of_logits / self.averaged,
-        )
+    def synapses(self, each: SynapseLayer) -> Synapses:
+        """In the place of a layer of synapses alone."""
+        return Synapses(each, self._onto(each))
 
+    def circuit(self, each: MembraneCircuit) -> CircuitInTime:
+        """In the place of a circuit."""
+        populations = {name: Membranes(membranes, self.step) for name, membranes in each.membranes.items()}
+        self.populations += populations.values()
+        openings = {name: self._of(each, name) for name in (*each.wiring.inputs, *populations)}
+        return CircuitInTime(each, populations, openings, self.step)
 
-def _within(indices: Tensor, V: Tensor, name: str) -> Tensor:
-    units = V[0].numel()
-    if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < units:
-        raise InputError(f"units of layer {name}: it has {units} of them, numbered from 0")
-    return indices
+    def _onto(self, each: SynapseLayer) -> Opening:
+        """From the neurons that a layer reads to what they open."""
+        if self.spikes is None:
+            return as_open
+        train = Traces(each.along_channels(each.presynaptic.values), self.spikes)
+        self.trains[f"onto {each.name}"] = train
+        return train
 
+    def _of(self, circuit: MembraneCircuit, name: str) -> Opening:
+        """From the neurons of an input or population to what they open."""
+        wired = circuit.wiring.populations.get(name)
+        tau = None if wired is None else wired.tau_synapse
+        if self.spikes is None:
+            return as_open if tau is None else Relaxing(tau, self.step)
+        train = Traces(circuit.wiring.valences[name], self.spikes, tau)
+        self.trains[circuit.names[name]] = train
+        return train
 
-# The membranes -------------------------------------------------------------------------------------------------------
+    def take_moments(self) -> dict[str, tuple[Membranes, Moment]]:
+        """What was at the start of the latest step, by layer; of several time slices the last."""
+        return {each.membranes.name: (each, each.take_moment()) for each in self.populations}
 
-
-class _Population(nn.Module):
-    """A layer's membranes: in the layer's place it gives what they open at the start of a step, and goes a step on."""
-
-    def __init__(self, membranes: MembraneLayer, step: float, opening: "_Opening") -> None:
-        super().__init__()
-        self.membranes, self.step, self.opening = membranes, step, opening
-        self.potential: Tensor | None = None
-        self.before: Tensor | None = None
-
-    def forward(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor:
-        """Open probabilities of the presynaptic units, (N, ...), to those of this layer's, or to its z."""
-        membranes, potentials, layer = self.membranes, self.membranes.potentials, self.membranes.layer
-        if self.before is not None:
-            raise InputError(f"layer {membranes.name} runs twice in one pass; each use would be membranes of its own")
-        check_input(membranes, p, extra_conductances)
-        E, I = membranes.open_conductances(self.opening(membranes.per_presynaptic_neuron(p)), extra_conductances)
-        V = self._at_rest(E) if self.potential is None else self.potential
-        driving = potentials.maximum * E + potentials.minimum * I
-        self.before, self.potential = V, exponential_step(V, E + I, driving, membranes.capacitance, self.step)
-        return membranes.open_probability(V) if layer.activation == "relu" else potentials.to_valence(V)
-
-    def take_shown(self) -> Tensor:
-        """V at the start of the latest step."""
-        V, self.before = self.before, None
-        if V is None:
-            raise InputError(f"layer {self.membranes.name} does not run when the network does; leave it out")
-        return V
-
-    def _at_rest(self, like: Tensor) -> Tensor:
-        E_r = self.membranes.resting_potential
-        return E_r.view(-1, *(1,) * (-1 - self.membranes.layer.channel_axis)).expand_as(like)
-
-
-class _Projection(nn.Module):
-    """Synapses onto another layer's units: in the place of a layer with ``average=False``."""
-
-    def __init__(self, synapses: SynapseLayer, opening: "_Opening") -> None:
-        super().__init__()
-        self.synapses, self.opening = synapses, opening
-
-    def forward(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor:
-        """Open probabilities of the presynaptic units to E' and I' in the layer's own units."""
-        check_input(self.synapses, p, extra_conductances)
-        opened = self.opening(self.synapses.per_presynaptic_neuron(p))
-        both = torch.cat(self.synapses.synaptic_conductances(opened), self.synapses.layer.channel_axis)
-        return both if extra_conductances is None else both + extra_conductances
-
-
-# From open probabilities to what synapses open within a step.
-_Opening = Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class _Spikes:
-    """How spikes are drawn, and how what they open decays."""
-
-    step: float
-    rate_max: float
-    taus: tuple[float, float]
-    generator: torch.Generator | None
-
-
-class _Traces:
-    """Synapses that their presynaptic units' spikes open: one trace s for each unit, not for each synapse."""
-
-    def __init__(self, synapses: SynapseLayer, spikes: _Spikes) -> None:
-        e = synapses.presynaptic.values
-        tau = torch.where(e > 0, *spikes.taus).to(e).view(-1, *(1,) * (-1 - synapses.layer.channel_axis))
-        self.generator = spikes.generator
-        self.spikes_per_step = spikes.rate_max * spikes.step / MS_PER_SECOND
-        self.quantum = MS_PER_SECOND / (spikes.rate_max * tau)
-        self.decay, self.mean_of_step = decay_over_step(tau, spikes.step)
-        self.trace = torch.zeros_like(tau)
-
-    def __call__(self, p: Tensor) -> Tensor:
-        """What the synapses open in the mean over a step in which their presynaptic units fire."""
-        spikes = torch.poisson(p * self.spikes_per_step, self.generator)
-        risen = torch.addcmul(self.trace, self.quantum, spikes)
-        self.trace = risen * self.decay
-        return risen * self.mean_of_step
-
-
-def _as_open(p: Tensor) -> Tensor:
-    """Without spikes synapses are as open as p says."""
-    return p
+    def warn_of_large_spikes(self) -> None:
+        """Warn where one spike opens more than a synapse has."""
+        if self.spikes is None or not self.trains:
+            return
+        shortest = min((train.tau.min() for train in self.trains.values()), key=float)
+        opened = float(self.spikes.quantum(shortest))
+        if opened > 1:
+            rate_max = self.spikes.rate_max
+            warnings.warn(
+                f"rate_max={rate_max:g} spikes/s with synapses of {shortest:g} ms: one spike opens {opened:.3g} times "
+                f"the conductance that its synapses have; give {rate_max * opened:g} spikes/s or more, or slower "
+                "synapses",
+                UserWarning,
+                stacklevel=3,
+            )
 
 
 # Arguments -----------------------------------------------------------------------------------------------------------
@@ -273,17 +198,31 @@ def _count_steps(duration: float, step: float, every: int, average_from: float) 
 
 
 def _spikes(
-    mode: str, step: float, rate_max: float, tau_E: float, tau_I: float, generator: torch.Generator | None
-) -> _Spikes | None:
-    if mode not in MODES:
-        raise UnknownNameError("mode of simulation", mode, MODES)
+    mode: Mode,
+    step: float,
+    rate_max: float,
+    tau_E: float,
+    tau_I: float,
+    generator: torch.Generator | None,
+    counted: bool,
+) -> Spikes | None:
+    if mode not in get_args(Mode):
+        raise UnknownNameError("mode of simulation", mode, get_args(Mode))
     for name, value, unit in (("rate_max", rate_max, "spikes/s"), ("tau_E", tau_E, "ms"), ("tau_I", tau_I, "ms")):
         if not 0 < value < math.inf:
             raise InputError(f"{name} is {value:g} {unit}; give a finite number above 0")
     if mode == "constant":
         return None
     refuse_uncountable_spikes(rate_max, step)
-    return _Spikes(step, rate_max, (tau_E, tau_I), generator)
+    return Spikes(step, rate_max, (tau_E, tau_I), generator, counted)
+
+
+def _quantities(record: Collection[Quantity]) -> set[Quantity]:
+    chosen: set[Quantity] = {record} if isinstance(record, str) else set(record)  # type: ignore[arg-type]
+    for quantity in chosen:
+        if quantity not in get_args(Quantity):
+            raise UnknownNameError("quantity to record", quantity, get_args(Quantity))
+    return chosen
 
 
 def _chosen(units: Mapping[str, Units] | None, layers: Mapping[str, MembraneLayer]) -> dict[str, Tensor | None]:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from conductance.biophysics import PotentialRange
 from conductance.circuits.coding import InputCode
 from conductance.circuits.network import Block, CircuitNetwork
 from conductance.circuits.neurons import InputNeurons, PopulationNeurons
@@ -32,8 +33,9 @@ def assemble(
     projections: Sequence[Projection],
     outputs: Sequence[str],
     readout: nn.Module | int | None,
+    potentials: PotentialRange,
     *,
-    duration: float,
+    slice_duration: float,
     **running: Any,
 ) -> CircuitNetwork:
     """The network of a circuit.
@@ -44,7 +46,8 @@ def assemble(
         projections: all of them.
         outputs: names of the populations that are read.
         readout: see `Circuit.build`.
-        duration: of a slice, ms.
+        potentials: the mV that valences -1 and +1 stand for.
+        slice_duration: in ms.
         running: options of `CircuitNetwork`.
 
     Raises:
@@ -58,14 +61,16 @@ def assemble(
             (each for each in projections if each.target == population.name),
             key=lambda each: -float(neurons[each.source].valence.mean()),
         )
-        modules[population.name] = _population(population, own, neurons, duration)
+        modules[population.name] = _population(population, own, neurons, slice_duration)
         blocks[population.name] = _blocks(own, neurons)
     if isinstance(readout, int):
         units = sum(neurons[name].places.units for name in outputs)
         readout = nn.Linear(units, readout)
     codes = {name: InputCode(each.shape, each.places, each.coding) for name, each in inputs.items()}
     valences = {name: each.valence for name, each in neurons.items()}
-    network = CircuitNetwork(codes, modules, blocks, valences, outputs, readout, **running)
+    network = CircuitNetwork(
+        codes, modules, blocks, valences, outputs, readout, potentials, slice_duration=slice_duration, **running
+    )
     _set_given(network, projections)
     return network
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from conductance.biophysics import PotentialRange
+from conductance.biophysics.wiring import Afferent, WiredModule, WiredPopulation, Wiring
 from conductance.circuits.coding import InputCode
 from conductance.circuits.population import Population
 from conductance.circuits.synapses import PopulationSynapses
@@ -58,7 +60,7 @@ class Activity(NamedTuple):
     state: State
 
 
-class CircuitNetwork(nn.Module):
+class CircuitNetwork(WiredModule):
     """A circuit as a network. `Circuit.build` makes it.
 
     Input ``(N, *shape)`` in [0, 1] is shown in every slice; ``(N, time, *shape)`` is a sequence, each element of which
@@ -75,8 +77,10 @@ class CircuitNetwork(nn.Module):
         valences: Mapping[str, Tensor],
         outputs: Sequence[str],
         readout: nn.Module | None,
+        potentials: PotentialRange,
         *,
         slices: int,
+        slice_duration: float,
         tolerance: float | None,
         truncation: int | None,
         checkpoint: int | None,
@@ -88,6 +92,7 @@ class CircuitNetwork(nn.Module):
         self._valences = dict(valences)
         self.outputs = tuple(outputs)
         self.readout = readout
+        self.potentials, self.slice_duration = potentials, slice_duration
         self.slices, self.tolerance, self.truncation, self.checkpoint = slices, tolerance, truncation, checkpoint
         self._depth = dict.fromkeys((*self.inputs, *self.populations), 0)
         for block in (block for found in blocks.values() for block in found):
@@ -104,7 +109,7 @@ class CircuitNetwork(nn.Module):
         Raises:
             InputError: an input is missing, or has another shape.
         """
-        coded, length = self._coded(inputs)
+        coded, length = self.encode(*inputs)
         state = self.silence(coded) if state is None else state
         if length is None:
             _, output = self._settle(coded, state)
@@ -118,7 +123,7 @@ class CircuitNetwork(nn.Module):
         Raises:
             InputError: as for a call.
         """
-        coded, length = self._coded(inputs)
+        coded, length = self.encode(*inputs)
         state = self.silence(coded) if state is None else state
         kept: list[tuple[dict[str, Tensor], dict[str, Tensor], State]] = []
         for element in range(1 if length is None else length):
@@ -218,8 +223,12 @@ class CircuitNetwork(nn.Module):
         changes = [(sent[name] - before.sent[name][0]).detach().abs().amax() for name in self.populations]
         return bool(torch.stack(changes).amax() <= self.tolerance)
 
-    def _coded(self, inputs: Sequence[Tensor]) -> tuple[dict[str, Tensor], int | None]:
-        """What each input sends, (N, units) or (N, time, units), and the length of the sequence."""
+    def encode(self, *inputs: Tensor) -> tuple[dict[str, Tensor], int | None]:
+        """What each input's neurons send, (N, units), and None; or (N, time, units), and the length of the sequence.
+
+        Raises:
+            InputError: an input is missing, or has another shape.
+        """
         if len(inputs) != len(self.inputs):
             raise InputError(
                 f"the circuit was given {len(inputs)} input(s) but has {len(self.inputs)}: {', '.join(self.inputs)}"
@@ -238,6 +247,36 @@ class CircuitNetwork(nn.Module):
             name: values if values.ndim == 3 else values[:, None].expand(-1, length, -1)
             for name, values in coded.items()
         }, length
+
+    # As membranes -----------------------------------------------------------------------------------------------------
+
+    def wiring(self) -> Wiring:
+        """Inputs, populations and their projections, with delays and time constants in ms (`to_biophysical`)."""
+        return Wiring(
+            self.potentials,
+            self._valences,
+            tuple(self.inputs),
+            {name: self._wired(name, population) for name, population in self._populations().items()},
+            self.outputs,
+            self.slices * self.slice_duration,
+        )
+
+    def _wired(self, name: str, population: Population) -> WiredPopulation:
+        duration = self.slice_duration
+        afferents = (Afferent(each.source, each.delay * duration, each.start, each.stop) for each in self.blocks[name])
+        return WiredPopulation(
+            population.synapses,
+            population.shape,
+            population.source_grid,
+            tuple(afferents),
+            population.capacitance.flatten() * duration if population.leaky else None,
+            population.tau_synapse,
+        )
+
+    def lasting(self, output: Tensor, potentials: Mapping[str, Tensor], length: int) -> Tensor:
+        """The outputs for a sequence at whose every element they are the same."""
+        del potentials
+        return output.unsqueeze(1).expand(-1, length, *output.shape[1:])
 
     # Looking and changing ---------------------------------------------------------------------------------------------
 

@@ -22,7 +22,9 @@ class Population(nn.Module):
     Attributes:
         synapses: the layer whose presynaptic channels are those of all sources, one after the other.
         places: the population's grid.
+        source_grid: of the sources' points, where the same kernel stands at all of them.
         leaky: whether V takes time.
+        tau_synapse: of the synapses onto others, in ms; None where they take no time.
     """
 
     capacitance: Tensor
@@ -40,7 +42,7 @@ class Population(nn.Module):
     ) -> None:
         super().__init__()
         self.synapses, self.places = synapses, places
-        self._source_grid = source_grid
+        self.source_grid, self.tau_synapse = source_grid, tau_synapse
         self.leaky = tau_membrane is not None
         if tau_membrane is not None:  # C = tau G_r; in units in which a slice lasts 1
             capacitance = tau_membrane / duration * synapses.resting_conductance.detach()
@@ -58,12 +60,12 @@ class Population(nn.Module):
         Returns:
             s, and V where it takes time.
         """
-        if self._source_grid is not None:
-            p = p.unflatten(1, (-1, *self._source_grid))
+        if self.source_grid is not None:
+            p = p.unflatten(1, (-1, *self.source_grid))
         if potential is None:
             sent = self.synapses(p)
         else:
-            V = potential.view(-1, *self._shape)
+            V = potential.view(-1, *self.shape)
             both = kernels.dense(self.synapses(p), self.synapses.channel_axis)
             V = functional.membrane_step(both, V, self.synapses.channel_axis, self.capacitance)
             sent, potential = self.opened(V), V.flatten(1)
@@ -83,7 +85,7 @@ class Population(nn.Module):
         return rest.expand(-1, self.places.units // len(rest)).reshape(1, -1).expand(samples, -1)
 
     @property
-    def _shape(self) -> tuple[int, ...]:
+    def shape(self) -> tuple[int, ...]:
         """Of one sample as the layer gives it."""
-        convolutional = self._source_grid is not None
+        convolutional = self.source_grid is not None
         return (self.places.channels, *self.places.grid) if convolutional else (self.places.units,)

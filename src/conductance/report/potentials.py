@@ -11,6 +11,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from conductance.biophysics import simulate, to_biophysical
+from conductance.biophysics.simulation import Mode
 from conductance.errors import InputError
 from conductance.extras import import_extra
 from conductance.files import write_table, write_text
@@ -46,7 +47,7 @@ def simulate_run(
     *,
     images: int,
     duration: float,
-    mode: str,
+    mode: Mode,
     step: float,
     rate_max: float,
     total_conductance: float,
