@@ -8,7 +8,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 LOCK   := $(VENV)/bin/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
   --constraint constraints.txt --excludes requirements/apart.txt --no-annotate --custom-compile-command "make lock" --quiet
 
-.PHONY: help demo test lint types check docs lock study tables picture bench bench-import format clean
+.PHONY: help demo test lint types check docs lock study tables picture bench gpu bench-import format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -60,6 +60,9 @@ picture: $(STAMP)  ## draw docs/inside.svg, the picture in the README, from a ch
 
 bench: $(STAMP)  ## measure speed and memory again and write benchmarks/ (about five minutes; nothing else may run)
 	$(BIN)/python tools/write_benchmarks.py
+
+gpu:  ## measure a GPU in under six minutes, with what $(PYTHON) has: torch, numpy, Triton (into gpu/, or $$OUT)
+	PYTHONPATH=src $(PYTHON) -m conductance.bench.gpu $(ARGS)
 
 bench-import: $(STAMP)  ## how much longer `import conductance.nn` takes than `import torch`
 	$(BIN)/python benchmarks/import_time.py

@@ -1,6 +1,6 @@
 """Each layer of the paper's networks, forward and backward, against affine layers of as many synapses."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from conductance import kernels
 from conductance.bench.rounds import BASELINE, Timing, take_turns
+from conductance.kernels.gpu.choice import on_gpu
 from conductance.models import create_model
 from conductance.nn import ConductanceLayer
 from conductance.nn.visit import visit
@@ -50,7 +51,9 @@ def _shape(layer: ConductanceLayer, p: Tensor) -> str:
     return f"{sizes}{first}, {kernel}x{kernel}{stride} on {side}x{side}, batch {len(p)}"
 
 
-def bench_layers(device: torch.device, rounds: int, networks: dict[str, int] = NETWORKS) -> Iterator[Timing]:
+def bench_layers(
+    device: torch.device, rounds: int, networks: dict[str, int] = NETWORKS, without: Collection[str] = ()
+) -> Iterator[Timing]:
     """Time every layer of the networks.
 
     The affine layers have as many synapses as the conductance layer: a doubled input is given to them twice. The
@@ -60,10 +63,12 @@ def bench_layers(device: torch.device, rounds: int, networks: dict[str, int] = N
         device: where to compute.
         rounds: how often everybody takes their turn.
         networks: architectures and the images in a batch.
+        without: contenders that stay away.
     """
     for architecture, batch_size in networks.items():
         for case in cases(architecture, batch_size, device):
-            yield from take_turns(case.name, contenders(case), rounds, device)
+            present = {name: run for name, run in contenders(case).items() if name not in without}
+            yield from take_turns(case.name, present, rounds, device)
     kernels.use_average(None)
 
 
@@ -76,7 +81,8 @@ def contenders(case: Case) -> dict[str, Callable[[], object]]:
     bare = _affine(layer, bias=True)
     norm = nn.BatchNorm1d if p.ndim == 2 else nn.BatchNorm2d
     normed = nn.Sequential(_affine(layer, bias=False), norm(layer.out_channels, device=p.device), nn.ReLU(inplace=True))
-    averages = [name for name in kernels.AVERAGES if name != "blocked" or p.device.type == "cpu"]
+    serves = {"blocked": p.device.type == "cpu", "triton": on_gpu(p)}
+    averages = [name for name in kernels.AVERAGES if serves.get(name, True)]
     return {
         BASELINE: _pass(normed, doubled, not first),
         "affine+ReLU": _pass(nn.Sequential(bare, nn.ReLU(inplace=True)), doubled, not first),

@@ -8,7 +8,6 @@ from conductance import bench
 from conductance.bench.rounds import Timing
 from conductance.bench.setting import bench_device, precision
 from conductance.errors import InputError
-from conductance.runs.provenance import git_commit, hardware, versions
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,8 @@ def measure(
         InputError: too few rounds, or a device or precision that this machine does not have.
         UnknownNameError: no precision of that name.
     """
+    from conductance.runs.provenance import git_commit, hardware, versions  # needs the extra `train`
+
     if rounds < 2:
         raise InputError(f"rounds={rounds}: a median and its quartiles need at least 2")
     here, timings = bench_device(device), []

@@ -1,13 +1,13 @@
 """Contenders take turns, so that whatever disturbs the machine disturbs all of them."""
 
 import statistics
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 
 from conductance.allocator import keep_freed_memory
+from conductance.bench.clock import seconds_of
 from conductance.bench.memory import peak_bytes
 from conductance.bench.products import floating_point_operations, matrix_product
 
@@ -59,11 +59,7 @@ def take_turns(
     seconds: dict[str, list[float]] = {name: [] for name in turns}
     for _ in range(rounds + 1):
         for name, run in turns.items():
-            _wait_for(device)
-            started = time.perf_counter()
-            run()
-            _wait_for(device)
-            seconds[name].append(time.perf_counter() - started)
+            seconds[name].append(seconds_of(run, device))
     share = floating_point_operations(contenders[BASELINE]) / floating_point_operations(product)
     memory = {name: peak_bytes(run, device) for name, run in contenders.items()}
     for name in contenders:
@@ -78,8 +74,3 @@ def take_turns(
 def _per_round(seconds: Mapping[str, list[float]], one: str, other: str) -> list[float]:
     """How long one took in terms of the other, round by round."""
     return [mine / theirs for mine, theirs in zip(seconds[one][1:], seconds[other][1:], strict=True)]
-
-
-def _wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,15 +11,17 @@ import tyro
 
 from conductance.cli.arguments import parse
 from conductance.cli.console import console, plain_table
+from conductance.errors import InputError
 
 
 @dataclass
 class BenchArguments:
     """Time conductance layers or networks against affine + BatchNorm, as ratios within one process."""
 
-    what: tyro.conf.Positional[Literal["layers", "training", "inference"]]
+    what: tyro.conf.Positional[Literal["layers", "training", "inference", "gpu"]] = "gpu"
     """layers: every layer of the paper's networks, forward and backward; training: whole steps with Adam; inference:
-    the forward pass of whole networks, frozen and not"""
+    the forward pass of whole networks, frozen and not; gpu: all that is to be known about a GPU, tests and an
+    epoch included, in under six minutes, into a folder (--device cuda, or --tiny to rehearse it)"""
     device: str = "cpu"
     """cpu or cuda"""
     dtype: Literal["float32", "tf32", "bfloat16"] = "float32"
@@ -27,12 +30,32 @@ class BenchArguments:
     """how often everything is timed, in turns"""
     json: Path | None = None
     """also write the figures to this file"""
+    out: Path = Path("gpu")
+    """of gpu: the folder that takes its figures and its page"""
+    tiny: bool = False
+    """of gpu: everything very small"""
 
 
 def run(arguments: list[str]) -> None:
     """Time, and print a table."""
     chosen = parse(BenchArguments, "bench", arguments)
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # silences the profiler, which measures memory
+    if chosen.what == "gpu":
+        _check_gpu(chosen)
+    else:
+        _measure(chosen)
+
+
+def _check_gpu(chosen: BenchArguments) -> None:
+    from conductance.bench.gpu import run_check
+
+    if chosen.device == "cpu" and not chosen.tiny:
+        raise InputError("bench needs to be told what: layers, training or inference; or, on a GPU, --device cuda")
+    if run_check(chosen.device, tiny=chosen.tiny, seconds=None, folder=chosen.out):
+        sys.exit(1)
+
+
+def _measure(chosen: BenchArguments) -> None:
     from conductance.bench import TIMING_COLUMNS, measure, timing_rows
     from conductance.files import write_text
 
