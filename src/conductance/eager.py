@@ -1,7 +1,12 @@
 """Whether torch runs operations as they come, or wants to see through them."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch
 from torch.autograd import forward_ad
+
+Answer = TypeVar("Answer", bound=Callable[..., object])
 
 
 def eager() -> bool:
@@ -20,3 +25,9 @@ def transformed() -> bool:
 def in_torch_func() -> bool:
     """Whether a transform of ``torch.func`` runs, which sees nothing that is written into other tensors."""
     return torch._C._functorch.maybe_current_level() is not None
+
+
+def constant_when_compiled(function: Answer) -> Answer:
+    """As ``torch.compiler.assume_constant_result``, which imports the compiler and so doubles the time of an import."""
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function

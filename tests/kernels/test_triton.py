@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from conductance import kernels
 from conductance.kernels import SplitSums, averaging
-from conductance.kernels.gpu import averaged
+from conductance.kernels.gpu import operators
 from triton_tests import BF16, DEVICE, EPS, F32, close
 
 pytestmark = pytest.mark.usefixtures("on_triton")
@@ -144,7 +144,7 @@ def exactly(p, G, leak, excitatory, rectify):
 def test_a_product_averages_and_has_its_gradients(drawn_product, dtype, rectify):
     p, G, leak, excitatory = drawn_product
     p, G, leak = (tensor.detach().requires_grad_() for tensor in (p.to(dtype), G, leak))
-    z, total = averaged.averaged_product(p, G, leak, excitatory, rectify)
+    z, total = operators.averaged_product(p, G, leak, excitatory, rectify)
     wanted, exact = exactly(p, G, leak, excitatory, rectify)
     assert z.dtype == total.dtype == dtype
     assert not total.requires_grad
@@ -159,7 +159,7 @@ def test_a_product_averages_and_has_its_gradients(drawn_product, dtype, rectify)
 def test_nearly_equal_conductances_are_told_apart_in_half_precision():
     p, G = torch.rand(40, 64, device=DEVICE).bfloat16(), 1 + 0.01 * torch.randn(24, 64, device=DEVICE)
     leak = torch.ones(2, 24, device=DEVICE)
-    z = averaged.averaged_product(p, G, leak, 32, False)[0]
+    z = operators.averaged_product(p, G, leak, 32, False)[0]
     wanted = exactly(p, G, leak, 32, False)[0]
     rounded = exactly(p, G.bfloat16(), leak, 32, False)[0]
 
@@ -175,6 +175,6 @@ def test_the_operators_keep_torchs_rules(dtype):
     p = torch.rand(5, 6, device=DEVICE).to(dtype).requires_grad_()
     G, leak = torch.rand(4, 6, device=DEVICE, requires_grad=True), torch.rand(2, 4, device=DEVICE, requires_grad=True)
     tests = ("test_schema", "test_autograd_registration", "test_faketensor")
-    torch.library.opcheck(averaged.averaged_product, (p, G, leak, 3, True), test_utils=tests)
-    z, total = (x.detach() for x in averaged.averaged_product(p, G, leak, 3, True))
-    torch.library.opcheck(averaged.average_gradient, (torch.rand_like(z), z, total, True), test_utils=tests)
+    torch.library.opcheck(operators.averaged_product, (p, G, leak, 3, True), test_utils=tests)
+    z, total = (x.detach() for x in operators.averaged_product(p, G, leak, 3, True))
+    torch.library.opcheck(operators.average_gradient, (torch.rand_like(z), z, total, True), test_utils=tests)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from conductance.kernels import averaging
-from conductance.kernels.gpu import averaged
+from conductance.kernels.gpu import operators
 from conductance.nn import AbsNormLinear, ConductanceLayer, CWAConv1d, CWAConv2d, CWALinear, LateralLinear
 from triton_tests import BF16, DEVICE, EPS, F32, close
 
@@ -39,8 +39,8 @@ LAYERS = {  # (layer, shape of p, whether its product averages)
 def tensor_cores(monkeypatch):
     """Float32 factors may be rounded, which the interpreter does not do; tells what products have averaged."""
     taken = []
-    inner = averaged.averaged_product
-    monkeypatch.setattr(averaged, "averaged_product", lambda *given: taken.append(given) or inner(*given))
+    inner = operators.averaged_product
+    monkeypatch.setattr(operators, "averaged_product", lambda *given: taken.append(given) or inner(*given))
     matmul = torch.backends.cuda.matmul
     before, matmul.fp32_precision = matmul.fp32_precision, "tf32"
     yield taken

@@ -20,7 +20,7 @@ from torch.autograd import Function
 from conductance.eager import eager
 from conductance.kernels import averaging
 from conductance.kernels.averaging import Compiled
-from conductance.kernels.gpu.averaged import Pending, average_pending
+from conductance.kernels.gpu.pending import Pending, average_pending
 
 
 class SplitSums(NamedTuple):

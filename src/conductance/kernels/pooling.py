@@ -20,7 +20,7 @@ from torch.autograd import Function
 
 from conductance.eager import eager
 from conductance.kernels.averaging import rows_of_a_block
-from conductance.kernels.gpu.averaged import Pending
+from conductance.kernels.gpu.pending import Pending
 from conductance.kernels.mixed import SplitSums, Sums, average, dense
 
 

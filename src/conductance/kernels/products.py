@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from conductance.eager import constant_when_compiled
 from conductance.errors import InputError
 from conductance.kernels import averaging
-from conductance.kernels.gpu.averaged import is_matrix, pending
+from conductance.kernels.gpu.pending import is_matrix, pending
 from conductance.kernels.linear import paired_linear
 from conductance.kernels.mixed import SplitSums, Sums, dense, joined, scaled
 from conductance.valence import Valence
@@ -48,7 +49,7 @@ def low_precision(p: Tensor, conductance: Tensor) -> torch.dtype | None:
     return dtype if dtype in (torch.bfloat16, torch.float16) else None
 
 
-@torch.compiler.assume_constant_result  # torch before 2.12 cannot look into it
+@constant_when_compiled  # torch before 2.12 cannot look into it
 def _knows_autocast(device_type: str) -> bool:
     return torch.amp.is_autocast_available(device_type)
 

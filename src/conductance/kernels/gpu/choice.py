@@ -7,19 +7,21 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from conductance.eager import constant_when_compiled
+
 
 def on_gpu(tensor: Tensor) -> bool:
     """Whether Triton's kernels take this tensor."""
     return triton_serves(tensor.device)
 
 
-@torch.compiler.assume_constant_result
+@constant_when_compiled
 def triton_serves(device: torch.device) -> bool:
     """Whether the device is a CUDA device, and Triton is installed and compiles for it; tried once, at first use."""
     return device.type == "cuda" and _compiles(device)
 
 
-@torch.compiler.assume_constant_result
+@constant_when_compiled
 def rounds_float32() -> bool:
     """Whether products on a GPU may round float32 factors to TF32, as tensor cores take them."""
     return bool(torch.backends.cuda.matmul.fp32_precision == "tf32")
