@@ -106,7 +106,7 @@ def pooled_interneuron(
     return kernels.pool(potential, axis, activation == "relu", dtype)
 
 
-def pooled_conductances(conductances: Tensor, axis: int) -> Tensor:
+def pooled_conductances(conductances: Tensor, axis: int, mean: Tensor | None = None) -> Tensor:
     r"""What a pooled interneuron adds to its layer's conductances: E' of all units, then I'.
 
     .. math:: E'_i \mathrel{+}= \max(-m, 0)\, D_i, \qquad I'_i \mathrel{+}= \max(m, 0)\, D_i, \qquad D_i = E'_i + I'_i
@@ -114,9 +114,10 @@ def pooled_conductances(conductances: Tensor, axis: int) -> Tensor:
     Args:
         conductances: E' of all units, then I', along ``axis``, before the interneuron acts.
         axis: counted from the end.
+        mean: m, one value along ``axis``; that of the conductances by default.
     """
     E, I = conductances.chunk(2, axis)
-    m = ((E - I) / (E + I)).mean(axis, keepdim=True)
+    m = ((E - I) / (E + I)).mean(axis, keepdim=True) if mean is None else mean
     return torch.cat([m.neg().relu() * (E + I), m.relu() * (E + I)], axis)
 
 

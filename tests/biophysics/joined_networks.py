@@ -49,6 +49,17 @@ def lateral():
     )
 
 
+def pooled():
+    return nn.Sequential(
+        CWAConv2d(2, 4, 3, padding=1, doubled_input=True, pooled_interneuron=True),
+        nn.Flatten(),
+        CWALinear(12, 5, pooled_interneuron=True),
+        CWALinear(5, 4, valence=[1.0, 1.0, 1.0, -1.0, -1.0], pooled_interneuron=True, activation=None),
+        nn.ReLU(),
+        nn.Linear(4, 3),
+    )
+
+
 def side_by_side():
     class Columns(nn.Module):
         def __init__(self):
@@ -62,8 +73,9 @@ def side_by_side():
     return Columns()
 
 
-def resnet(family, blocks):
-    return create_model("resnet18", family, (2, 1, 3), 3, widths=(4, 6), blocks=blocks, shortcut="conductance")
+def resnet(family, blocks, **options):
+    size = {"widths": (4, 6), "blocks": blocks, "shortcut": "conductance"}
+    return create_model("resnet18", family, (2, 1, 3), 3, **size, **options)
 
 
 NETWORKS = {
@@ -73,9 +85,11 @@ NETWORKS = {
     "all": lambda: Circuit(lambda joined: sum(joined.values())),
     "no sum of synapses": lambda: Circuit(lambda joined: (joined["inhibition"] + joined["excitation"]).square()),
     "lateral": lateral,
+    "pooled": pooled,
     "side by side": side_by_side,
     "resnet": lambda: resnet("cwa", 2),
     "resnet, lateral": lambda: resnet("cwa_li", 1),
+    "resnet, pooled": lambda: resnet("cwa", 1, layer_options={"pooled_interneuron": True}),
 }
 
 

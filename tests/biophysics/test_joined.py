@@ -88,7 +88,7 @@ def test_membranes_come_to_rest_there(name):
     torch.testing.assert_close(result.logits[-1], model(x), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["all", "lateral", "side by side", "resnet"])
+@pytest.mark.parametrize("name", ["all", "lateral", "pooled", "side by side", "resnet"])
 def test_under_many_spikes_they_are_there_in_the_mean(name):
     _, x, network = build(name)
     generator = torch.Generator().manual_seed(0)
@@ -108,10 +108,13 @@ def test_under_many_spikes_they_are_there_in_the_mean(name):
     ("lateral", "0", [0, 5, 11]),
     ("lateral", "2", None),
     ("lateral", "2.interneurons", None),
+    ("pooled", "0", [0, 5, 11]),
+    ("pooled", "3", None),
     ("side by side", "narrow", [1, 10]),
     ("resnet", "stages.0.0.second", [0, 7]),
     ("resnet", "stages.1.0.second", None),
     ("resnet, lateral", "stages.1.0.second", [0, 11]),
+    ("resnet, pooled", "stages.1.0.second", [0, 11]),
 ])  # fmt: skip
 def test_neuron_comes_to_rest_at_the_networks_potential(name, layer, units, tmp_path):
     _, x, network = build(name)

@@ -50,6 +50,7 @@ def circuits(draw, timeless=False):
             tau_membrane=None if timeless else draw(TIMES),
             tau_synapse=None if timeless else draw(TIMES),
             resting_conductance=draw(st.sampled_from([None, 0.5])),
+            pooled_interneuron=draw(st.booleans()),
         )
         circuit.connect(draw(st.sampled_from(inputs)), name, plastic=draw(st.booleans()))
     populations = [name for name in sizes if name not in inputs]

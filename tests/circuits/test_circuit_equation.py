@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from random_circuits import circuits, samples
 from transcription import Transcription
 
-from conductance import nn
+from conductance import functional, nn
 from conductance.circuits import Circuit, Convolution, Mask
 from conductance.errors import InputError
 
@@ -37,6 +37,48 @@ def test_a_random_circuit_equals_its_transcription(circuit, duration):
     sent = torch.cat([ran.sent[name] for name in net.outputs], -1)
     np.testing.assert_allclose(sent.detach().numpy(), expected, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(net(*data), sent[:, -1])
+
+
+def test_pooled_interneurons_are_those_of_layers_where_membranes_take_no_time():
+    circuit = Circuit()
+    x = circuit.input("x", 6, coding="doubled")
+    circuit.connect(x, circuit.population("a", 5, pooled_interneuron=True))
+    net = built(circuit, slices=1)
+    synapses = net.populations["a"].synapses
+    layer = nn.CWALinear(
+        12, 5, resting_conductance=synapses.resting_conductance, resting_potential=synapses.resting_potential,
+        pooled_interneuron=True, dtype=torch.float64,
+    )  # fmt: skip
+    layer.set_conductance(synapses.conductance.detach())
+    p = torch.rand(3, 6, dtype=torch.float64)
+    torch.testing.assert_close(net(p), layer(torch.cat([p, p], 1)))
+
+
+@pytest.mark.parametrize("tau", [None, 20.0])
+def test_a_convolutional_population_has_one_at_each_point(tau):
+    circuit = Circuit()
+    x = circuit.input("x", (5, 5), channels=2)
+    a = circuit.population("a", (5, 5), channels=4, pooled_interneuron=True, tau_membrane=tau)
+    circuit.connect(x, a, rule=Convolution(3, padding=1))
+    net = built(circuit, slices=3)
+    alone = built(circuit, slices=3)
+    alone.load_state_dict(net.state_dict())
+    population = alone.populations["a"]
+    population.pooled_interneuron = population.synapses.pooled_interneuron = False
+    images = torch.rand(2, 2, 5, 5, dtype=torch.float64)
+    if tau is None:
+        population.synapses.activation = None
+        z = alone(images).view(2, 4, 5, 5)
+        torch.testing.assert_close(net(images).view(2, 4, 5, 5), functional.pooled_interneuron(z, -3, "relu"))
+    else:
+        V = net.run(images).potential["a"][:, -1].view(2, 4, 5, 5).mean(1)
+        before = alone.run(images).potential["a"][:, -1].view(2, 4, 5, 5).mean(1)
+        assert bool((V.abs() < before.abs()).all())
+
+
+def test_a_single_neuron_has_no_pooled_interneuron():
+    with pytest.raises(InputError, match="a single neuron is its own mean"):
+        Circuit().population("a", 1, pooled_interneuron=True)
 
 
 @given(circuits())

@@ -150,3 +150,10 @@ def test_sequences_of_different_lengths_are_refused():
     net = circuit.build()
     assert "sequences of different lengths" in one_line(lambda: net(torch.rand(1, 3, 4), torch.rand(1, 2, 2)))
     assert net(torch.rand(1, 3, 4), torch.rand(1, 2)).shape == (1, 3, 2)
+
+
+def test_a_pooled_interneuron_is_no_membrane_of_a_circuit_yet():
+    circuit = Circuit()
+    circuit.connect(circuit.input("x", 4), circuit.population("a", 3, pooled_interneuron=True))
+    with pytest.raises(InputError, match="population 'a' has a pooled interneuron, which is no membrane"):
+        to_biophysical(circuit.build())

@@ -55,6 +55,7 @@ class Transcription:
         e_r, G_r = population.membrane["resting_potential"], self.G_r[name]
         neurons = {**self.circuit.inputs, **self.circuit.populations}
         potential, open_probability = np.empty_like(V), np.empty_like(V)
+        numerators, totals = np.empty_like(V), np.empty_like(V)
         for i in range(len(V)):
             numerator, total = G_r[i] * e_r, G_r[i]
             for (source, target, delay), G in self.G.items():
@@ -62,10 +63,15 @@ class Transcription:
                     for j, p in enumerate(sent[source][t - delay]):
                         numerator += G[i, j] * float(neurons[source].valence[j]) * p
                         total += G[i, j] * p
-            potential[i] = numerator / total
+            numerators[i], totals[i] = numerator, total
+        if population.pooled_interneuron:
+            m = np.mean(numerators / totals if population.tau_membrane is None else V)
+            numerators, totals = numerators - m * totals, totals + abs(m) * totals
+        for i in range(len(V)):
+            potential[i] = numerators[i] / totals[i]
             if population.tau_membrane is not None:
                 C = population.tau_membrane * G_r[i]
-                potential[i] += (V[i] - potential[i]) * np.exp(-total * self.duration / C)
+                potential[i] += (V[i] - potential[i]) * np.exp(-totals[i] * self.duration / C)
             open_probability[i] = self.gate(population, potential[i])
         if population.tau_synapse is not None:
             before = sent[name][t - 1] if t else np.zeros_like(V)

@@ -2,10 +2,13 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+import torch
 from torch import Tensor, nn
 
+from conductance import functional
 from conductance.biophysics._checks import refuse_bad_conductance, refuse_bad_probability
 from conductance.biophysics.layers import MembraneLayer, SynapseLayer
 from conductance.biophysics.wiring import MembraneCircuit
@@ -50,6 +53,9 @@ def couple(
             ]
             stand_ins[id(layer)] = _TimeSlices(slices, membranes(each), layer.strength)
             within |= {layer.interneurons, layer.feedback}
+        elif isinstance(each, MembraneLayer) and layer.pooled_interneuron:
+            read = membranes(replace(each, unrectified=True))
+            stand_ins[id(layer)] = _PooledInterneuron(each, read, membranes(each))
         else:
             stand_ins[id(layer)] = membranes(each) if isinstance(each, MembraneLayer) else synapses(each)
     for every in network.circuits:
@@ -104,6 +110,28 @@ class _TimeSlices(nn.Module):
             lateral = self.strength * feedback(interneurons(units(p, joining).clamp(min=0)))
             joining = lateral if extra_conductances is None else lateral + extra_conductances
         return self.last(p, joining)
+
+
+class _PooledInterneuron(nn.Module):
+    """Units, the interneuron at their mean potential, and the units on which it acts (`functional.pooled_interneuron`).
+
+    It reads the units as they are before it acts. So these have membranes of their own, as the time slices of lateral
+    inhibition do. The interneuron itself follows their mean at once; what it opens at each unit is its size times that
+    unit's own total.
+    """
+
+    def __init__(self, units: MembraneLayer, read: nn.Module, acted_on: nn.Module) -> None:
+        super().__init__()
+        self.units, self.read, self.acted_on = units, read, acted_on
+
+    def forward(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor:
+        """As the layer's."""
+        axis = self.units.layer.channel_axis
+        mean = self.read(p, extra_conductances).mean(axis, keepdim=True)
+        own = torch.cat(self.units.synaptic_conductances(self.units.per_presynaptic_neuron(p)), axis)
+        total = own if extra_conductances is None else own + extra_conductances
+        pooled = functional.pooled_conductances(total, axis, mean).detach()
+        return self.acted_on(p, pooled if extra_conductances is None else pooled + extra_conductances)
 
 
 def check_input(each: SynapseLayer, p: Tensor, extra_conductances: Tensor | None) -> None:

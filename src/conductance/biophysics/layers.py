@@ -78,10 +78,13 @@ class MembraneLayer(SynapseLayer):
         name, layer, potentials: as for `SynapseLayer`.
         nanosiemens: the nS that a conductance of 1 in the layer stands for. It cancels from z, but not from C / G.
         capacitance: C of each unit in pF, > 0, (out,).
+        unrectified: whether its units show z to those that read them, whatever the layer's activation. A pooled
+            interneuron reads such units before it acts on them.
     """
 
     nanosiemens: float
     capacitance: Tensor
+    unrectified: bool = False
 
     @property
     def conductance(self) -> Tensor:
@@ -133,6 +136,6 @@ class MembraneLayer(SynapseLayer):
 
     def response(self, potential: Tensor) -> Tensor:
         """What the layer returns at V (mV): p, or z where it has no activation."""
-        if self.layer.gate is None and self.layer.activation != "relu":
+        if self.unrectified or (self.layer.gate is None and self.layer.activation != "relu"):
             return self.potentials.to_valence(potential)
         return self.open_probability(potential)

@@ -59,7 +59,8 @@ def simulate(
 
     Conductances that join a layer's average are there at every moment: synapses of layers with ``average=False`` are
     open like all others, gap junctions follow p_j(t) of their unit without spikes. The time slices of lateral
-    inhibition have membranes of their own, unit and interneurons in turn, and the last ones are recorded.
+    inhibition have membranes of their own, unit and interneurons in turn, and the last ones are recorded. So have the
+    units that a pooled interneuron reads before it acts on them; it follows the mean of their V(t) at once.
 
     A circuit's populations read what all of them sent, each projection as long ago as it is delayed (in whole steps);
     before 0 ms nobody sent anything. With a ``tau_synapse`` of their own, synapses follow ds/dt = (p - s)/tau, and

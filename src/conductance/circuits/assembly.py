@@ -98,13 +98,16 @@ def _population(
         tau_membrane=population.tau_membrane,
         tau_synapse=population.tau_synapse,
         duration=duration,
+        pooled_interneuron=population.pooled_interneuron,
     )
 
 
 def _options(
     population: PopulationNeurons, unit_valence: Tensor, synapses_of_each: Tensor, are_inhibited: Tensor
 ) -> dict[str, Any]:
-    options = {**population.membrane, "unit_valence": unit_valence, "average": population.tau_membrane is None}
+    at_once = population.tau_membrane is None
+    options = {**population.membrane, "unit_valence": unit_valence, "average": at_once}
+    options["pooled_interneuron"] = at_once and population.pooled_interneuron
     if options["resting_conductance"] is None:
         options["resting_conductance"] = synapses_of_each * torch.where(are_inhibited, LEAK_SHARE, EXCITED_LEAK_SHARE)
     return options

@@ -127,6 +127,7 @@ class Circuit:
         threshold: float = THRESHOLD,
         width: float | None = None,
         learn_gate: bool = False,
+        pooled_interneuron: bool = False,
         tau_membrane: float | None = None,
         tau_synapse: float | None = None,
         nonnegative: NonnegativeForm = "clamped",
@@ -150,6 +151,10 @@ class Circuit:
             width: k, mV, > 0. By default the rectified gate is all open at the top of the range, and k of the logistic
                 one is 5 mV.
             learn_gate: let each neuron learn its threshold and width.
+            pooled_interneuron: let one further neuron sit at the mean potential of the population (of its channels, at
+                each point, where its projections are convolutions) and act back on all of it, see
+                `functional.pooled_interneuron`. Membranes that take time meet it one slice later: it then sits at the
+                mean of their V in the slice before.
             tau_membrane: C/G_r in ms: how slow a membrane is that has its leak alone; open synapses make it faster.
                 None for the steady state in each slice.
             tau_synapse: in ms, how slowly the population's synapses open and close; None for at once.
@@ -180,6 +185,7 @@ class Circuit:
             gate_of(name, gate, threshold, width, learn_gate, self.potentials),
             time_constant(name, "tau_membrane", tau_membrane),
             time_constant(name, "tau_synapse", tau_synapse),
+            _pooled(name, where, pooled_interneuron),
         )
         return Neurons(name)
 
@@ -325,3 +331,14 @@ class Circuit:
             raise InputError(f"tolerance={tolerance}: must not be negative")
         if not 0 < duration < float("inf"):
             raise InputError(f"slice_duration={duration} ms: must be above 0")
+
+
+def _pooled(name: str, where: Places, pooled_interneuron: bool) -> bool:
+    """Whether the population has a pooled interneuron.
+
+    Raises:
+        InputError: it is a single neuron.
+    """
+    if pooled_interneuron and where.units < 2:
+        raise InputError(f"{name}: pooled_interneuron=True, but a single neuron is its own mean; leave it out")
+    return pooled_interneuron

@@ -251,7 +251,17 @@ class CircuitNetwork(WiredModule):
     # As membranes -----------------------------------------------------------------------------------------------------
 
     def wiring(self) -> Wiring:
-        """Inputs, populations and their projections, with delays and time constants in ms (`to_biophysical`)."""
+        """Inputs, populations and their projections, with delays and time constants in ms (`to_biophysical`).
+
+        Raises:
+            InputError: a population has a pooled interneuron, which is no membrane of a circuit yet.
+        """
+        for name, population in self._populations().items():
+            if population.pooled_interneuron:
+                raise InputError(
+                    f"population {name!r} has a pooled interneuron, which is no membrane of a circuit yet; build the "
+                    "circuit without, or use a layer with pooled_interneuron=True"
+                )
         return Wiring(
             self.potentials,
             self._valences,

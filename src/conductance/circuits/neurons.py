@@ -52,6 +52,7 @@ class PopulationNeurons:
         gate: its kind, threshold, width and whether it learns; None for p = max(z, 0).
         tau_membrane: C/G_r in ms; None for a membrane that takes no time.
         tau_synapse: in ms; None for synapses that take no time.
+        pooled_interneuron: whether one further neuron sits at their mean potential and acts back on all of them.
     """
 
     name: str
@@ -61,6 +62,7 @@ class PopulationNeurons:
     gate: tuple[GateKind, float, float, bool] | None
     tau_membrane: float | None
     tau_synapse: float | None
+    pooled_interneuron: bool = False
 
 
 def valence_of(

@@ -17,7 +17,9 @@ class Population(nn.Module):
         V &\leftarrow z + (V - z)\, e^{-D\, \Delta t / C}, \qquad z = (E' - I')/D, \quad D = E' + I', \\
         s &\leftarrow p + (s - p)\, e^{-\Delta t / \tau_s}, \qquad p = \mathrm{gate}(V).
 
-    Without a membrane time constant V = z at once, and without one of synapses s = p.
+    Without a membrane time constant V = z at once, and without one of synapses s = p. A pooled interneuron sits at the
+    mean of V and adds to E' and I' what `functional.pooled_conductances` says: of the V of the slice before where
+    membranes take time, else at once.
 
     Attributes:
         synapses: the layer whose presynaptic channels are those of all sources, one after the other.
@@ -25,6 +27,7 @@ class Population(nn.Module):
         source_grid: of the sources' points, where the same kernel stands at all of them.
         leaky: whether V takes time.
         tau_synapse: of the synapses onto others, in ms; None where they take no time.
+        pooled_interneuron: whether one neuron more sits at the mean potential and acts back on all.
     """
 
     capacitance: Tensor
@@ -39,11 +42,13 @@ class Population(nn.Module):
         tau_membrane: float | None,
         tau_synapse: float | None,
         duration: float,
+        pooled_interneuron: bool = False,
     ) -> None:
         super().__init__()
         self.synapses, self.places = synapses, places
         self.source_grid, self.tau_synapse = source_grid, tau_synapse
         self.leaky = tau_membrane is not None
+        self.pooled_interneuron = pooled_interneuron
         if tau_membrane is not None:  # C = tau G_r; in units in which a slice lasts 1
             capacitance = tau_membrane / duration * synapses.resting_conductance.detach()
             self.register_buffer("capacitance", capacitance.view(-1, *(1,) * (-1 - synapses.channel_axis)).clone())
@@ -67,6 +72,9 @@ class Population(nn.Module):
         else:
             V = potential.view(-1, *self.shape)
             both = kernels.dense(self.synapses(p), self.synapses.channel_axis)
+            if self.pooled_interneuron:
+                mean = V.mean(self.synapses.channel_axis, keepdim=True)
+                both = both + functional.pooled_conductances(both, self.synapses.channel_axis, mean)
             V = functional.membrane_step(both, V, self.synapses.channel_axis, self.capacitance)
             sent, potential = self.opened(V), V.flatten(1)
         sent = sent.flatten(1)

@@ -1,0 +1,126 @@
+"""What is a pooled interneuron worth, and which one?
+
+CIFAR-10, the paper's CNN and FCN with Muon, 15,000 training images, 5 epochs. Networks are judged on 5,000 other
+training images; no test image is seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from rich.console import Console
+
+from conductance.allocator import keep_freed_memory
+from conductance.data import DeviceLoader, load_dataset, split_validation
+from conductance.files import write_text
+from conductance.presets.named import LEAK_STEP, get_preset
+from conductance.runs import RunConfig
+from conductance.training import Trainer, build
+from conductance.training.config import TrainingConfig
+from studies.pooled.table import table
+from studies.pooled.variants import VARIANTS, with_variant
+from studies.shared import changes
+from studies.shared.folder import folder_of
+from studies.shared.growing import measure_missing, read_rows
+
+FOLDER = folder_of(__file__)
+IMAGES, HELD_OUT = 20_000, 5_000
+EPOCHS = 5
+SEEDS = 2
+COLUMNS = ("network", "family", "change", "seed", "validation", "training", "seconds", "commit", "command")
+
+POOLED = changes.conductance(pooled_interneuron=True)
+CENTERED = changes.optimizer(centered=True, leak_learning_rate=LEAK_STEP)
+CHANGES: dict[str, changes.Change] = {
+    "none": changes.unchanged,
+    "pooled": POOLED,
+    "centered": CENTERED,
+    "pooled, centered": changes.both(POOLED, CENTERED),
+    "pooled, step 0.05": changes.both(POOLED, changes.optimizer(learning_rate=0.05)),
+    "pooled, step 0.2": changes.both(POOLED, changes.optimizer(learning_rate=0.2)),
+    "pooled, momentum 0.85": changes.both(POOLED, changes.optimizer(momentum=0.85)),
+    "pooled, momentum 0.98": changes.both(POOLED, changes.optimizer(momentum=0.98)),
+    "pooled, start without data": changes.both(POOLED, changes.conductance(initialization="default")),
+    **dict.fromkeys(VARIANTS, changes.unchanged),
+}
+OTHERS = {"absnorm": ("none", "pooled"), "affine": ("none",), "affine_bn": ("none",)}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run: which network, of which family, what is changed, which seed."""
+
+    network: str
+    family: str
+    change: str
+    seed: int
+
+
+def cases() -> list[Case]:
+    """All runs in the order in which they are made: what matters most of both networks first, then seed by seed."""
+    kinds = [("cwa", change) for change in CHANGES]
+    kinds += [(family, change) for family, chosen in OTHERS.items() for change in chosen]
+    every = [Case(network, *kind, seed) for seed in range(SEEDS) for network in ("cnn", "fcn") for kind in kinds]
+    return sorted(every, key=lambda case: case.change not in ("none", "pooled"))
+
+
+def config_of(case: Case) -> RunConfig:
+    """The preset's recipe with the settings that both networks share, and one change."""
+    config = get_preset(f"cifar10-{case.network}-{case.family}")
+    rule = replace(config.optimizer, readout_learning_rate=1e-2, centered=False, leak_learning_rate=None)
+    if case.family != "affine":
+        rule = replace(rule, learning_rate=0.1)
+    config = replace(
+        config,
+        epochs=EPOCHS,
+        seed=case.seed,
+        data=replace(config.data, batch_size=125, max_shift=4),
+        optimizer=rule,
+    )
+    return CHANGES[case.change](config)
+
+
+def train(case: Case) -> dict[str, float]:
+    """One run.
+
+    Returns:
+        validation and training accuracy of the last epoch, in %.
+    """
+    config = config_of(case)
+    dataset = load_dataset(config.data.dataset)
+    images, held_out = split_validation(dataset.train.subset(torch.arange(IMAGES)), HELD_OUT, seed=0)
+    torch.manual_seed(case.seed)
+    preprocessing = build.build_preprocessing(config, images)
+    network = build.build_network(config, dataset)
+    if case.change in VARIANTS:
+        with_variant(network.hidden, case.change)
+    build.initialize(network, config.conductance, preprocessing(images.pixels[: build.BALANCE_IMAGES]))
+    loader = DeviceLoader(
+        images,
+        config.data.batch_size,
+        preprocessing=preprocessing,
+        augmentation=build.build_augmentation(config),
+        shuffle=True,
+        seed=case.seed,
+    )
+    keep_freed_memory()
+    settings = TrainingConfig.of(config)
+    last = Trainer(network, loader, settings, validation=held_out, device="cpu", progress=False).fit()[-1]
+    return {"validation": round(last["validation_accuracy"], 2), "training": round(last["train_accuracy"], 2)}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure what is missing, and write the table of what there is."""
+    parser = FOLDER.parser(__doc__)
+    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"0, 1, ...; 0 seeds train nothing (default: {SEEDS})")
+    parser.add_argument("--networks", nargs="+", default=["cnn", "fcn"], choices=["cnn", "fcn"], help="these alone")
+    parser.add_argument("--only", nargs="+", default=list(CHANGES), choices=CHANGES, metavar="CHANGE", help="likewise")
+    chosen = parser.parse_args(arguments)
+    wanted = [
+        case
+        for case in cases()
+        if case.seed < chosen.seeds and case.network in chosen.networks and case.change in chosen.only
+    ]
+    measure_missing(FOLDER.result, COLUMNS, wanted, train, command=FOLDER.command, console=Console())
+    if rows := read_rows(FOLDER.result):
+        write_text(FOLDER.table, table(rows))

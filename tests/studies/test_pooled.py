@@ -1,0 +1,63 @@
+"""The study of pooled interneurons: its cases, its variants and its table."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from conductance import functional
+from conductance.nn import CWAConv2d, CWALinear
+from studies.pooled.measure import CHANGES, cases, config_of
+from studies.pooled.table import WORDS, table
+from studies.pooled.variants import VARIANTS, EightGroups, Pool, Recurrent, StronglyRecurrent, with_variant
+
+
+def test_pairs_differ_in_the_interneuron_alone():
+    by_case = {(case.network, case.family, case.change, case.seed): config_of(case) for case in cases()}
+    for (network, family, change, seed), config in by_case.items():
+        if change == "pooled":
+            plain = by_case[network, family, "none", seed]
+            assert config == replace(plain, conductance=replace(plain.conductance, pooled_interneuron=True))
+    assert set(WORDS) <= set(CHANGES)
+    assert {case.change for case in cases()[:20]} == {"none", "pooled"}  # first what matters most
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_variants_are_ways_from_z_to_p_that_learn(variant):
+    hidden = nn.Sequential(CWAConv2d(2, 8, 3), CWAConv2d(8, 4, 1))
+    with_variant(hidden, variant)
+    p = hidden(torch.rand(3, 2, 5, 5))
+    assert p.shape == (3, 4, 3, 3)
+    assert bool((p >= 0).all())
+    p.square().sum().backward()
+    assert all(bool(parameter.grad.isfinite().all()) for parameter in hidden.parameters())
+
+
+def test_the_plain_one_is_the_products():
+    layer, z = CWALinear(4, 8), 2 * torch.rand(5, 8) - 1
+    torch.testing.assert_close(Pool(layer)(z), functional.pooled_interneuron(z, -1, "relu"))
+
+
+@pytest.mark.parametrize("kind", [Recurrent, StronglyRecurrent])
+def test_recurrent_ones_are_at_rest(kind):
+    pool, z = kind(CWALinear(4, 8)), 2 * torch.rand(5, 8, dtype=torch.float64) - 1
+    m = pool.mean(z)
+    torch.testing.assert_close(m, kind.strength * pool.act(z, m).mean(-1, keepdim=True))
+
+
+def test_each_group_has_a_mean_of_zero():
+    pool, z = EightGroups(CWALinear(4, 16)), 2 * torch.rand(5, 16) - 1
+    left = z - pool.mean(z)
+    torch.testing.assert_close(left.view(5, 2, 8).mean(1), torch.zeros(5, 8))
+
+
+def test_differences_are_paired_by_seed():
+    row = {"network": "cnn", "family": "cwa", "training": "50.0"}
+    rows = [
+        {**row, "change": "none", "seed": "0", "validation": "60.00"},
+        {**row, "change": "none", "seed": "1", "validation": "63.00"},
+        {**row, "change": "pooled", "seed": "1", "validation": "64.00"},
+        {**row, "change": "pooled", "seed": "0", "validation": "62.50"},
+    ]
+    assert table(rows).splitlines()[3].count("+2.50, +1.00") == 1
