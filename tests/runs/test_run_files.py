@@ -15,7 +15,7 @@ from conductance.runs import RunFolder, load_run, provenance
 from conductance.training import evaluate
 from tiny_runs import ARCHITECTURES, lines
 
-EVERY_FILE = {"config.json", "metrics.jsonl", "summary.json", "model.safetensors"}
+EVERY_FILE = {"config.json", "metrics.jsonl", "summary.json", "model.safetensors", "predictions.npz"}
 CONDUCTANCES = ("cwa", "cwa_bn")
 METRICS = [
     "epoch",

@@ -15,7 +15,8 @@ class Row:
 
     Where no run has finished, `seeds` is empty and the numbers are None. `test_accuracy_std`, the sample standard
     deviation, is also None for a single seed. `unfinished` says how far each unfinished run is, `varying` in which
-    settings the finished ones differ. `folder` is empty unless other folders hold runs of the same name and seeds.
+    settings the finished ones differ, `mixes` which precisions or commits they do not share. `folder` is empty unless
+    other folders hold runs of the same name and seeds.
     """
 
     dataset: str
@@ -33,6 +34,7 @@ class Row:
     unfinished: tuple[str, ...]
     varying: tuple[str, ...]
     folder: str = ""
+    mixes: str = ""
 
     @property
     def label(self) -> str:
@@ -68,7 +70,21 @@ def row_of(group: Group) -> Row:
         unfinished=tuple(run.progress for run in group.unfinished),
         varying=tuple(f"{name} {variants}" for name, variants in group.varying.items() if name not in HARDWARE_FIELDS),
         folder=group.folder,
+        mixes=mixture(group),
     )
+
+
+PRECISIONS = {"no": "float32"}
+
+
+def mixture(group: Group) -> str:
+    """What the finished runs of one configuration do not share: precisions, commits; empty where they share both."""
+    precisions = dict.fromkeys(str(run.settings.get("precision", "no")) for run in group.finished)
+    commits = {summary.get("git_commit") for summary in group.summaries}
+    return ", ".join([
+        *([" and ".join(PRECISIONS.get(name, name) for name in precisions)] if len(precisions) > 1 else []),
+        *([f"{len(commits)} commits"] if len(commits) > 1 else []),
+    ])  # fmt: skip
 
 
 def spread(values: Sequence[float]) -> float | None:

@@ -47,9 +47,14 @@ def note_below(rows: Sequence[Row]) -> str:
     """What the means hide, in a sentence each: unfinished runs, which are left out, and settings that differ."""
     unfinished = [f"{row.name}, {progress}" for row in rows for progress in row.unfinished]
     unlike = [f"{row.name}, {settings}" for row in rows for settings in row.varying]
+    mixed = [f"{row.name}, {row.mixes}" for row in rows if row.mixes]
     return " ".join(
         f"{what}: {'; '.join(runs)}."
-        for what, runs in (("Unfinished and left out", unfinished), ("Different settings under one name", unlike))
+        for what, runs in (
+            ("Unfinished and left out", unfinished),
+            ("Different settings under one name", unlike),
+            ("Seeds that mix precisions or commits", mixed),
+        )
         if runs
     )
 

@@ -1,17 +1,27 @@
 """What the paper concludes from its tables, as comparisons of two cells, and whether our runs agree."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from math import sqrt
+from dataclasses import dataclass, replace
+from math import isnan
+from typing import Literal
 
+import numpy as np
+
+from conductance.report.comparing import Comparison, by_seeds, compare, holm
 from conductance.report.table import NOTHING, markdown_lines
 from conductance.reproduction.paper import TABLES
 from conductance.reproduction.rows import PaperRow
 
-COLUMNS = ("Claim (paper, sections 4.3 and 4.4)", "Paper", "Here", "p", "Seeds", "Recipe", "Holds")
-NUMERIC = (False, True, True, True, True, False, False)
+COLUMNS = ("Claim of the paper", "Paper", "Here", "95 % interval", "p (Holm)", "Seeds", "Recipe", "Verdict")
+NUMERIC = (False, True, True, True, True, True, False, False)
 
 SIGNIFICANCE = 0.05
+
+Verdict = Literal["supported", "contradicted", "undecided"]
+
+NOT_MEASURED = "not measured"
+NO_ANSWERS = "no per-image predictions"
+ONE_SEED = "one seed"
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,12 @@ CLAIMS = (
         )
         for architecture in ("cnn", "resnet18")
     ),
+    Claim(
+        "Without BatchNorm, the affine network is above CWA: cifar10, fcn",
+        "table1",
+        ("cifar10", "fcn", "affine"),
+        ("cifar10", "fcn", "cwa"),
+    ),
     Claim("BatchNorm improves CWA: cifar10, fcn", "table1", ("cifar10", "fcn", "cwa_bn"), ("cifar10", "fcn", "cwa")),
     Claim("CWA is above AbsNorm: cifar10, fcn", "table2", ("cifar10", "fcn", "cwa"), ("cifar10", "fcn", "absnorm")),
     Claim(
@@ -76,37 +92,120 @@ CLAIMS = (
 )
 
 
-def claim_lines(rows: Iterable[PaperRow]) -> list[list[str]]:
-    """Every claim, with a line for each recipe by which both its cells were measured: texts under `COLUMNS`.
+@dataclass(frozen=True)
+class Finding:
+    """What our runs say about a claim, by one recipe or study.
 
-    *Here* is the difference of the means with its standard error, *p* the p-value of Welch's t-test. *Holds* says
-    ``yes`` or ``no`` where p is below `SIGNIFICANCE`, ``undecided`` where it is not, ``by one seed`` where a single
-    seed gives no error, and ``open`` where nothing was measured. Runs with more or fewer epochs than their recipe do
-    not count.
+    Attributes:
+        claim: as a sentence.
+        paper: what the paper has, as text.
+        recipe: how it was measured.
+        comparison: of the two sides; None where nothing was compared.
+        obstacle: why it can decide nothing, whatever its numbers; empty where it can.
+        p: the comparison's, corrected for all claims that are decided by the same recipe.
+        here: instead of a comparison, what was found, as text.
+        given: instead of a comparison, its verdict.
+    """
+
+    claim: str
+    paper: str
+    recipe: str = NOTHING
+    comparison: Comparison | None = None
+    obstacle: str = ""
+    p: float | None = None
+    here: str = NOTHING
+    given: Verdict | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether what was measured bears the claim out."""
+        if self.given is not None:
+            return self.given
+        if self.obstacle or self.comparison is None or self.p is None or self.p >= SIGNIFICANCE:
+            return "undecided"
+        return "supported" if self.comparison.difference > 0 else "contradicted"
+
+    def line(self) -> list[str]:
+        """Texts under `COLUMNS`."""
+        found = self.comparison
+        why = f" ({self.obstacle})" if self.obstacle else ""
+        return [
+            self.claim,
+            self.paper,
+            self.here if found is None else f"{found.difference:+.2f}",
+            NOTHING if found is None or isnan(found.low) else f"{found.low:+.2f} to {found.high:+.2f}",
+            _probability(self.p),
+            NOTHING if found is None else f"{found.seeds[0]}, {found.seeds[1]}",
+            self.recipe,
+            f"{self.verdict}{why}",
+        ]
+
+
+def findings(rows: Iterable[PaperRow], further: Sequence[Finding] = ()) -> list[Finding]:
+    """Every claim, with a finding for each recipe by which both its cells were measured, then ``further`` ones.
+
+    Where every run of both cells kept its answers for the test images, cells are compared image by image
+    (`report.comparing.compare`). Claims that the same recipe decides are corrected together (Holm). A claim stays
+    undecided where a single seed was trained, and where answers were not kept: its interval is then that of the seeds
+    alone, as if other test images changed nothing. Runs with more or fewer epochs than their recipe do not count.
     """
     measured = [row for row in rows if row.seeds and row.whole]
-    return [line for claim in CLAIMS if claim.known for line in _lines(claim, measured)]
+    found = [each for claim in CLAIMS if claim.known for each in _findings(claim, measured)]
+    return corrected([*found, *further])
 
 
-def claims_table(rows: Iterable[PaperRow]) -> str:
+def corrected(found: Sequence[Finding]) -> list[Finding]:
+    """The same with the p-values of those that can be decided, corrected within each recipe."""
+    decidable: dict[str, list[int]] = {}
+    for index, each in enumerate(found):
+        if each.comparison is not None and not each.obstacle:
+            decidable.setdefault(each.recipe, []).append(index)
+    result = list(found)
+    for indices in decidable.values():
+        p_values = [comparison.p for i in indices if (comparison := found[i].comparison) is not None]
+        for index, p in zip(indices, holm(p_values), strict=True):
+            result[index] = replace(found[index], p=p)
+    return result
+
+
+def claim_lines(rows: Iterable[PaperRow], further: Sequence[Finding] = ()) -> list[list[str]]:
+    """The findings as texts under `COLUMNS`."""
+    return [finding.line() for finding in findings(rows, further)]
+
+
+def claims_table(rows: Iterable[PaperRow], further: Sequence[Finding] = ()) -> str:
     """The same in Markdown."""
-    return markdown_lines(COLUMNS, NUMERIC, claim_lines(rows))
+    return markdown_lines(COLUMNS, NUMERIC, claim_lines(rows, further))
 
 
-def _lines(claim: Claim, rows: Sequence[PaperRow]) -> list[list[str]]:
-    found = [
-        [
-            claim.text,
-            f"{claim.paper:+.2f}",
-            _difference(above, below),
-            _probability(p_value(above, below)),
-            f"{above.seeds}, {below.seeds}",
-            above.recipe,
-            verdict(above, below),
-        ]
-        for above, below in _pairs(claim, rows)
-    ]
-    return found or [[claim.text, f"{claim.paper:+.2f}", NOTHING, NOTHING, NOTHING, NOTHING, "open"]]
+def _findings(claim: Claim, rows: Sequence[PaperRow]) -> list[Finding]:
+    paper = f"{claim.paper:+.2f}"
+    pairs = list(_pairs(claim, rows))
+    if not pairs:
+        return [Finding(claim.text, paper, obstacle=NOT_MEASURED)]
+    return [Finding(claim.text, paper, above.recipe, *_compared(above, below)) for above, below in pairs]
+
+
+def _compared(above: PaperRow, below: PaperRow) -> tuple[Comparison | None, str]:
+    """The comparison of two rows, and what stands against deciding by it."""
+    single = ONE_SEED if min(above.seeds, below.seeds) < 2 else ""
+    answers = [_answers(row) for row in (above, below)]
+    if None not in answers:
+        return compare(*(each for each in answers if each is not None)), single
+    by_accuracy = by_seeds(above.accuracies, below.accuracies)
+    return by_accuracy or _without_interval(above, below), ", ".join(filter(None, (single, NO_ANSWERS)))
+
+
+def _answers(row: PaperRow) -> list[np.ndarray] | None:
+    kept = [run.predictions for run in row.runs]
+    return [each.correct for each in kept if each is not None] if kept and None not in kept else None
+
+
+def _without_interval(above: PaperRow, below: PaperRow) -> Comparison:
+    assert above.mean is not None
+    assert below.mean is not None
+    unknown = float("nan")
+    return Comparison(above.mean - below.mean, unknown, unknown, 1.0, (above.seeds, below.seeds))
 
 
 def _pairs(claim: Claim, rows: Sequence[PaperRow]) -> Iterator[tuple[PaperRow, PaperRow]]:
@@ -116,44 +215,7 @@ def _pairs(claim: Claim, rows: Sequence[PaperRow]) -> Iterator[tuple[PaperRow, P
             yield row, own[claim.below, recipe]
 
 
-def verdict(above: PaperRow, below: PaperRow) -> str:
-    """Whether ``above`` is above ``below``, in a word or two."""
-    p, word = p_value(above, below), "yes" if _difference_of_means(above, below) > 0 else "no"
-    if p is None:
-        return f"{word}, by one seed"
-    return word if p < SIGNIFICANCE else "undecided"
-
-
 def _probability(p: float | None) -> str:
     if p is None:
         return NOTHING
     return "< 0.001" if p < 0.0005 else f"{p:.3f}"
-
-
-def p_value(above: PaperRow, below: PaperRow) -> float | None:
-    """The probability that two cells of equal mean differ this much by their seeds alone (Welch's t-test, two-sided).
-
-    With two seeds each a difference must be 4 to 13 times its standard error for p < 0.05. None where a cell has one
-    seed.
-    """
-    if above.std is None or below.std is None:
-        return None
-    if above.std == below.std == 0:
-        return float(above.mean == below.mean)
-    from scipy.stats import ttest_ind_from_stats  # takes a second to import
-
-    moments = above.mean, above.std, above.seeds, below.mean, below.std, below.seeds
-    return float(ttest_ind_from_stats(*moments, equal_var=False).pvalue)
-
-
-def _difference(above: PaperRow, below: PaperRow) -> str:
-    error = NOTHING
-    if above.std is not None and below.std is not None:
-        error = f"{sqrt(above.std**2 / above.seeds + below.std**2 / below.seeds):.2f}"
-    return f"{_difference_of_means(above, below):+.2f} ± {error}"
-
-
-def _difference_of_means(above: PaperRow, below: PaperRow) -> float:
-    assert above.mean is not None
-    assert below.mean is not None
-    return above.mean - below.mean

@@ -1,13 +1,13 @@
 """Rows of the paper's tables: each cell with what was measured for it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from statistics import fmean
 from typing import Any
 
 from conductance.errors import ConductanceError, InputError
 from conductance.models import FAMILIES
-from conductance.report.rows import spread
+from conductance.report.rows import mixture, spread
 from conductance.reproduction.paper import TABLES, Cell
 from conductance.reproduction.recipes import OF_0_1, RECIPES, recipe_of
 from conductance.runs.groups import Group, group_runs
@@ -40,6 +40,8 @@ class PaperRow:
         hardware: every kind recorded, with the precision of the products where it is not float32.
         commit: every one recorded.
         command: every one recorded.
+        mixes: what the seeds do not share: precisions, commits; empty where they share both.
+        runs: the runs themselves, seed by seed.
     """
 
     table: str
@@ -58,6 +60,17 @@ class PaperRow:
     hardware: str
     commit: str
     command: str
+    mixes: str = ""
+    runs: tuple[Run, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def accuracies(self) -> list[float]:
+        """The test accuracy of each seed after the last epoch, in %."""
+        return [run.summary["test_accuracy"] for run in self.runs if run.summary is not None]
+
+    def record(self) -> dict[str, Any]:
+        """All but the runs, as plain values."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "runs"}
 
     @property
     def kind(self) -> tuple[str, str, str]:
@@ -136,6 +149,8 @@ def _measured(table: str, cell: Cell, group: Group, recipe: str, full_epochs: in
         hardware=_every(map(hardware_of, group.finished)),
         commit=_every(summary.get("git_commit") for summary in summaries),
         command=_every(summary.get("command") for summary in summaries),
+        mixes=mixture(group),
+        runs=group.finished,
     )
 
 

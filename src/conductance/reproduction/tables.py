@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from conductance.extras import import_extra
 from conductance.files import write_table, write_text
 from conductance.report.table import NOTHING, Column, duration, markdown_of, percent, with_spread
-from conductance.reproduction.claims import COLUMNS, NUMERIC, claim_lines, claims_table
+from conductance.reproduction.claims import COLUMNS, NUMERIC, Finding, claim_lines, claims_table
+from conductance.reproduction.outside import outside_the_tables
 from conductance.reproduction.page import write_page
 from conductance.reproduction.paper import TABLES
 from conductance.reproduction.recipes import FORMER_NAMES, RECIPES
@@ -35,12 +35,18 @@ PAPER_COLUMNS: tuple[Column[PaperRow], ...] = (
     Column("Epochs", lambda row: row.epochs or NOTHING, numeric=True),
     Column("Paper's figure after", lambda row: row.reached or NOTHING, numeric=True),
     Column("Time", lambda row: duration(row.seconds_per_run), numeric=True),
-    Column("Recipe", lambda row: row.recipe),
+    Column("Recipe", lambda row: f"{row.recipe}; mixes {row.mixes}" if row.mixes else row.recipe),
 )
 
 
-def write_tables(runs: Sequence[Run], out: Path, *, page: bool = True) -> list[Path]:
+def write_tables(runs: Sequence[Run], out: Path, *, further: Sequence[Finding] = (), page: bool = True) -> list[Path]:
     """Write ``table1`` and ``table2`` as CSV and Markdown, ``claims.md``, and ``tables.html`` with learning curves.
+
+    Args:
+        runs: of any recipes.
+        out: where to.
+        further: findings about claims that no two cells decide, from elsewhere.
+        page: whether to write ``tables.html``.
 
     Returns:
         The files.
@@ -48,12 +54,13 @@ def write_tables(runs: Sequence[Run], out: Path, *, page: bool = True) -> list[P
     tables = {table: paper_rows(table, runs) for table in TABLES}
     rows = [row for table in tables.values() for row in table]
     written = [out / "claims.md"]
-    write_text(written[0], claims_table(rows))
+    further = [*outside_the_tables(rows), *further]
+    write_text(written[0], claims_table(rows, further))
     for name, table in tables.items():
         written += [_write_csv(table, out / f"{name}.csv"), _write_markdown(table, out / f"{name}.md")]
     if page:
         groups = group_runs(run for run in runs if run.kind in {row.kind for row in rows})
-        claims = (COLUMNS, NUMERIC, claim_lines(rows))
+        claims = (COLUMNS, NUMERIC, claim_lines(rows, further))
         written.append(write_page(tables, PAPER_COLUMNS, groups, claims, out / "tables.html"))
     return written
 
@@ -71,10 +78,11 @@ def is_reproduction(path: Path) -> bool:
 def _write_csv(rows: Sequence[PaperRow], path: Path) -> Path:
     """The measured rows: accuracies to 0.001 points, times to 0.1 s. Open cells have no line."""
     digits = {"mean": 3, "std": 3, "best_mean": 3, "seconds_per_run": 1}
-    records = [asdict(row) for row in rows if row.seeds]
+    records = [row.record() for row in rows if row.seeds]
     for record in records:
         record |= {name: round(record[name], n) for name, n in digits.items() if record[name] is not None}
-    write_table(path, list(PaperRow.__annotations__), records)
+    columns = [name for name in PaperRow.__annotations__ if name != "runs"]
+    write_table(path, columns, records)
     return path
 
 

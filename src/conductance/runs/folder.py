@@ -32,8 +32,9 @@ class RunFolder:
     """A place on disk for one run.
 
     ``config.json`` holds what was asked; ``metrics.jsonl`` one line for each epoch; ``checkpoint.pt`` the state to
-    resume from, until the run has finished; ``summary.json``, ``model.safetensors`` and, for networks of conductances,
-    ``internals.json`` what came of it. The process that trains holds ``.lock``.
+    resume from, until the run has finished; ``summary.json``, ``model.safetensors``, the answers for each test image
+    (``predictions.npz``) and, for networks of conductances, ``internals.json`` what came of it. The process that trains
+    holds ``.lock``.
 
     `Run` reads a run back.
     """
@@ -46,6 +47,7 @@ class RunFolder:
         self.summary_file = path / "summary.json"
         self.weights_file = path / "model.safetensors"
         self.internals_file = path / "internals.json"
+        self.predictions_file = path / "predictions.npz"
         self.lock_file = path / ".lock"
 
     @property
@@ -136,7 +138,7 @@ class RunFolder:
     def _is_leftover(self, file: Path) -> bool:
         """Whether this is a temporary file of `write_atomically` for one of the run's own files."""
         own = (self.config_file, self.metrics_file, self.checkpoint_file, self.summary_file, self.weights_file)
-        return any(is_temporary(file, of) for of in (*own, self.internals_file))
+        return any(is_temporary(file, of) for of in (*own, self.internals_file, self.predictions_file))
 
     def read_config(self) -> RunConfig:
         """The run's config.

@@ -11,6 +11,7 @@ from conductance.errors import DataError, RunError
 from conductance.runs.config import RunConfig
 from conductance.runs.folder import RunFolder
 from conductance.runs.network import build_network, kind_of_preprocessing
+from conductance.runs.predictions import Predictions
 from conductance.runs.schema import Record, config_of, read_epochs, read_internals, read_settings, read_summary
 
 
@@ -65,6 +66,12 @@ class Run:
         """Counts of what happens in each layer of conductances, see `conductance.analysis.internals`; or None."""
         file = self.folder.internals_file
         return read_internals(file) if file.exists() else None
+
+    @cached_property
+    def predictions(self) -> Predictions | None:
+        """The answer for each test image after the last epoch; None where they were not kept."""
+        file = self.folder.predictions_file
+        return Predictions.read(file) if file.exists() else None
 
     @property
     def finished(self) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -61,6 +62,40 @@ def evaluate_batches(
             correct, finite = objective.correct(outputs, targets), all_finite(inputs, targets)
             tally.add(loss, batch_length(targets), correct, finite)
     return tally
+
+
+@torch.no_grad()
+def predicted_classes(
+    network: nn.Module,
+    batches: Iterable[Batch],
+    device: torch.device,
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The class that a network predicts for each example, and its label; None where they are no classes.
+
+    Args:
+        network: any module.
+        batches: inputs and targets.
+        device: where the network is.
+        autocast: as for `evaluate_batches`.
+    """
+    found, labels = [], []
+    with evaluating(network):
+        for batch in batches:
+            inputs, targets = to_device(batch, device)
+            with autocast():
+                outputs = forward(network, inputs)
+            if not _are_classes(outputs, targets):
+                return None
+            found.append(in_float32(outputs).argmax(1).cpu())
+            labels.append(targets.cpu())
+    return (torch.cat(found).numpy(), torch.cat(labels).numpy()) if found else None
+
+
+def _are_classes(outputs: Nested, targets: Nested) -> bool:
+    """Whether there is one class for each example."""
+    both = isinstance(outputs, torch.Tensor) and isinstance(targets, torch.Tensor)
+    return both and outputs.ndim == 2 and targets.ndim == 1 and not targets.is_floating_point()
 
 
 def forward(network: nn.Module, inputs: Nested) -> Nested:

@@ -15,8 +15,10 @@ from conductance.nn import ConductanceLayer
 from conductance.runs import provenance
 from conductance.runs.config import RunConfig
 from conductance.runs.folder import RunFolder
+from conductance.runs.predictions import Predictions
 from conductance.runs.schema import OWN
 from conductance.training.checkpoint import restore, state_of
+from conductance.training.evaluation import predicted_classes
 
 if TYPE_CHECKING:
     from conductance.training.trainer import Trainer
@@ -94,6 +96,8 @@ class RunRecord:
             self.folder.write_weights(_weights(trainer))
             if (seen := _internals(trainer)) is not None:
                 self.folder.write_json(self.folder.internals_file, seen)
+            if (answers := _predictions(trainer)) is not None:
+                answers.write(self.folder.predictions_file)
             self.folder.write_json(self.folder.summary_file, self._summary(trainer))
             self.folder.checkpoint_file.unlink(missing_ok=True)
         trainer.accelerator.wait_for_everyone()
@@ -159,6 +163,14 @@ def _weights(trainer: "Trainer") -> dict[str, Tensor]:
     if (preprocessing := trainer.data.preprocessing) is not None:
         weights |= {f"preprocessing.{name}": tensor for name, tensor in preprocessing.state_dict().items()}
     return weights
+
+
+def _predictions(trainer: "Trainer") -> Predictions | None:
+    """The answers for the test images; None where there are none, or where they are no classes."""
+    if trainer.data.test is None:
+        return None
+    answers = predicted_classes(trainer.result, trainer.data.test, trainer.device, trainer.accelerator.autocast)
+    return None if answers is None else Predictions(*answers)
 
 
 def _internals(trainer: "Trainer") -> dict[str, Any] | None:
