@@ -6,7 +6,9 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "results/README.md", "docs/*.md", "studies/*/README.md")
 COMMENT = r"(<!-- (\S+\.md) -->\n\n)"
-NOTE = r"(?:(?:Unfinished and left out|Different settings under one name|Seeds that mix precisions or commits): .*\n\n?)?"
+NOTE = (
+    r"(?:(?:Unfinished and left out|Different settings under one name|Seeds that mix precisions or commits): .*\n\n?)?"
+)
 TABLE = rf"(?:(?:\|.*\n)+\n?{NOTE})?"
 
 

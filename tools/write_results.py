@@ -1,5 +1,6 @@
 """Write ``results/runs.csv`` and the tables in ``results/tables`` anew from the runs that are checked in."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from conductance.report.table import (
     with_spread,
 )
 from conductance.reproduction import TABLES, Cell, write_tables
+from conductance.reproduction.claims import Finding
 from conductance.reproduction.recipes import recipe_of
 from conductance.reproduction.rows import hardware_of
 from conductance.runs import Run, load_runs
@@ -38,7 +40,16 @@ def main(results: Path = RESULTS, out: Path = RESULTS) -> None:
     write_text(out / "tables/overview.md", overview(runs["presets"]))
     of_the_paper = [results / folder for folder in OF_THE_PAPERS_TABLES]
     chosen = [run for members in runs.values() for run in members if {*run.path.parents} & {*of_the_paper}]
-    write_tables(chosen, out / "tables", page=False)
+    write_tables(chosen, out / "tables", further=of_the_study(), page=False)
+
+
+def of_the_study() -> list[Finding]:
+    """What `studies/paper_claims` says about the claims that no cell of the paper's tables tests."""
+    sys.path.insert(0, str(RESULTS.parent))
+    from studies.paper_claims.table import claims_of
+    from studies.shared.growing import read_rows
+
+    return claims_of(read_rows(RESULTS.parent / "studies/paper_claims/result.csv"))
 
 
 def leaderboard(runs: Sequence[Run], results: Path) -> tuple[list[str], list[dict[str, Any]]]:

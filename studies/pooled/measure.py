@@ -6,25 +6,22 @@ training images; no test image is seen.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-import torch
 from rich.console import Console
+from torch import nn
 
-from conductance.allocator import keep_freed_memory
-from conductance.data import DeviceLoader, load_dataset, split_validation
 from conductance.files import write_text
 from conductance.presets.named import LEAK_STEP, get_preset
 from conductance.runs import RunConfig
-from conductance.training import Trainer, build
-from conductance.training.config import TrainingConfig
 from studies.pooled.table import table
 from studies.pooled.variants import VARIANTS, with_variant
 from studies.shared import changes
 from studies.shared.folder import folder_of
 from studies.shared.growing import measure_missing, read_rows
+from studies.shared.short import train_shortly
 
 FOLDER = folder_of(__file__)
-IMAGES, HELD_OUT = 20_000, 5_000
 EPOCHS = 5
 SEEDS = 2
 COLUMNS = ("network", "family", "change", "seed", "validation", "training", "seconds", "commit", "command")
@@ -86,27 +83,12 @@ def train(case: Case) -> dict[str, float]:
     Returns:
         validation and training accuracy of the last epoch, in %.
     """
-    config = config_of(case)
-    dataset = load_dataset(config.data.dataset)
-    images, held_out = split_validation(dataset.train.subset(torch.arange(IMAGES)), HELD_OUT, seed=0)
-    torch.manual_seed(case.seed)
-    preprocessing = build.build_preprocessing(config, images)
-    network = build.build_network(config, dataset)
-    if case.change in VARIANTS:
-        with_variant(network.hidden, case.change)
-    build.initialize(network, config.conductance, preprocessing(images.pixels[: build.BALANCE_IMAGES]))
-    loader = DeviceLoader(
-        images,
-        config.data.batch_size,
-        preprocessing=preprocessing,
-        augmentation=build.build_augmentation(config),
-        shuffle=True,
-        seed=case.seed,
-    )
-    keep_freed_memory()
-    settings = TrainingConfig.of(config)
-    last = Trainer(network, loader, settings, validation=held_out, device="cpu", progress=False).fit()[-1]
-    return {"validation": round(last["validation_accuracy"], 2), "training": round(last["train_accuracy"], 2)}
+    change = partial(_with_variant, variant=case.change) if case.change in VARIANTS else None
+    return train_shortly(config_of(case), change)[0]
+
+
+def _with_variant(network: nn.Module, variant: str) -> None:
+    with_variant(network.get_submodule("hidden"), variant)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

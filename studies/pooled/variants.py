@@ -148,8 +148,9 @@ VARIANTS: dict[str, Callable[[ConductanceLayer], Pool]] = {
 }
 
 
-def with_variant(hidden: nn.Sequential, variant: str) -> None:
-    """Put a variant behind each layer, which then hands on z."""
+def with_variant(hidden: nn.Module, variant: str) -> None:
+    """Put a variant behind each layer of a sequence, which then hands on z."""
+    assert isinstance(hidden, nn.Sequential)
     for i, layer in enumerate(hidden):
         assert isinstance(layer, ConductanceLayer)
         layer.activation = None
