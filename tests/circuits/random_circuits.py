@@ -28,7 +28,7 @@ def random_mask(target, source):
 
 
 @st.composite
-def circuits(draw, timeless=False):
+def circuits(draw, timeless=False, pooled=False):
     """A circuit in which every population has a dense projection from an input, so that all neurons have synapses."""
     circuit = Circuit()
     sizes = {}
@@ -50,7 +50,7 @@ def circuits(draw, timeless=False):
             tau_membrane=None if timeless else draw(TIMES),
             tau_synapse=None if timeless else draw(TIMES),
             resting_conductance=draw(st.sampled_from([None, 0.5])),
-            pooled_interneuron=draw(st.booleans()),
+            pooled_interneuron=pooled and draw(st.booleans()),
         )
         circuit.connect(draw(st.sampled_from(inputs)), name, plastic=draw(st.booleans()))
     populations = [name for name in sizes if name not in inputs]

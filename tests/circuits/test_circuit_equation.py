@@ -26,7 +26,7 @@ def built(circuit, **options):
         torch.set_default_dtype(torch.float32)
 
 
-@given(circuits(), st.sampled_from([1.0, 0.5]))
+@given(circuits(pooled=True), st.sampled_from([1.0, 0.5]))
 def test_a_random_circuit_equals_its_transcription(circuit, duration):
     net = built(circuit, slice_duration=duration)
     data = samples(circuit)
@@ -81,7 +81,7 @@ def test_a_single_neuron_has_no_pooled_interneuron():
         Circuit().population("a", 1, pooled_interneuron=True)
 
 
-@given(circuits())
+@given(circuits(pooled=True))
 def test_a_sequence_is_shown_element_by_element(circuit):
     net = built(circuit, slices=2)
     data = [torch.rand(2, 3, *each.shape, dtype=torch.float64) for each in circuit.inputs.values()]

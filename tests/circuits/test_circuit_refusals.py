@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from conductance.biophysics import to_biophysical
 from conductance.circuits import (
     Blocks,
     Circuit,
@@ -15,7 +16,7 @@ from conductance.circuits import (
     Sparse,
     WithinDistance,
 )
-from conductance.errors import ConductanceError
+from conductance.errors import ConductanceError, InputError
 
 
 def circuit_of_two():
