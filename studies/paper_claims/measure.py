@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import torch
 from rich.console import Console
 from torch import nn
 
@@ -60,7 +61,7 @@ def config_of(case: Case) -> RunConfig:
 def at_zero(network: nn.Module) -> None:
     """All parameters g at 0, so that G = max(1 + g, 0) is 1 for every synapse."""
     for layer in init.conductance_layers(network):
-        layer.set_conductance(1.0)
+        layer.set_conductance(torch.ones_like(layer.g))
 
 
 def train(case: Case) -> dict[str, float | str]:

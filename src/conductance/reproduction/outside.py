@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
-from conductance.reproduction.claims import NOT_MEASURED, Finding
+from conductance.reproduction.claims import NOT_MEASURED, Finding, Verdict
 from conductance.reproduction.rows import PaperRow
 
 FITTED = 99.4
@@ -38,7 +38,8 @@ def _fitted(recipe: str, rows: Sequence[PaperRow]) -> Finding:
     reached, least = sum(accuracy > FITTED for accuracy in cells.values()), min(cells.values())
     here = f"{reached} of {len(cells)} cells, the least {least:.1f}"
     by_the_letter = recipe.startswith("paper")
-    given = ("supported" if reached == len(cells) else "contradicted") if by_the_letter else None
+    decided: Verdict = "supported" if reached == len(cells) else "contradicted"
+    given = decided if by_the_letter else None
     obstacle = "" if by_the_letter else "the presets stop after their epochs, fitted or not"
     return Finding(TRAINING, f"> {FITTED}", recipe, obstacle=obstacle, here=here, given=given)
 
