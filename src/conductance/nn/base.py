@@ -63,7 +63,7 @@ class AveragingLayer(nn.Module):
         self.detached_denominator = detached_denominator
         self.convolution = dict(convolution)
         self.synaptic_sum = kernels.SynapticSum(**self.convolution)
-        self._resting = tuple(
+        self.initial_resting = tuple(
             "per unit" if isinstance(value, Tensor) and value.numel() > 1 else None if value is None else float(value)
             for value in (resting_conductance, resting_potential)
         )
@@ -214,8 +214,8 @@ class AveragingLayer(nn.Module):
             "learn_resting": (self.learn_resting, False),
             "learn_gate": (isinstance(self.gate, Gate), False),
             "detached_denominator": (self.detached_denominator, False),
-            "resting_conductance": (self._resting[0], None),
-            "resting_potential": (self._resting[1], 0.0),
+            "resting_conductance": (self.initial_resting[0], None),
+            "resting_potential": (self.initial_resting[1], 0.0),
         }
         parts += [f"{name}={value!r}" for name, (value, default) in options.items() if value != default]
         return ", ".join(parts)

@@ -38,8 +38,8 @@ class Leak(nn.Module):
             e_r = torch.as_tensor(resting_potential, dtype=torch.float64).detach().cpu()
             _check_leak(G_r, e_r, units)
             pair = functional.leak_pair(G_r.clamp(min=functional.smallest_leak(dtype)), e_r, units)
-            self._start = NONNEGATIVE[self.form].parameter((pair - self.least).clamp(min=0)).to(dtype)
-        pair = self._start.to(device or torch.get_default_device(), copy=True)
+            self.initial = NONNEGATIVE[self.form].parameter((pair - self.least).clamp(min=0)).to(dtype)
+        pair = self.initial.to(device or torch.get_default_device(), copy=True)
         if learn:
             self.pair = nn.Parameter(pair)
         else:
@@ -48,7 +48,7 @@ class Leak(nn.Module):
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """As it was made."""
-        self.pair.copy_(self._start)
+        self.pair.copy_(self.initial)
 
     def forward(self) -> Tensor:
         """The leak's excitatory and inhibitory conductance, (2, units)."""

@@ -22,7 +22,7 @@ from conductance.valence import Valences, excitatory_first
 TIME_CONSTANT = 30.0
 
 
-class _Synapses(HeldLayer, CWALinear):
+class RecurrentSynapses(HeldLayer, CWALinear):
     """From the input and from the cell's own units to its units."""
 
 
@@ -85,7 +85,7 @@ class CWARNNCell(nn.Module):
             channels = torch.cat([ones, self.unit_valence, -ones])
         else:
             channels = torch.cat([from_input, self.unit_valence])
-        self.synapses = _Synapses(
+        self.synapses = RecurrentSynapses(
             len(channels),
             hidden_size,
             valence=channels,

@@ -78,7 +78,7 @@ def convert_layer(
             f"{planned.name}: layers have no option {unknown}; see {CONVERTED[type(old)].__name__}"
         ) from None
     if planned.copied:
-        layer.register_forward_hook(_copy_output)
+        return_copies(layer)
     return layer
 
 
@@ -90,8 +90,17 @@ def _sizes(old: nn.Module, copies: int) -> tuple[Any, ...]:
     return old.in_channels * copies, old.out_channels, *geometry
 
 
-def _copy_output(module: nn.Module, args: Any, output: Tensor) -> Tensor:
+def return_copies(layer: nn.Module) -> None:
     """For code that writes into what an affine layer returns; a layer of conductances needs that when it learns."""
+    layer.register_forward_hook(_copy_output)
+
+
+def returns_copies(layer: nn.Module) -> bool:
+    """Whether `return_copies` was called on a layer."""
+    return _copy_output in layer._forward_hooks.values()
+
+
+def _copy_output(module: nn.Module, args: Any, output: Tensor) -> Tensor:
     del module, args
     return output.clone()
 
