@@ -34,6 +34,10 @@ main(["simulate", f"{given}/runs/cnn", "--images", "2", "--duration", "5", "--ou
 main(["reproduce", "table1", "--plan", "--out", f"{given}/reproduction"])
 main(["presets"])
 main(["models"])
+main(["save", f"{given}/runs/cnn", "--out", f"{given}/saved"])
+main(["evaluate", f"{given}/saved"])
+main(["evaluate", "digits-cnn"])
+assert conductance.load("mnist-cnn").classes == tuple("0123456789")
 print(conductance.__file__)
 """
 
@@ -97,7 +101,13 @@ def test_every_command_works_in_an_empty_folder_and_writes_where_it_is_told(inst
     for sentence in ("First steps", "test accuracy", "report: ", "potentials: ", "cifar10-cnn-cwa", "resnet18"):
         assert sentence in ran.stdout
     given = {str(file.relative_to(tmp_path / "given")) for file in (tmp_path / "given").rglob("*") if file.is_file()}
-    assert {"demo/report.html", "report.html", "runs/cnn/summary.json", "potentials/potentials.svg"} <= given
+    assert {
+        "demo/report.html",
+        "report.html",
+        "runs/cnn/summary.json",
+        "saved/README.md",
+        "potentials/potentials.svg",
+    } <= given
     assert list((tmp_path / "here").iterdir()) == list((tmp_path / "home").iterdir()) == []
     assert contents(installed) == before
 

@@ -5,19 +5,21 @@
 
 `conductance.nn` has the layers, `conductance.functional` the equation, `conductance.init` and `conductance.optim` what
 trains them, `conductance.circuits` populations and projections, `conductance.biophysics` the same in millivolts and
-nanosiemens. Each is imported when it is first used.
+nanosiemens, `conductance.share` trained networks in files. Each is imported when it is first used.
 """
 
 TYPE_CHECKING = False  # type checkers take it for True; the module typing would double the time of this import
 
 if TYPE_CHECKING:
-    from conductance import analysis, biophysics, circuits, data, functional, init, models, nn, optim, transform
+    from conductance import analysis, biophysics, circuits, data, functional, init, models, nn, optim, share, transform
     from conductance.analysis.check import check
     from conductance.analysis.observe import observe
     from conductance.analysis.summary import summary
     from conductance.analysis.validate import validate
     from conductance.errors import ConductanceError
     from conductance.models import create_model
+    from conductance.share.loading import load
+    from conductance.share.saving import save
     from conductance.training import Trainer, TrainingConfig
     from conductance.transform.convert import convert
     from conductance.transform.freeze import freeze
@@ -38,10 +40,13 @@ __all__ = [
     "freeze",
     "functional",
     "init",
+    "load",
     "models",
     "nn",
     "observe",
     "optim",
+    "save",
+    "share",
     "summary",
     "transform",
     "validate",
@@ -56,7 +61,9 @@ _HOMES = {
     "convert": "conductance.transform",
     "create_model": "conductance.models",
     "freeze": "conductance.transform",
+    "load": "conductance.share",
     "observe": "conductance.analysis",
+    "save": "conductance.share",
     "summary": "conductance.analysis",
     "validate": "conductance.analysis",
 }

@@ -36,3 +36,12 @@ class DataError(ConductanceError):
 
 class RunError(ConductanceError):
     """A run folder or checkpoint cannot be used as asked."""
+
+
+class SavedNetworkError(ConductanceError):
+    """A folder holds no saved network, or one that is damaged, of a newer version, or of another architecture."""
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error of others on one line; the name of its kind if there is none."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -78,6 +78,7 @@ def test_the_version(call):
 HELP = {
     "train": "PRESET is one of",
     "evaluate": "--data-dir",
+    "save": "--dtype",
     "check": "--images",
     "presets": "List the presets",
     "models": "List the network architectures",

@@ -22,13 +22,14 @@ GROUPS = {
     },
     "Look at finished runs": {
         "report": "compare runs: a table, learning curves, a look inside the networks",
-        "evaluate": "test the network of a run again",
+        "evaluate": "test the network of a run, or a saved one, again",
         "check": "check every layer: signs, valences, ranges, dead units, balance",
         "simulate": "run a network as membranes, in millivolts and milliseconds",
+        "save": "save the network of a run in a folder to share",
     },
     "See what there is": {
         "presets": "list the presets: complete runs, by name",
-        "models": "list the network architectures and the layer families",
+        "models": "list network architectures, layer families, and trained networks",
         "bench": "time conductance layers against affine + BatchNorm on this machine",
     },
 }
