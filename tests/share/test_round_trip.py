@@ -75,6 +75,26 @@ def test_a_loaded_layer_starts_anew_as_the_first_one_would(made, tmp_path):
         torch.testing.assert_close(value, loaded.state_dict()[name], msg=name)
 
 
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(made=circuits())
+def test_a_circuit_keeps_its_meaning_in_mv_and_ms(made, tmp_path):
+    model, _ = made
+    loaded = conductance.load(conductance.save(model, tmp_path / "saved", overwrite=True))
+    assert repr(loaded).split("(leak)")[0] == repr(model).split("(leak)")[0]
+    ours, theirs = model.wiring(), loaded.wiring()
+    assert (ours.potentials, ours.inputs, ours.outputs) == (theirs.potentials, theirs.inputs, theirs.outputs)
+    for name in model.populations:
+        assert torch.equal(model.valence(name), loaded.valence(name))
+        one, other = model.populations[name], loaded.populations[name]
+        assert (one.places, one.source_grid, one.tau_synapse, one.synapse_memory) == (
+            other.places,
+            other.source_grid,
+            other.tau_synapse,
+            other.synapse_memory,
+        )
+    assert (model.projections, model.slice_duration) == (loaded.projections, loaded.slice_duration)
+
+
 def test_modules_of_torch_shared_layers_and_tied_weights(tmp_path):
     model, inputs = sequences()
     folder = conductance.save(model, tmp_path / "saved")

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from conductance.biophysics import PotentialRange
 from conductance.circuits.coding import InputCode
 from conductance.circuits.network import Block, CircuitNetwork
 from conductance.circuits.places import Places
@@ -13,7 +14,7 @@ from conductance.circuits.synapses import CONVOLUTIONS, LinearSynapses, Populati
 from conductance.share.kinds import Kind, Modules, Options, plain
 from conductance.share.layers import build_averaging, describe_averaging, runs_of_values, values_of
 
-_RUNNING = ("slices", "tolerance", "truncation", "checkpoint")
+_RUNNING = ("slices", "slice_duration", "tolerance", "truncation", "checkpoint")
 _CHOICES = ("exists", "plastic", "constant")
 
 
@@ -54,6 +55,7 @@ def _describe_population(population: Population) -> Options:
         "places": _describe_places(population.places),
         "source_grid": plain(population.source_grid),
         "leaky": population.leaky,
+        "tau_synapse": population.tau_synapse,
         "synapse_memory": population.synapse_memory,
     }
 
@@ -67,7 +69,7 @@ def _build_population(options: Options, modules: Modules) -> nn.Module:
         _build_places(options["places"]),
         None if grid is None else tuple(int(size) for size in grid),
         tau_membrane=1.0 if options["leaky"] else None,  # what it stands for is among the weights
-        tau_synapse=None,
+        tau_synapse=options["tau_synapse"],
         duration=1.0,
     )
     population.synapse_memory = float(options["synapse_memory"])
@@ -86,6 +88,7 @@ def _describe_circuit(network: CircuitNetwork) -> Options:
         "projections": {name: [plain(block) for block in blocks] for name, blocks in network.blocks.items()},
         "valences": {name: runs_of_values(network.valence(name)) for name in (*network.inputs, *network.populations)},
         "outputs": plain(network.outputs),
+        "potentials": [network.potentials.minimum, network.potentials.maximum],
         **{name: plain(getattr(network, name)) for name in _RUNNING},
     }
 
@@ -98,6 +101,8 @@ def _build_circuit(options: Options, modules: Modules) -> nn.Module:
         name: InputCode(tuple(map(int, code["shape"])), _build_places(code), code["coding"])
         for name, code in options["inputs"].items()
     }
+    with torch.device("cpu"):  # the range is looked at, wherever the circuit is to live
+        potentials = PotentialRange(*map(float, options["potentials"]))
     return CircuitNetwork(
         inputs,
         dict(populations.items()),  # type: ignore[arg-type]
@@ -105,6 +110,7 @@ def _build_circuit(options: Options, modules: Modules) -> nn.Module:
         {name: values_of(runs) for name, runs in options["valences"].items()},
         options["outputs"],
         modules.get("readout"),
+        potentials,
         **{name: options[name] for name in _RUNNING},
     )
 
