@@ -87,7 +87,8 @@ def _resting(layer: AveragingLayer) -> tuple[Any, Any]:
         leak = layer.leak
         excitatory, inhibitory = NONNEGATIVE[leak.form].conductance(leak.initial.double()) + leak.least
         total = excitatory + inhibitory
-        return total.tolist(), ((excitatory - inhibitory) / total).tolist()
+        each = total.tolist(), ((excitatory - inhibitory) / total).tolist()
+        return each[0] if isinstance(G_r, str) else G_r, each[1] if isinstance(e_r, str) else e_r
     return G_r, e_r
 
 
