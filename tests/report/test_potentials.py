@@ -4,12 +4,13 @@ import csv
 from dataclasses import replace
 
 import pytest
+import torch
 
 from conductance.biophysics import to_biophysical
 from conductance.errors import InputError
 from conductance.presets import get_preset
 from conductance.report.potentials import simulate_run
-from conductance.report.potentials_figure import potentials_figure
+from conductance.report.potentials_figure import LayerPanel, potentials_figure
 from conductance.runs import load_run
 from conductance.training import train
 from figures import words
@@ -52,7 +53,7 @@ def test_one_run_is_drawn_and_judged(trained, tmp_path, mode):
     for column, (name, unit) in enumerate(shown, 1):
         if mode == "constant":
             there = steady[name][0].flatten()[int(unit)].item()
-            assert abs(float(potentials[-1][column]) - there) < abs(-35 - there) / 2 + 1
+            assert abs(float(potentials[-1][column]) - there) < abs(-50 - there) / 2 + 1
     assert [layer["units"] for layer in result.layers] == [V[0].numel() for V in steady.values()]
     right = run.network(x).argmax(1) == run.dataset.test.labels[:4]
     assert result.accuracies["network_accuracy"] == 100 * right.double().mean()
@@ -72,6 +73,15 @@ def test_refuses_before_it_writes(trained, tmp_path):
 
 
 def test_potentials_have_a_panel_for_each_layer():
-    curves = {"hidden.0": [[-35.0, -20.0], [-35.0, -60.0]], "hidden.1": [[-35.0, -35.0]]}
-    text = potentials_figure([0.0, 1.0], curves, {"hidden.0": [-19.0, -61.0], "hidden.1": [-35.0]})
-    assert {"hidden.0", "hidden.1", "membrane potential (mV)", "ms"} <= words(text)
+    first = LayerPanel(
+        "hidden.0", [3, 17], [[-50.0, -20.0], [-50.0, -60.0]], [-19.0, -61.0], [0.0, -70.0, -90.0], -50.0, [[0.0], []]
+    )
+    second = LayerPanel("hidden.1", [8], [[-50.0, -50.0]], [-50.0], [0.0, -100.0], None)
+    image = torch.rand(3, 3).numpy()
+    found = words(potentials_figure([0.0, 1.0], [first, second], image, "shown: seven"))
+    assert {"hidden.0", "hidden.1", "membrane potential (mV)", "time (ms)", "shown: seven"} <= found
+    assert {"unit", "3", "17", "8", "spikes onto hidden.0", "presynaptic neurons"} <= found
+    assert {"excitation 0 mV", "threshold \N{MINUS SIGN}50 mV"} <= found
+    assert {f"inhibition \N{MINUS SIGN}{mV} mV" for mV in (70, 90, 100)} <= found
+    without = words(potentials_figure([0.0, 1.0], [second], image, "shown: seven"))
+    assert "presynaptic neurons" not in without

@@ -10,16 +10,18 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from conductance.biophysics import simulate, to_biophysical
+from conductance.biophysics import MembraneLayer, Simulation, simulate, to_biophysical
+from conductance.biophysics.rest import rest
 from conductance.biophysics.simulation import Mode
 from conductance.errors import InputError
 from conductance.extras import import_extra
 from conductance.files import write_table, write_text
-from conductance.report.potentials_figure import potentials_figure
+from conductance.report.potentials_figure import LayerPanel, potentials_figure
 from conductance.runs import load_run
 
 UNITS_SHOWN = 5  # of each layer
 LAYERS_SHOWN = 4
+NEURONS_SHOWN = 40  # of those whose spikes a layer receives
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ def simulate_run(
     """Run a trained network as membranes with test images; write ``potentials.svg`` and ``potentials.csv`` to ``out``.
 
     The files show the first image: V(t) in mV of some units of some layers, from the lowest to the highest potential by
-    eq. 1. Potentials and logits are taken at the end (constant) or as the mean over the second half (spiking).
+    eq. 1; in the figure beside thresholds and reversal potentials, and above the spikes of some neurons that the layer
+    reads. Potentials and logits are taken at the end (constant) or as the mean over the second half (spiking).
 
     Args:
         run: folder of a finished run.
@@ -85,6 +88,8 @@ def simulate_run(
     membranes = to_biophysical(trained.network, total_conductance=total_conductance, images=inputs)
     steady = membranes.steady_state(inputs)
     shown = {name: _spread(steady[name][0].flatten()) for name in _some(list(steady))}
+    resting, _ = rest(membranes, (inputs[:1],))
+    senders = {f"onto {name}": _sending(resting[name].p.flatten()) for name in shown} if mode == "spiking" else {}
     with Progress(console=console, disable=console is None, transient=True) as bar:
         task = bar.add_task(
             f"{len(inputs)} images", total=round(duration / step) if 0 < step <= duration < math.inf else None
@@ -97,18 +102,22 @@ def simulate_run(
             step=step,
             rate_max=rate_max,
             generator=torch.Generator().manual_seed(seed),
-            units=shown,
+            units={**shown, **senders},
+            record=("potential", "spikes"),
             average_from=duration / 2 if mode == "spiking" else duration,
             on_step=lambda: bar.advance(task),
         )
-    curves = {name: V[:, 0].T.tolist() for name, V in result.potential.items()}
-    at_rest = {name: steady[name][0].flatten()[units].tolist() for name, units in shown.items()}
+    chosen, expected = result.mean_logits.argmax(1), trained.network(inputs).argmax(1)
+    panels = [_panel(membranes.by_name[name], units, steady[name], result) for name, units in shown.items()]
     figure, table = out / "potentials.svg", out / "potentials.csv"
-    write_text(figure, potentials_figure(result.time.tolist(), curves, at_rest))
-    columns = {f"{name}/{unit}": V for name in shown for unit, V in zip(shown[name], curves[name], strict=True)}
+    image = (trained.dataset.test.pixels[0] / 255).movedim(0, -1).squeeze(-1).numpy()
+    label = int(trained.dataset.test.labels[0])
+    classes = trained.dataset.classes
+    caption = f"shown: {classes[label]}\nchosen: {classes[chosen[0]]}"
+    write_text(figure, potentials_figure(result.time.tolist(), panels, image, caption))
+    columns = {f"{p.name}/{unit}": V for p in panels for unit, V in zip(p.units, p.potentials, strict=True)}
     rows = zip(result.time.tolist(), *columns.values(), strict=True)
     write_table(table, ["time", *columns], (dict(zip(["time", *columns], row, strict=True)) for row in rows))
-    chosen, expected = result.mean_logits.argmax(1), trained.network(inputs).argmax(1)
     return SimulatedRun(
         trained.config.name,
         compare_choices(chosen, expected, trained.dataset.test.labels[:images]),
@@ -130,6 +139,29 @@ def _spread(potential: Tensor) -> list[int]:
     """Units from the lowest to the highest potential, at most `UNITS_SHOWN`."""
     places = torch.linspace(0, len(potential) - 1, min(len(potential), UNITS_SHOWN)).round().long()
     return potential.argsort()[places].tolist()
+
+
+def _sending(p: Tensor) -> list[int]:
+    """Neurons with p > 0, in their order, at most `NEURONS_SHOWN`."""
+    active = (p > 0).nonzero().flatten()
+    places = torch.linspace(0, len(active) - 1, min(len(active), NEURONS_SHOWN)).round().long()
+    return active[places].tolist()
+
+
+def _panel(layer: MembraneLayer, units: list[int], steady: Tensor, result: Simulation) -> LayerPanel:
+    """What is drawn of a layer, for the first image."""
+    threshold = layer.threshold
+    fired = result.spikes.get(f"onto {layer.name}")
+    spikes = () if fired is None else [result.time[counts > 0].tolist() for counts in fired[:, 0].T]
+    return LayerPanel(
+        layer.name,
+        units,
+        result.potential[layer.name][:, 0].T.tolist(),
+        steady[0].flatten()[units].tolist(),
+        layer.reversal_potential.unique().tolist(),
+        None if threshold is None else threshold.mean().item(),
+        spikes,
+    )
 
 
 def compare_choices(chosen: Tensor, expected: Tensor, labels: Tensor) -> dict[str, float]:
