@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from conductance.circuits import PHYSIOLOGICAL, Circuit, Convolution, Sparse, plot
+from conductance.biophysics import PotentialRange
+from conductance.circuits import Circuit, Convolution, Sparse, plot
 from conductance.errors import ConductanceError
 
 mpl.use("Agg")
@@ -50,10 +51,10 @@ def test_raster_and_potentials_show_the_activity(net):
     [image] = plot.raster(ran, 1).images
     sent = torch.cat([ran.sent["E"][1], ran.sent["I"][1]], 1)
     np.testing.assert_allclose(np.asarray(image.get_array()), sent.T.detach().numpy())
-    lines = plot.potentials(ran, "E", 2, potentials=PHYSIOLOGICAL, neurons=3).lines
+    lines = plot.potentials(ran, "E", 2, potentials=PotentialRange(), neurons=3).lines
     assert len(lines) == 3
     np.testing.assert_allclose(
-        lines[1].get_ydata(), PHYSIOLOGICAL.to_millivolts(ran.potential["E"][2, :, 1]).detach(), rtol=1e-6
+        lines[1].get_ydata(), PotentialRange().to_millivolts(ran.potential["E"][2, :, 1]).detach(), rtol=1e-6
     )
 
 
@@ -68,6 +69,47 @@ def test_currents_are_conductances_times_driving_forces(net, target):
         assert {"x", "E (-1)", "I (-1)", "leak"} <= set(current)
     else:  # a steady state in each slice
         np.testing.assert_allclose(current["E"] + current["leak"], 0, atol=1e-5)
+
+
+def shown(axes):
+    return np.stack([[np.asarray(ax.images[0].get_array()) for ax in row] for row in axes])
+
+
+def test_receptive_fields_are_what_excites_and_what_inhibits():
+    circuit = Circuit()
+    valence = [1.0] * 6 + [-0.5] * 6
+    x = circuit.input("x", (3, 4), valence=valence)
+    y = circuit.input("y", 12, coding="on_off")
+    e = circuit.population("E", 5)
+    circuit.connect(x, e)
+    circuit.connect(y, e)
+    net = circuit.build()
+    axes = plot.receptive_fields(net, "E", "x", 4)
+    G = net.conductance("x", "E").detach()[:4].view(4, 3, 4)
+    signs = net.valence("x").float().view(3, 4)
+    expected = torch.stack([G * signs.clamp(min=0), G * signs.clamp(max=0).neg()])
+    np.testing.assert_allclose(shown(axes), expected, rtol=1e-6)
+    assert [row[0].get_ylabel() for row in axes] == ["excitatory", "inhibitory"]
+    axes = plot.receptive_fields(net, "E", "y", 2, shape=(4, 3))
+    np.testing.assert_allclose(
+        shown(axes), net.conductance("y", "E").detach()[:2].view(2, 2, 4, 3).transpose(0, 1), rtol=1e-6
+    )
+    assert [row[0].get_ylabel() for row in axes] == ["on", "off"]
+    with pytest.raises(ConductanceError, match=r"y has the grid 12, 2 channels; receptive fields are drawn of a plane"):
+        plot.receptive_fields(net, "E", "y")
+
+
+def test_receptive_fields_of_a_convolutional_population_are_its_kernels():
+    circuit = Circuit()
+    circuit.connect(
+        circuit.input("x", (4, 4), channels=2, valence=[1.0, -1.0]),
+        circuit.population("C", (4, 4), channels=3),
+        rule=Convolution(3),
+    )
+    net = circuit.build()
+    axes = plot.receptive_fields(net, "C", "x")
+    kernels = net.conductance("x", "C").detach()
+    np.testing.assert_allclose(shown(axes), kernels.transpose(0, 1), rtol=1e-6)
 
 
 def test_what_cannot_be_drawn_is_one_line(net):

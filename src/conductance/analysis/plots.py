@@ -1,5 +1,6 @@
 """Figures of what `check` measured, and of receptive fields, by matplotlib; each returns its axes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -92,18 +93,35 @@ def plot_receptive_fields(
     Raises:
         InputError: the layer's receptive fields are no images.
     """
-    fields = _fields(layer, shape)
-    units = min(units, layer.out_channels)
+    excitatory, inhibitory = _fields(layer, shape)
+    return draw_fields({"excitatory": excitatory, "inhibitory": -inhibitory}, units, axes)
+
+
+def draw_fields(parts: Mapping[str, Tensor], units: int, axes: Any = None) -> Any:
+    """A row of pictures for each part of receptive fields: what excites in red, what inhibits in blue.
+
+    Args:
+        parts: by name, conductances of each unit to each place, (units, height, width); negative where they inhibit.
+        units: how many to draw, at most.
+        axes: an array of matplotlib axes, (parts, units); new ones by default.
+
+    Returns:
+        The axes, an array.
+    """
+    units = min(units, *map(len, parts.values()))
     if axes is None:
         pyplot = import_extra("matplotlib.pyplot", "to draw receptive fields", "report")
-        _, axes = pyplot.subplots(2, units, squeeze=False, figsize=(1.2 * units, 2.6))
-    for row, (part, colors, name) in enumerate(
-        zip(fields, ("Reds", "Blues"), ("excitatory", "inhibitory"), strict=True)
-    ):
-        for unit, ax in enumerate(axes[row][:units]):
-            ax.imshow(part[unit].cpu().numpy(), cmap=colors, vmin=0, vmax=float(torch.stack(fields)[:, unit].max()))
+        size = 1.2 * units, 0.4 + 1.1 * len(parts)
+        _, axes = pyplot.subplots(len(parts), units, squeeze=False, figsize=size, layout="constrained")
+    largest = torch.stack(list(parts.values())).abs().amax((0, 2, 3))
+    for row, (name, part) in zip(axes, parts.items(), strict=True):
+        colors = "Blues" if part.sum() < 0 else "Reds"
+        for unit, ax in enumerate(row[:units]):
+            ax.imshow(part[unit].abs().cpu().numpy(), cmap=colors, vmin=0, vmax=largest[unit].item() or 1.0)
             ax.set(xticks=[], yticks=[])
-        axes[row][0].set_ylabel(name)
+        row[0].set_ylabel(name)
+    for unit, ax in enumerate(axes[0][:units]):
+        ax.set_title(f"{unit}", fontsize="small")
     return axes
 
 

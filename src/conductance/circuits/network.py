@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from conductance.biophysics import PotentialRange
 from conductance.biophysics.wiring import Afferent, WiredModule, WiredPopulation, Wiring
 from conductance.circuits.coding import InputCode
+from conductance.circuits.places import Places
 from conductance.circuits.population import Population
 from conductance.circuits.synapses import PopulationSynapses
 from conductance.errors import InputError, UnknownNameError
@@ -309,6 +310,18 @@ class CircuitNetwork(WiredModule):
         if name not in self._valences:
             raise UnknownNameError("population", name, self._valences)
         return self._valences[name]
+
+    def places(self, name: str) -> Places:
+        """Where the neurons of an input or population are.
+
+        Raises:
+            UnknownNameError: there is no such name.
+        """
+        places = {each: code.places for each, code in self.inputs.items()}
+        places |= {each: population.places for each, population in self._populations().items()}
+        if name not in places:
+            raise UnknownNameError("population", name, places)
+        return places[name]
 
     def conductance(self, source: str, target: str, delay: int | None = None) -> Tensor:
         """G of a projection, (target units, source units); ``(target channels, source channels, *kernel)`` if shared.

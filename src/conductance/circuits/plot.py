@@ -1,19 +1,23 @@
 """Pictures of a circuit: its diagram, its connectivity, and what its neurons do. Each returns matplotlib's axes."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from conductance.analysis.plots import EXCITATORY, INHIBITORY, draw_fields
 from conductance.biophysics import PotentialRange
-from conductance.circuits.network import Activity, CircuitNetwork
+from conductance.circuits.network import Activity, Block, CircuitNetwork
+from conductance.circuits.places import Places
 from conductance.errors import InputError, UnknownNameError
 from conductance.extras import import_extra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-EXCITATORY, INHIBITORY = "#c8452f", "#2f6fb5"
+LINES = "-", "--", ":", "-."
+SHOWN_IN_FULL = 0.99  # the share of synapses whose conductance a color tells
 AS_MATRIX: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest"}
 
 
@@ -50,6 +54,8 @@ def circuit(net: CircuitNetwork, ax: "Axes | None" = None) -> "Axes":
 def connectivity(net: CircuitNetwork, target: str, ax: "Axes | None" = None) -> "Axes":
     """The conductances of all synapses onto a population, source by source: signed by what they do.
 
+    The strongest hundredth has the color at the end of the scale.
+
     Raises:
         UnknownNameError: there is no such population.
         InputError: the population is convolutional.
@@ -64,13 +70,15 @@ def connectivity(net: CircuitNetwork, target: str, ax: "Axes | None" = None) -> 
     signed = torch.cat(
         [part * net.valence(block.source).to(part) for part, block in zip(parts, blocks, strict=True)], 1
     )
-    bound = signed.abs().max().item() or 1.0
+    found = signed[signed != 0].abs()
+    bound = found.quantile(SHOWN_IN_FULL).item() if len(found) else 1.0
     image = ax.imshow(signed.cpu().numpy(), cmap="RdBu_r", vmin=-bound, vmax=bound, **AS_MATRIX)
-    ax.figure.colorbar(image, ax=ax, label="conductance times valence")
+    ax.figure.colorbar(image, ax=ax, label="conductance times valence", extend="both")
     for block in blocks[1:]:
         ax.axvline(block.start - 0.5, color="0.3", linewidth=0.8)
     ax.set_xticks([(block.start + block.stop - 1) / 2 for block in blocks])
-    ax.set_xticklabels([block.source + (f" (-{block.delay})" if block.delay else "") for block in blocks])
+    ax.set_xticklabels([_label(block) for block in blocks], rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_xlabel("from neurons of")
     ax.set_ylabel(f"neurons of {target}")
     return ax
 
@@ -86,7 +94,7 @@ def raster(activity: Activity, sample: int = 0, ax: "Axes | None" = None) -> "Ax
     image = ax.imshow(torch.cat(rows, 1).T.cpu().numpy(), cmap="Greys", vmin=0, vmax=1, **AS_MATRIX)
     ax.figure.colorbar(image, ax=ax, label="open probability")
     _name_rows(ax, [row.shape[1] for row in rows], list(activity.sent))
-    ax.set_xlabel("time slice")
+    _name_time(ax)
     return ax
 
 
@@ -110,7 +118,7 @@ def potentials(
     ax = _axes(ax)
     V = _sample(activity.potential[population], sample)[:, :neurons]
     ax.plot((V if potentials is None else potentials.to_millivolts(V)).cpu().numpy(), linewidth=1)
-    ax.set_xlabel("time slice")
+    _name_time(ax)
     ax.set_ylabel(f"V of {population}" + ("" if potentials is None else " (mV)"))
     return ax
 
@@ -137,15 +145,19 @@ def currents(
     if target in activity.potential:
         V = _sample(activity.potential[target], sample)[:, neuron]
     ax = _axes(ax)
-    for label, open_conductance in opened.items():
-        valence = net.valence(label.partition(" ")[0]).mean()
-        color = EXCITATORY if valence > 0 else INHIBITORY
-        ax.plot((driven[label] - open_conductance * V).cpu().numpy(), color=color, label=label, linewidth=1)
+    drawn = {EXCITATORY: 0, INHIBITORY: 0}
+    for block in net.blocks[target]:
+        label = _label(block)
+        color = EXCITATORY if net.valence(block.source).mean() > 0 else INHIBITORY
+        style = LINES[drawn[color] % len(LINES)]
+        drawn[color] += 1
+        current = (driven[label] - opened[label] * V).cpu().numpy()
+        ax.plot(current, style, color=color, label=label, linewidth=1.2)
     ax.plot((G_r * (e_r - V)).cpu().numpy(), color="0.5", label="leak", linewidth=1)
     ax.axhline(0, color="0.8", linewidth=0.6)
-    ax.set_xlabel("time slice")
+    _name_time(ax)
     ax.set_ylabel(f"current onto {target} {neuron}")
-    ax.legend()
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return ax
 
 
@@ -160,10 +172,59 @@ def _opened(
             raise InputError(f"{target} is convolutional; currents are drawn of neurons with synapses of their own")
         sent = _sample({**activity.shown, **activity.sent}[block.source], sample)
         late = torch.cat([torch.zeros_like(sent[: block.delay]), sent[: len(sent) - block.delay]])
-        label = block.source + (f" (-{block.delay})" if block.delay else "")
+        label = _label(block)
         opened[label] = late @ G[neuron]
         driven[label] = late @ (G[neuron] * net.valence(block.source).to(G))
     return opened, driven
+
+
+def receptive_fields(
+    net: CircuitNetwork,
+    target: str,
+    source: str,
+    units: int = 8,
+    *,
+    delay: int | None = None,
+    shape: tuple[int, int] | None = None,
+    axes: Any = None,
+) -> Any:
+    """What a projection's synapses onto the first neurons of a population read, place by place.
+
+    A row of pictures for what excites and one for what inhibits, as far as there are such synapses, summed over
+    channels; of an input with on- and off-neurons a row for each of these. Of a convolutional population the kernels.
+
+    Args:
+        net: the circuit.
+        target: the population.
+        source: an input or population on a plane.
+        units: how many neurons, or channels of a convolutional population.
+        delay: of the projection, where there are several.
+        shape: height and width of a source that stands in a row.
+        axes: an array of matplotlib axes, (rows, units); new ones by default.
+
+    Returns:
+        The axes, an array.
+
+    Raises:
+        UnknownNameError: there is no such projection.
+        InputError: the source's neurons do not stand on a plane.
+    """
+    G = net.conductance(source, target, delay).detach()
+    coded, places = net.inputs.get(source), net.places(source)
+    if shape is not None and len(places.grid) == 1 and math.prod(shape) == places.points:
+        places = Places(shape, places.channels)
+    if len(places.grid) != 2:
+        raise InputError(
+            f"{source} has the grid {places}; receptive fields are drawn of a plane: give it a grid (height, width), "
+            "or shape=(height, width) here"
+        )
+    e = net.valence(source).to(G).view(places.channels, *places.grid)
+    effect = G * e[:, :1, :1] if G.ndim == 4 else G.unflatten(1, e.shape) * e
+    if coded is not None and coded.coding == "on_off":
+        on, off = effect.chunk(2, 1)
+        return draw_fields({"on": on.sum(1), "off": off.sum(1)}, units, axes)
+    parts = {"excitatory": effect.clamp(min=0).sum(1), "inhibitory": effect.clamp(max=0).sum(1)}
+    return draw_fields({name: part for name, part in parts.items() if part.any()} or parts, units, axes)
 
 
 # Parts of pictures ----------------------------------------------------------------------------------------------------
@@ -197,17 +258,34 @@ def _arrow(
         "shrinkB": 24,
     }
     if start == end:
-        x, y = start
-        style |= {"shrinkA": 4, "shrinkB": 4, "connectionstyle": "arc3,rad=-1.6"}
-        start, end = (x - 0.12, y + 0.28), (x + 0.12, y + 0.28)
+        style |= {"shrinkA": 0, "shrinkB": 0, "connectionstyle": "arc3,rad=-1.6"}
+        left, right = (_beside(ax, x) for x in (-9, 9))
+        ax.annotate("", end, start, xycoords=right, textcoords=left, arrowprops=style, zorder=2)
     else:
         style["connectionstyle"] = "arc3,rad=0.15"
-    ax.annotate("", end, start, arrowprops=style, zorder=2)
+        ax.annotate("", end, start, arrowprops=style, zorder=2)
+
+
+def _beside(ax: "Axes", x: float) -> Any:
+    """Places of the picture, moved by points: to the top of a box, so far beside its middle."""
+    transforms: Any = import_extra("matplotlib.transforms", "to draw a circuit", "report")
+    return transforms.offset_copy(ax.transData, fig=ax.figure, x=x, y=21, units="points")
 
 
 def _box(net: CircuitNetwork, name: str) -> dict[str, Any]:
     color = "0.4" if name in net.inputs else EXCITATORY if net.valence(name).mean() > 0 else INHIBITORY
     return {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": color, "linewidth": 1.5}
+
+
+def _label(block: Block) -> str:
+    """A projection by its source, and how many slices ago it sent."""
+    return block.source + (f" (-{block.delay})" if block.delay else "")
+
+
+def _name_time(ax: "Axes") -> None:
+    ticker: Any = import_extra("matplotlib.ticker", "to draw a circuit", "report")
+    ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+    ax.set_xlabel("time slice")
 
 
 def _sample(values: Tensor, sample: int) -> Tensor:
