@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from conductance.biophysics import BiophysicalNetwork, Simulation, simulate, to_biophysical
+from conductance.biophysics import BiophysicalNetwork, PotentialRange, Simulation, simulate, to_biophysical
 from conductance.biophysics.simulation import Mode
 from conductance.files import write_table, write_text
 from conductance.report.potentials import compare_choices, distance_from_eq1
@@ -26,6 +26,7 @@ IMAGES = 500  # of the test set, in time; at once too
 RATES = (100.0, 300.0, 1000.0, 10_000.0)  # spikes per second of a unit with p = 1
 DURATION, STEP = 200.0, 1.0  # ms
 AVERAGE_FROM = 100.0  # ms, of mean potentials
+POTENTIALS = PotentialRange(-70.0, 0.0)  # inhibition is GABA-A's
 TIMES = (5, 10, 15, 20, 30, 40, 50, 60, 80, 100, 120, 140, 160, 180, 200)  # ms
 
 # To rest: the steady state is exact at any step, and a membrane with its leak alone takes 300 ms for a factor e.
@@ -107,7 +108,7 @@ def measure_membranes(
 def _membranes(network: nn.Module, setting: Measurement, inputs: Tensor) -> tuple[BiophysicalNetwork, Tensor]:
     """The membranes, of a size that the first of the inputs give, and the inputs, in the setting's precision."""
     inputs = inputs.to(setting.dtype)
-    return to_biophysical(network.to(setting.dtype), images=inputs[:IMAGES]), inputs
+    return to_biophysical(network.to(setting.dtype), POTENTIALS, images=inputs[:IMAGES]), inputs
 
 
 @torch.no_grad()

@@ -151,7 +151,7 @@ def test_a_unit_without_open_synapses_is_its_leak_alone(tmp_path):
     dark = torch.zeros(1, 3)
     (neuron, _) = point_neurons(network, "", dark)
     assert neuron.synapses == ()
-    assert neuron.resting_potential == pytest.approx(-52.5)
+    assert neuron.resting_potential == pytest.approx(-75.0)
     for written in export_neuron(network, "", 0, dark, tmp_path):
         compile(written.read_text(), written, "exec")
 

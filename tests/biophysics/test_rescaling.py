@@ -42,7 +42,7 @@ def test_valence_is_counted_in_half_widths_from_the_midpoint(potentials, e):
 
 
 def test_by_default_gaba_a_is_minus_one_and_ampa_plus_one():
-    assert PotentialRange().to_valence(torch.tensor([-70.0, -35.0, 0.0])).tolist() == [-1, 0, 1]
+    assert PotentialRange().to_valence(torch.tensor([-100.0, -50.0, 0.0])).tolist() == [-1, 0, 1]
 
 
 @given(ranges, st.integers(0, 2**31))

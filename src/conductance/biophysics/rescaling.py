@@ -22,20 +22,22 @@ class PotentialRange:
     eq. 3 with the same conductances in nS. Only ratios of conductances enter either, so they need no rescaling:
     one factor on every G and on G_r changes nothing.
 
-    A potential outside the range maps outside [-1, 1]; a range that holds GABA-B synapses starts at -90 mV.
+    The default range puts a neuron's potentials where physiology has them: AMPA (0 mV) at 1, GABA-A (-70 mV) at -0.4,
+    GABA-B (-90 mV) at -0.8, rest (-65 mV) at -0.3, and 0, where p = max(z, 0) begins to open, at -50 mV. A potential
+    outside the range maps outside [-1, 1].
 
     Args:
-        minimum: E_min in mV; by default GABA-A's reversal potential.
-        maximum: E_max in mV; by default AMPA's.
+        minimum: E_min in mV.
+        maximum: E_max in mV; by default AMPA's reversal potential.
 
     Raises:
         InputError: the maximum is not above the minimum, one is not finite, or they look like volts.
 
-    >>> PotentialRange().to_valence(-35.0)
+    >>> PotentialRange().to_valence(-50.0)
     0.0
     """
 
-    minimum: float = -70.0
+    minimum: float = -100.0
     maximum: float = 0.0
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """Circuits: populations of neurons, the projections between them, and their course in time."""
 
 from conductance.circuits import plot
-from conductance.circuits.circuit import PHYSIOLOGICAL, Circuit, Neurons
+from conductance.circuits.circuit import Circuit, Neurons
 from conductance.circuits.network import Activity, CircuitNetwork, State
 from conductance.circuits.rules import (
     Blocks,
@@ -19,7 +19,6 @@ from conductance.circuits.rules import (
 )
 
 __all__ = [
-    "PHYSIOLOGICAL",
     "Activity",
     "Blocks",
     "Circuit",

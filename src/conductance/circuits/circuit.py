@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from conductance.biophysics import PotentialRange
+from conductance.biophysics import LEAK, PotentialRange
+from conductance.biophysics.rescaling import DEFAULT_RANGE
 from conductance.circuits import assembly, order
 from conductance.circuits.coding import Coding, require_coding
 from conductance.circuits.network import CircuitNetwork
@@ -28,9 +29,8 @@ from conductance.nn.unroll import check_unrolling
 from conductance.nonnegative import NonnegativeForm, require_form
 from conductance.valence import Valences
 
-PHYSIOLOGICAL = PotentialRange(-100.0, 0.0)
-RESTING_POTENTIAL = -65.0
-THRESHOLD = -50.0
+RESTING_POTENTIAL = LEAK.reversal_potential
+THRESHOLD = -50.0  # mV
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Circuit:
         potentials: the mV that valences -1 and +1 stand for.
     """
 
-    def __init__(self, potentials: PotentialRange = PHYSIOLOGICAL) -> None:
+    def __init__(self, potentials: PotentialRange = DEFAULT_RANGE) -> None:
         self.potentials = potentials
         self.inputs: dict[str, InputNeurons] = {}
         self.populations: dict[str, PopulationNeurons] = {}
