@@ -9,21 +9,22 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "biophysics.md").read_text()
 SECTION = PAGE[PAGE.index("## From a trained network") : PAGE.index("## Circuits")]
-CIRCUITS = PAGE[PAGE.index("## Circuits") : PAGE.index("## Where the numbers")]
+CIRCUITS = PAGE[PAGE.index("## Circuits") : PAGE.index("## A recurrent circuit")]
+RECURRENT = PAGE[PAGE.index("## A recurrent circuit") : PAGE.index("## Where the numbers")]
 
 
 def rows(name):
     return list(csv.DictReader((ROOT / "studies" / "membranes" / f"{name}.csv").read_text().splitlines()))
 
 
-@pytest.mark.parametrize("section", [SECTION, CIRCUITS], ids=["network", "circuit"])
+@pytest.mark.parametrize("section", [SECTION, CIRCUITS, RECURRENT], ids=["network", "circuit", "recurrent"])
 def test_the_example_runs_and_prints_what_the_page_shows(section, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     code, shown = re.findall(r"```(?:python)?\n(.*?)```", section, re.DOTALL)
     exec(compile(code, "docs/biophysics.md", "exec"), {})
     digits = re.compile(r"\d\.?\d*e-\d+|\d+\.\d+")  # machines round these differently
     assert digits.sub("#", capsys.readouterr().out) == digits.sub("#", shown)
-    assert section is CIRCUITS or sorted(file.name for file in (tmp_path / "scripts").iterdir()) == [
+    assert section is not SECTION or sorted(file.name for file in (tmp_path / "scripts").iterdir()) == [
         "brian2_hidden_1.py",
         "neuron_hidden_1.py",
     ]

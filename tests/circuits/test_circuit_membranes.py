@@ -160,7 +160,7 @@ def test_spikes_are_counted_and_come_at_the_rate_p(recurrent):
     _, x, network = recurrent
     generator = torch.Generator().manual_seed(0)
     result = simulate(
-        network, x, 2000.0, mode="spiking", rate_max=1000.0, generator=generator, units={}, record="spikes", every=4
+        network, x, 2000.0, mode="spiking", rate_max=1000.0, generator=generator, record="spikes", every=4
     )
     assert {name: spikes.shape for name, spikes in result.spikes.items()} == {
         "x": (501, 5, 12),

@@ -36,6 +36,7 @@ class Membranes(nn.Module):
         super().__init__()
         self.membranes, self.step, self.opening = membranes, step, opening
         self.capacitance = membranes.along_channels(membranes.capacitance)
+        self.packed = membranes.packed()
         self.potential: Tensor | None = None
         self.moment: Moment | None = None
 
@@ -52,7 +53,7 @@ class Membranes(nn.Module):
             raise InputError(
                 f"layer {self.membranes.name} runs twice in one pass; each use would be membranes of its own"
             )
-        E, I = self.membranes.open_conductances(opened, extra_conductances)
+        E, I = self.membranes.open_conductances(opened, extra_conductances, self.packed)
         V = self.at_rest(E) if self.potential is None else self.potential
         driving = self.membranes.potentials.maximum * E + self.membranes.potentials.minimum * I
         self.moment = Moment(V, E, I)
@@ -76,13 +77,13 @@ class Synapses(nn.Module):
 
     def __init__(self, synapses: SynapseLayer, opening: Opening) -> None:
         super().__init__()
-        self.synapses, self.opening = synapses, opening
+        self.synapses, self.opening, self.packed = synapses, opening, synapses.packed()
 
     def forward(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor:
         """Open probabilities of the presynaptic units to E' and I' in the layer's own units."""
         check_input(self.synapses, p, extra_conductances)
         opened = self.opening(self.synapses.per_presynaptic_neuron(p))
-        both = torch.cat(self.synapses.synaptic_conductances(opened), self.synapses.layer.channel_axis)
+        both = torch.cat(self.synapses.synaptic_conductances(opened, self.packed), self.synapses.layer.channel_axis)
         return both if extra_conductances is None else both + extra_conductances
 
 

@@ -99,7 +99,7 @@ def at_rest(network: BiophysicalNetwork, layer: str, image: tuple[Tensor, ...]) 
     with torch.enable_grad():
         seen, sources = rest(network, image)
     found = seen[layer]
-    if found.joining is None or not found.joining.requires_grad:
+    if found.joining is None or not found.joining.requires_grad or not sources:
         return InputsAtRest(found, [])
     leaves = [p for _, p in sources]
     gradients = torch.autograd.grad(found.joining.sum(), leaves, retain_graph=True, allow_unused=True)

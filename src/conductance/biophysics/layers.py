@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from conductance import functional
+from conductance import kernels
 from conductance.biophysics.gate import rectified_gate
 from conductance.biophysics.rescaling import PotentialRange
 from conductance.nn import ConductanceLayer, Gate
@@ -59,12 +59,21 @@ class SynapseLayer:
         """Values of each channel, in a shape that broadcasts with those at all positions."""
         return values.view(-1, *(1,) * (-1 - self.layer.channel_axis))
 
-    def synaptic_conductances(self, p: Tensor) -> tuple[Tensor, Tensor]:
-        """E' and I' in the layer's own units, leak included, given what each neuron of `presynaptic` opens."""
-        layer = self.layer
-        return functional.excitation_inhibition(
-            p, layer.conductance, self.presynaptic, layer.leak(), layer.synaptic_sum
-        )
+    def packed(self) -> Tensor:
+        """The conductances in the order that the products read, see `kernels.pack`."""
+        return kernels.pack(self.layer.conductance, self.presynaptic, self.layer.synaptic_sum)
+
+    def synaptic_conductances(self, p: Tensor, packed: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """E' and I' in the layer's own units, leak included.
+
+        Args:
+            p: what each neuron of `presynaptic` opens.
+            packed: the conductances, where they were packed before, for many calls.
+        """
+        layer, packed = self.layer, self.packed() if packed is None else packed
+        both = kernels.open_conductances(p, packed, self.presynaptic, layer.leak(), layer.synaptic_sum)
+        E, I = kernels.dense(both, layer.channel_axis).chunk(2, layer.channel_axis)
+        return E, I
 
 
 @dataclass(frozen=True)
@@ -101,14 +110,17 @@ class MembraneLayer(SynapseLayer):
         """E_r in mV of each unit, (out,)."""
         return self.potentials.to_millivolts(self.layer.resting_potential.detach())
 
-    def open_conductances(self, p: Tensor, extra_conductances: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def open_conductances(
+        self, p: Tensor, extra_conductances: Tensor | None = None, packed: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """E' and I' in nS, leak included, given what each neuron of `presynaptic` opens.
 
         Args:
             p: of each neuron of `presynaptic`.
             extra_conductances: what joins them, in the layer's own units: E' of all units, then I', along the channels.
+            packed: see `synaptic_conductances`.
         """
-        E, I = self.synaptic_conductances(p)
+        E, I = self.synaptic_conductances(p, packed)
         if extra_conductances is not None:
             extra_E, extra_I = extra_conductances.chunk(2, self.layer.channel_axis)
             E, I = E + extra_E, I + extra_I

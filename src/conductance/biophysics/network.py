@@ -48,6 +48,13 @@ class BiophysicalNetwork:
         """The layers by their names in the network."""
         return {each.name: each for each in self.layers}
 
+    @property
+    def trains(self) -> tuple[str, ...]:
+        """Whose spikes `simulate` records: a circuit's inputs and populations, and ``onto`` each other layer."""
+        of_circuits = {each.names[name]: None for each in self.circuits for name in each.names}
+        others = (f"onto {each.name}" for each in (*self.layers, *self.synapses) if each.name not in of_circuits)
+        return (*of_circuits, *others)
+
     @torch.no_grad()
     def steady_state(self, images: Any) -> dict[str, Tensor]:
         """V in mV of every unit where nothing changes any more, by layer, ``(N, units, *positions)``: z of each layer.
@@ -94,7 +101,8 @@ def to_biophysical(
     """Read a trained network as membranes in millivolts, nanosiemens and picofarads.
 
     A valence e of +1 becomes the reversal potential `potentials.maximum` (AMPA's by default), -1 becomes
-    `potentials.minimum` (GABA-A's by default; -90 mV for GABA-B), others what lies between. Conductances of each
+    `potentials.minimum` (-100 mV by default, so that the threshold, e = 0, is at -50 mV), others what lies between: on
+    the default range GABA-A is -0.4 and GABA-B -0.8. Conductances of each
     layer are multiplied by one factor, which changes no steady state: they are given a size because C / G is a time.
 
     Conductances that join a layer's average from elsewhere are part of the network: those of a layer with

@@ -50,11 +50,12 @@ class Recorder:
     """Keeps the moments of a simulation.
 
     Args:
-        chosen: the units to keep of each layer, None for all.
+        chosen: the units to keep of each layer or train of spikes, by name, None for all; others are not kept. None
+            for all of everything.
         quantities: which.
     """
 
-    def __init__(self, chosen: Mapping[str, Tensor | None], quantities: Collection[Quantity]) -> None:
+    def __init__(self, chosen: Mapping[str, Tensor] | None, quantities: Collection[Quantity]) -> None:
         self.chosen, self.quantities = chosen, set(quantities)
         self.time: list[float] = []
         self.logits: list[Tensor] = []
@@ -69,12 +70,12 @@ class Recorder:
         """Keep this moment."""
         self.time.append(time)
         self.logits.append(logits)
-        for name, indices in self.chosen.items():
-            for quantity, values in self._quantities(*moments[name]).items():
-                self._append(quantity, name, _of_units(values, indices, name))
+        for name, (membranes, moment) in moments.items():
+            for quantity, values in self._quantities(membranes, moment).items():
+                self._append(quantity, name, values)
         if "spikes" in self.quantities:
             for name, train in trains.items():
-                self._append("spikes", name, _of_units(train.take_fired(), self.chosen.get(name), name))
+                self._append("spikes", name, train.take_fired())
 
     def average(self, moments: Mapping[str, tuple[Membranes, Moment]], logits: Tensor) -> None:
         """Count this moment among those that the means are of."""
@@ -111,12 +112,14 @@ class Recorder:
         return found
 
     def _append(self, quantity: str, name: str, values: Tensor) -> None:
+        if self.chosen is not None:
+            if name not in self.chosen:
+                return
+            values = _of_units(values, self.chosen[name], name)
         self.kept.setdefault(quantity, {}).setdefault(name, []).append(values)
 
 
-def _of_units(values: Tensor, indices: Tensor | None, name: str) -> Tensor:
-    if indices is None:
-        return values
+def _of_units(values: Tensor, indices: Tensor, name: str) -> Tensor:
     units = values[0].numel()
     if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < units:
         raise InputError(f"units of layer {name}: it has {units} of them, numbered from 0")

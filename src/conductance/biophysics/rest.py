@@ -173,6 +173,7 @@ def settle(circuit: MembraneCircuit, shown: Mapping[str, Tensor]) -> dict[str, T
     sent = {**silent, **shown}
     z: dict[str, Tensor] = {}
     change = 0.0
+    packed = {name: membranes.packed() for name, membranes in circuit.membranes.items()}
     tolerance = TOLERANCE * torch.finfo(samples.dtype).eps
     for speed in SPEEDS:
         for _ in range(ROUNDS):
@@ -180,7 +181,7 @@ def settle(circuit: MembraneCircuit, shown: Mapping[str, Tensor]) -> dict[str, T
             for name, wired in wiring.populations.items():
                 membranes = circuit.membranes[name]
                 p = wired.received([sent[each.source].flatten(1) for each in wired.afferents])
-                there = functional.membrane_potential(*membranes.synaptic_conductances(p))
+                there = functional.membrane_potential(*membranes.synaptic_conductances(p, packed[name]))
                 here = z.get(name)
                 if here is None:
                     here = membranes.along_channels(membranes.layer.resting_potential).expand_as(there)

@@ -80,7 +80,8 @@ def simulate(
         tau_I: of the other ones.
         generator: random generator on the images' device; torch's own by default.
         units: the units to record, by layer, numbered as in the flattened ``(units, *positions)``; every unit of every
-            layer by default, and {} for none. By Python, numpy or torch.
+            layer by default, and {} for none. By Python, numpy or torch. Those whose spikes to record likewise, by the
+            names of `BiophysicalNetwork.trains`.
         record: what to record of them: "potential", "conductances" (E', I'), "currents", "spikes".
         every: record every so many steps, >= 1.
         average_from: where the means over time begin, in ms, at most the duration.
@@ -98,7 +99,7 @@ def simulate(
     quantities = _quantities(record)
     spikes = _spikes(mode, step, rate_max, tau_E, tau_I, generator, "spikes" in quantities)
     running = _Running(step, spikes)
-    recorder = Recorder(_chosen(units, network.by_name), quantities)
+    recorder = Recorder(_chosen(units, {*network.by_name, *network.trains}), quantities)
     images = checked_images(network.model, images)
     coupled = couple(network, running.membranes, running.synapses, running.circuit)
     running.warn_of_large_spikes()
@@ -226,11 +227,11 @@ def _quantities(record: Collection[Quantity]) -> set[Quantity]:
     return chosen
 
 
-def _chosen(units: Mapping[str, Units] | None, layers: Mapping[str, MembraneLayer]) -> dict[str, Tensor | None]:
-    """The indices to record of each layer, None for all."""
+def _chosen(units: Mapping[str, Units] | None, known: Collection[str]) -> dict[str, Tensor] | None:
+    """The indices to record, by name, None for all."""
     if units is None:
-        return dict.fromkeys(layers)
+        return None
     for name in units:
-        if name not in layers:
-            raise UnknownNameError("layer", name, layers)
+        if name not in known:
+            raise UnknownNameError("layer", name, known)
     return {name: torch.tensor(whole_numbers(indices, f"units of layer {name}")) for name, indices in units.items()}
