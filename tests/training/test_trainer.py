@@ -467,7 +467,7 @@ def test_a_finished_training_is_loaded(tmp_path):
     first = trainer_of(network(), (INPUTS, CLASSES), test=(INPUTS, CLASSES), folder=tmp_path / "run")
     history = first.fit()
     files = {file.name for file in (tmp_path / "run").iterdir()}
-    assert files == {"config.json", "metrics.jsonl", "model.safetensors", "summary.json"}
+    assert files == {"config.json", "metrics.jsonl", "model.safetensors", "predictions.npz", "summary.json"}
     again = trainer_of(network(), (INPUTS, CLASSES), test=(INPUTS, CLASSES), folder=tmp_path / "run")
     assert again.fit(resume=True) == history
     assert_same(weights(first.network), weights(again.network))
