@@ -462,12 +462,21 @@ def test_what_cannot_be_converted_faithfully_is_listed_with_reason_and_remedy():
     assert "hooks" in kept["2"].reason
 
 
-def test_torchs_own_transformer_blocks_are_left_alone_for_they_read_weights_themselves():
-    block = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_an_encoder_layers_feed_forward_part_is_converted_and_its_attention_is_not(norm_first):
+    block = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=norm_first)
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), block, nn.Linear(8, 2))
-    report = conductance.convert(model, torch.rand(2, 5, 4))
-    assert [line.name for line in report.layers] == ["0"]
-    assert "reads its weights by itself" in {line.name: line.reason for line in report.kept}["2.linear1"]
+    example = torch.rand(2, 5, 4)
+    report = conductance.convert(model, example)
+    assert [line.name for line in report.layers] == ["0", "2.linear1", "2.linear2"]
+    assert "reads its weights by itself" in {line.name: line.reason for line in report.kept}["2.self_attn.out_proj"]
+    outputs = [report.model(example)]
+    with torch.no_grad():  # where torch would multiply by the layers' weights without calling them
+        outputs.append(report.model.eval()(example))
+    with conductance.validate(report.model):
+        outputs.append(report.model(example))
+    torch.testing.assert_close(outputs[1], outputs[2])
+    assert outputs[0].shape == outputs[1].shape
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from conductance.biophysics.mapping import layer_steady_state
 from conductance.biophysics.membrane import in_parallel, integrate, relax, time_constant
 from conductance.biophysics.network import BiophysicalNetwork, to_biophysical
 from conductance.biophysics.recording import Simulation
+from conductance.biophysics.neuroml import export_neuroml
 from conductance.biophysics.rescaling import PotentialRange
 from conductance.biophysics.simulation import simulate
 from conductance.biophysics.spikes import (
@@ -53,6 +54,7 @@ __all__ = [
     "conductance_quantum",
     "exponential_synapse",
     "export_circuit",
+    "export_neuroml",
     "export_neuron",
     "firing_rate",
     "fluctuation_shift",

@@ -65,7 +65,10 @@ def _columns(matrix: Tensor, excitatory: int) -> tuple[Tensor, Tensor]:
 
 def _inputs(p: Tensor, fan_in: int, excitatory: int) -> tuple[Tensor, Tensor]:
     """What the excitatory and the inhibitory synapses read: parts of p, or both all of it where it is shared."""
-    return (p, p) if p.shape[-1] < fan_in else _columns(p, excitatory)
+    if p.shape[-1] < fan_in:
+        return p, p
+    p_E, p_I = p.split([excitatory, fan_in - excitatory], -1)
+    return p_E, p_I
 
 
 def input_gradient(grad_E: Tensor, grad_I: Tensor, p: Tensor, conductance: Tensor, excitatory: int) -> Tensor:

@@ -11,6 +11,7 @@ from conductance import kernels
 from conductance.errors import InputError
 from conductance.nn import start
 from conductance.nn.base import AveragingLayer, check_sizes
+from conductance.nn.weight import read_weight
 from conductance.nonnegative import NONNEGATIVE, require_form
 from conductance.sharded import refuse_sharded
 from conductance.valence import Valence, Valences, excitatory_first
@@ -100,13 +101,26 @@ class ConductanceLayer(AveragingLayer):
 
     @property
     def weight(self) -> Tensor:
-        """`conductance`, by the name that code for torch's own layers asks for; to set it, use `set_conductance`."""
-        return self.conductance
+        """`conductance`, by the name that code for torch's own layers asks for; see `ReadWeight`."""
+        return read_weight(self.conductance)
 
     @property
     def bias(self) -> None:
         """None: the leak stands in its place."""
         return
+
+    def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
+        """As torch's modules do.
+
+        Raises:
+            InputError: a weight or a bias, or one that torch.nn.utils would compute a weight from.
+        """
+        if name.partition("_")[0] in ("weight", "bias"):
+            raise InputError(
+                f"{name} cannot be a parameter of a {type(self).__name__}, which has its g: set conductances by "
+                "set_conductance, and give name='g' to functions of torch.nn.utils"
+            )
+        super().register_parameter(name, param)
 
     @property
     def valence(self) -> Tensor:

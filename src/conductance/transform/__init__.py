@@ -1,9 +1,20 @@
 """Networks turned into other networks."""
 
 from conductance.transform.convert import convert
+from conductance.transform.export import export_onnx, export_program, export_table
 from conductance.transform.freeze import freeze
 from conductance.transform.frozen import FrozenAverage
 from conductance.transform.report import Conversion, Converted
 from conductance.transform.survey import Kept
 
-__all__ = ["Conversion", "Converted", "FrozenAverage", "Kept", "convert", "freeze"]
+__all__ = [
+    "Conversion",
+    "Converted",
+    "FrozenAverage",
+    "Kept",
+    "convert",
+    "export_onnx",
+    "export_program",
+    "export_table",
+    "freeze",
+]

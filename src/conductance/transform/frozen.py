@@ -13,6 +13,7 @@ from conductance import functional, kernels
 from conductance.errors import InputError
 from conductance.nn import AveragingLayer, ConductanceLayer
 from conductance.nn.tracing import record_call
+from conductance.nn.weight import read_weight
 from conductance.valence import Valence
 
 
@@ -50,7 +51,7 @@ class FrozenAverage(nn.Module):
         self.register_buffer("shift", None)
 
     @property
-    def weight(self) -> Tensor:
+    def conductance(self) -> Tensor:
         """G as the layer had it, ``(out, fan-in, *kernel)``, or the signed weights of AbsNorm.
 
         Raises:
@@ -62,9 +63,9 @@ class FrozenAverage(nn.Module):
         return _unpack(self.packed, self.presynaptic, self.out_channels)
 
     @property
-    def conductance(self) -> Tensor:
-        """`weight`, as conductance layers call it."""
-        return self.weight
+    def weight(self) -> Tensor:
+        """`conductance`, by the name that code for torch's own layers asks for; see `ReadWeight`."""
+        return read_weight(self.conductance)
 
     @property
     def bias(self) -> None:
@@ -104,8 +105,10 @@ class FrozenAverage(nn.Module):
         if self.scale is not None and self.channel_axis == -1:
             _require_vectors(p)
         both = self.open_conductances(p, extra_conductances)
-        if not self.averages:
-            return kernels.dense(both, self.channel_axis)
+        return self.respond(both, p) if self.averages else kernels.dense(both, self.channel_axis)
+
+    def respond(self, both: kernels.Sums, p: Tensor) -> Tensor:
+        """From E' of all units, then I', to what the layer returns, in the precision in which the input came."""
         dtype = kernels.low_precision(p, self.leak)
         average = kernels.pooled_average if self.pooled_interneuron else kernels.average
         if self.scale is None or self.shift is None:

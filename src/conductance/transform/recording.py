@@ -89,7 +89,7 @@ def record(model: nn.Module, example: Any, whole: Collection[nn.Module]) -> Reco
         if not extent(part).within(float("-inf"), float("inf")):
             raise InputError("the example holds NaN or infinite values; give one of finite numbers")
     recorder = _Recorder(model, example, whole)
-    with evaluating(model), torch.compiler.set_stance("force_eager"), recorder.watching():
+    with evaluating(model), torch.compiler.set_stance("force_eager"), _layers_called(), recorder.watching():
         try:
             output = call(model, example)
         except InputError:
@@ -102,6 +102,17 @@ def record(model: nn.Module, example: Any, whole: Collection[nn.Module]) -> Reco
             ) from None
     recorder.note_output(output)
     return Recording(recorder.values, recorder.inputs, recorder.read_outside)
+
+
+@contextmanager
+def _layers_called() -> Iterator[None]:
+    """Have torch's encoder layers call the layers in them, whose weights they would read by themselves otherwise."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 class _Recorder(TorchDispatchMode):

@@ -28,8 +28,8 @@ CONVERTED: dict[type[nn.Module], type[ConductanceLayer]] = {
 }
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _AFFINE = (nn.Linear, nn.modules.conv._ConvNd, nn.Bilinear, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
-# Modules of torch that read the weights of layers within them by themselves, some only in evaluation mode.
-_READS_WEIGHTS = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
+# Modules of torch that read the weights of layers within them by themselves.
+_READS_WEIGHTS = (nn.MultiheadAttention,)
 NORMS = (
     nn.BatchNorm1d,
     nn.BatchNorm2d,
