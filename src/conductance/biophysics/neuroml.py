@@ -194,7 +194,9 @@ def _projection(neuroml: Any, neuron: PointNeuron, places: dict[int, int], rever
 
 def _inputs(neuroml: Any, opened: dict[int, float], places: dict[int, int]) -> Any:
     inputs = [
-        neuroml.InputW(id=place, target=f"../{PRESYNAPTIC}/{place}/{PRESYNAPTIC}", destination="synapses", weight=opened[j])
+        neuroml.InputW(
+            id=place, target=f"../{PRESYNAPTIC}/{place}/{PRESYNAPTIC}", destination="synapses", weight=opened[j]
+        )
         for j, place in places.items()
     ]
     return neuroml.InputList(id="image", populations=PRESYNAPTIC, component=_DRIVE, input_ws=inputs)
@@ -218,10 +220,7 @@ def _simulation(
     lines += [
         f'  <Simulation id="simulation" length="{_DURATION}ms" step="{_STEP}ms" target="{file.stem}">',
         f'    <OutputFile id="potentials" fileName="{file.stem}.dat">',
-        *(
-            f'      <OutputColumn id="{_unit(each)}" quantity="{_unit(each)}/0/{_unit(each)}/v"/>'
-            for each in neurons
-        ),
+        *(f'      <OutputColumn id="{_unit(each)}" quantity="{_unit(each)}/0/{_unit(each)}/v"/>' for each in neurons),
         "    </OutputFile>",
         "  </Simulation>",
         "</Lems>",

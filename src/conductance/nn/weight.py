@@ -21,12 +21,30 @@ _HARMLESS = frozenset(("detach_", "share_memory_", "retain_grad_"))
 _INDEXED = frozenset(("__setitem__", "__set__", "index_put_"))
 _OPERATORS = frozenset(
     f"__i{name}__"
-    for name in ("add", "sub", "mul", "div", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift")
+    for name in (
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "truediv",
+        "floordiv",
+        "mod",
+        "pow",
+        "and",
+        "or",
+        "xor",
+        "lshift",
+        "rshift",
+    )
 )
 # What shows the same numbers in another form.
 _VIEWS = frozenset(
-    ("detach", "view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "t", "transpose", "permute", "movedim",
-     "narrow", "select", "chunk", "split", "unbind", "__getitem__", "__get__", "cpu", "contiguous")
+    (
+        "__get__", "__getitem__", "as_strided", "chunk", "contiguous", "cpu", "detach", "diagonal", "expand",
+        "expand_as", "flatten", "index", "moveaxis", "movedim", "narrow", "permute", "ravel", "reshape", "reshape_as",
+        "select", "split", "squeeze", "swapaxes", "swapdims", "t", "to", "transpose", "unbind", "unflatten", "unfold",
+        "unsqueeze", "view", "view_as",
+    )
 )  # fmt: skip
 
 
@@ -76,7 +94,11 @@ def _writes(name: str) -> bool:
 def _as_read(found: Any) -> Any:
     if isinstance(found, Tensor):
         return found.as_subclass(ReadWeight)
-    return type(found)(map(_as_read, found)) if isinstance(found, (tuple, list)) and type(found) in (tuple, list) else found
+    return (
+        type(found)(map(_as_read, found))
+        if isinstance(found, (tuple, list)) and type(found) in (tuple, list)
+        else found
+    )
 
 
 def read_weight(conductance: Tensor) -> Tensor:

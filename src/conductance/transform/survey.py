@@ -49,6 +49,9 @@ _PRODUCTS = frozenset(
     )
 )  # fmt: skip
 
+# Products of an activation with weights that a module holds itself, as nn.MultiheadAttention does.
+_BY_WEIGHTS = frozenset(("addmm", "mm", "linear", "baddbmm", "bmm"))
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -247,6 +250,6 @@ def _attention(recording: Recording, modules: Mapping[str, nn.Module]) -> set[st
                 each = waiting.pop()
                 if each.op == CALL and not is_norm(modules[each.module]):
                     found.add(each.module)
-                else:
+                elif not (each.name in _BY_WEIGHTS and sum(other in live for other in each.inputs) == 1):
                     waiting += each.inputs
     return found

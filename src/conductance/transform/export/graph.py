@@ -63,7 +63,9 @@ class Exported:
 
 def layer_names(model: nn.Module) -> list[str]:
     """The names of its layers that average."""
-    return [name or "layer" for name, part in model.named_modules() if isinstance(part, (AveragingLayer, FrozenAverage))]
+    return [
+        name or "layer" for name, part in model.named_modules() if isinstance(part, (AveragingLayer, FrozenAverage))
+    ]
 
 
 class Graph(nn.Module):
@@ -143,8 +145,8 @@ def difference(expected: Named, found: Sequence[np.ndarray], tolerance: float, s
         largest[name] = float(np.abs(wanted - got).max(initial=0)) / size
         if not largest[name] <= tolerance:
             raise InputError(
-                f"the exported network differs: {name} by {largest[name]:.2g}, and tolerance={tolerance:g}; nothing was "
-                "written"
+                f"the exported network differs: {name} by {largest[name]:.2g}, and tolerance={tolerance:g}; nothing "
+                "was written"
             )
     return Difference(samples, largest)
 
@@ -152,15 +154,17 @@ def difference(expected: Named, found: Sequence[np.ndarray], tolerance: float, s
 @contextmanager
 def quietly() -> Iterator[None]:
     """Exporting without what torch says about its own parts while it does so."""
-    loud = logging.getLogger("torch.onnx")
-    before = loud.level
-    loud.setLevel(logging.ERROR)
+    loud = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    before = [each.level for each in loud]
+    for each in loud:
+        each.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        loud.setLevel(before)
+        for each, level in zip(loud, before, strict=True):
+            each.setLevel(level)
 
 
 def refused(model: nn.Module, error: Exception) -> InputError:
@@ -222,7 +226,7 @@ def _named(values: Mapping[str, Any]) -> Named:
 
 
 class _Notes:
-    """What the layers of one pass noted; torch.export copies the containers of a module, but not what it does not know."""
+    """What the layers of one pass noted. (torch.export copies a dict of a module, but not what it does not know.)"""
 
     seen: Named
 

@@ -12,7 +12,16 @@ from conductance import __version__
 from conductance.errors import InputError
 from conductance.extras import import_extra
 from conductance.files import write_atomically
-from conductance.transform.export.graph import TOLERANCE, Difference, Exported, Graph, difference, layer_names, quietly, refused
+from conductance.transform.export.graph import (
+    TOLERANCE,
+    Difference,
+    Exported,
+    Graph,
+    difference,
+    layer_names,
+    quietly,
+    refused,
+)
 
 OPSETS = (18, 23)
 """The first and the last version of ONNX's operators that can be asked for."""
@@ -107,7 +116,9 @@ def _without_detours(graph: Any) -> None:
             continue
         parts, halves = joined.inputs, node.outputs
         if len(parts) == len(halves) == 2 and all(a.shape == b.shape for a, b in zip(parts, halves, strict=True)):
-            names = [half.name if half.is_graph_output() else part.name for part, half in zip(parts, halves, strict=True)]
+            names = [
+                half.name if half.is_graph_output() else part.name for part, half in zip(parts, halves, strict=True)
+            ]
             for part, half in zip(parts, halves, strict=True):
                 half.replace_all_uses_with(part, replace_graph_outputs=True)
             graph.remove(node, safe=True)
