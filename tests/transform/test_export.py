@@ -61,7 +61,7 @@ def test_a_trained_network_on_real_images(finished, tmp_path):
         metadata={"classes": list("0123456789")},
     )
     assert set(exported.operators) <= OF_THE_EQUATION | AROUND_IT | {"Clip"}
-    assert exported.difference.samples == 50
+    assert exported.difference.samples == exported.difference.same_class == 50
     assert max(exported.difference.largest.values()) < 1e-5
 
     found = run(file, images)

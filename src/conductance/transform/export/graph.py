@@ -35,10 +35,13 @@ class Difference:
         samples: so many were compared.
         largest: the largest distance of each output, absolute; relative to the output's largest size where that is
             above 1.
+        same_class: for how many samples the first output is greatest at the same place; None if it is no table of
+            samples by classes.
     """
 
     samples: int
     largest: dict[str, float]
+    same_class: int | None = None
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,8 @@ def difference(expected: Named, found: Sequence[np.ndarray], tolerance: float, s
     Raises:
         InputError: they differ by more than the tolerance.
     """
-    largest = {}
+    largest: dict[str, float] = {}
+    same_class = None
     for (name, tensor), other in zip(expected.items(), found, strict=True):
         wanted, got = tensor.double().cpu().numpy(), np.asarray(other, np.float64)
         if wanted.shape != got.shape:
@@ -148,7 +152,9 @@ def difference(expected: Named, found: Sequence[np.ndarray], tolerance: float, s
                 f"the exported network differs: {name} by {largest[name]:.2g}, and tolerance={tolerance:g}; nothing "
                 "was written"
             )
-    return Difference(samples, largest)
+        if len(largest) == 1 and got.ndim == 2:
+            same_class = int((wanted.argmax(1) == got.argmax(1)).sum())
+    return Difference(samples, largest, same_class)
 
 
 @contextmanager
