@@ -15,7 +15,7 @@ import conductance
 from conductance import cli
 from conductance.analysis import plots
 from conductance.errors import InputError
-from conductance.nn import CWAConv2d, CWALinear, LateralLinear, assign_valences
+from conductance.nn import CWAConv2d, CWALinear, LateralLinear, ScaledInput, assign_valences
 from conductance.training import train
 from tiny_runs import tiny
 
@@ -286,3 +286,16 @@ def test_the_command_checks_a_run(status, tmp_path):
     assert (code, out.splitlines()[-1]) == (0, "ok"), error
     assert "strict Dale's law" in out
     assert status(tmp_path / "run", "--images", 0)[0] == 2
+
+
+@pytest.mark.parametrize("with_batch", [False, True])
+def test_an_output_projection_that_attention_never_calls_is_a_problem(with_batch):
+    block = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True)
+    block.linear1 = ScaledInput(CWALinear(8, 12))
+    model = nn.Sequential(block)
+    batch = torch.rand(3, 4, 8) if with_batch else None
+    assert not [line for line in conductance.check(model, batch).problems if "out_proj" in line]
+    block.self_attn.out_proj = CWALinear(8, 8)
+    [problem] = conductance.check(model, batch).problems
+    assert "layer 0.self_attn.out_proj averages" in problem
+    assert "keep a torch.nn.Linear there" in problem

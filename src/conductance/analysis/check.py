@@ -125,9 +125,10 @@ def check(model: nn.Module, batch: Any = None) -> CheckReport:
     >>> report = conductance.check(model, images)  # doctest: +SKIP
     >>> assert report.ok  # doctest: +SKIP
 
-    Without a batch: conductances are finite and not negative. With one, run in evaluation mode: inputs lie in [0, 1],
-    outputs in [-1, 1]; every unit is read as what it is, or twice; not nearly all units of a layer are dead or
-    saturated. The model is left as it was, so that a training loop may check its own.
+    Without a batch: conductances are finite and not negative, and no attention of torch multiplies by them. With one,
+    run in evaluation mode: inputs lie in [0, 1], outputs in [-1, 1]; every unit is read as what it is, or twice; not
+    nearly all units of a layer are dead or saturated. The model is left as it was, so that a training loop may check
+    its own.
 
     Args:
         model: any module with layers of conductances.
@@ -140,8 +141,8 @@ def check(model: nn.Module, batch: Any = None) -> CheckReport:
     if not layers:
         raise InputError("the model has no layers of conductances to check")
     found = {layer: _at_rest(name, layer) for layer, name in layers.items()}
-    problems: list[str] = []
-    if batch is None:
+    problems = _multiplied(model)
+    if batch is None or problems:  # with such a layer the model does not run
         for each in found.values():
             _judge_conductances(each)
     else:
@@ -159,6 +160,17 @@ def check(model: nn.Module, batch: Any = None) -> CheckReport:
             _judge_conductances(found[layer])
     problems = [*problems, *(line for each in found.values() for line in each.problems)]
     return CheckReport(list(found.values()), problems)
+
+
+def _multiplied(model: nn.Module) -> list[str]:
+    """Layers whose weights a module of torch would multiply by, without calling them."""
+    return [
+        f"layer {name}.out_proj averages, but nn.MultiheadAttention multiplies by its weights without calling it; keep "
+        "a torch.nn.Linear there"
+        for name, part in model.named_modules()
+        if isinstance(part, nn.MultiheadAttention)
+        and any(isinstance(each, ConductanceLayer) for each in part.out_proj.modules())
+    ]
 
 
 def _at_rest(name: str, layer: ConductanceLayer) -> LayerCheck:
