@@ -140,7 +140,7 @@ def test_several_inputs_and_nested_outputs_have_names(tmp_path):
 
 
 @ignore_torch_internals
-@settings(max_examples=12)
+@settings(max_examples=4)
 @given(steps(), st.booleans(), st.booleans())
 def test_programs_of_random_networks_do_the_same_for_any_number_of_samples(tmp_path_factory, steps, images, internals):
     torch.manual_seed(0)
