@@ -45,6 +45,11 @@ def test_a_mistake_says_what_and_where(words, complaint):
     assert str(error.value) == f"{complaint} (conductance go --help lists all options)"
 
 
+def test_so_it_does_where_the_terminal_has_no_lines():
+    box = " Required options \n ------------------ \n  Missing from conductance go: \n   --out PATH \n   a file (required) \n -----\n help"
+    assert in_one_line(box) == "missing --out: PATH a file"
+
+
 WORDS = st.text(min_size=1, max_size=30).filter(lambda word: not word.startswith("-h") and "--help".find(word) < 0)
 
 

@@ -79,6 +79,7 @@ HELP = {
     "train": "PRESET is one of",
     "evaluate": "--data-dir",
     "save": "--dtype",
+    "export": "--internals",
     "check": "--images",
     "presets": "List the presets",
     "models": "List the network architectures",

@@ -9,8 +9,8 @@ from conductance.biophysics.layers import MembraneLayer, SynapseLayer
 from conductance.biophysics.mapping import layer_steady_state
 from conductance.biophysics.membrane import in_parallel, integrate, relax, time_constant
 from conductance.biophysics.network import BiophysicalNetwork, to_biophysical
-from conductance.biophysics.recording import Simulation
 from conductance.biophysics.neuroml import export_neuroml
+from conductance.biophysics.recording import Simulation
 from conductance.biophysics.rescaling import PotentialRange
 from conductance.biophysics.simulation import simulate
 from conductance.biophysics.spikes import (

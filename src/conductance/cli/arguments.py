@@ -52,7 +52,8 @@ def in_one_line(box: str) -> str:
     >>> in_one_line("╭─ Title ──╮│ Unrecognized options: --epoch │ ─── │ Similar: \\n     --epochs INT │")
     'unrecognized options: --epoch; did you mean --epochs?'
     """
-    _, first, *others = re.split("─{2,}", re.sub("[│╭╮╰╯]", "", f"{box}\n")) if "──" in box else ("", box)
+    rule = "─{2,}|(?m:^ +-{4,}$)"  # the latter where the terminal has no such lines
+    _, first, *others = re.split(rule, re.sub("[│╭╮╰╯]", "", f"{box}\n")) if re.search(rule, box) else ("", box)
     message = " ".join(first.split()).removesuffix(".")
     for pattern, plainer in PLAINER:
         message = re.sub(f"^{pattern}$", plainer, message)

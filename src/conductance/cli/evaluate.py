@@ -23,7 +23,9 @@ class EvaluateArguments:
 def run(arguments: list[str]) -> None:
     """Print accuracy and loss in one line."""
     chosen = parse(EvaluateArguments, "evaluate", arguments)
-    if _is_saved(chosen.run):
+    from conductance.share.places import is_saved
+
+    if is_saved(chosen.run):
         from conductance.share.run import evaluate_saved
 
         # a name stays a word, for a path has a folder to it
@@ -36,13 +38,6 @@ def run(arguments: list[str]) -> None:
     trained = load_run(chosen.run, chosen.data_dir)
     loss, accuracy = evaluate(trained.network, trained.preprocessing, trained.dataset.test)
     _show(trained.config.name, accuracy, loss, len(trained.dataset.test))
-
-
-def _is_saved(path: Path) -> bool:
-    from conductance.share import names
-    from conductance.share.description import FILE
-
-    return (path / FILE).exists() or (not path.exists() and str(path) in names())
 
 
 def _show(name: str, accuracy: float, loss: float, images: int) -> None:

@@ -16,6 +16,11 @@ def names() -> list[str]:
     return sorted(folder.name for folder in HERE.iterdir() if (folder / FILE).is_file())
 
 
+def is_saved(source: Path) -> bool:
+    """Whether a path, as it was typed, is the folder of a saved network or the name of one of this package."""
+    return (source / FILE).exists() or (not source.exists() and str(source) in names())
+
+
 def about(source: str | Path, *, revision: str | None = None) -> Description:
     """What is known about a saved network: classes, accuracy, the command that trains such a one, and more.
 
