@@ -46,7 +46,15 @@ def test_a_mistake_says_what_and_where(words, complaint):
 
 
 def test_so_it_does_where_the_terminal_has_no_lines():
-    box = " Required options \n ------------------ \n  Missing from conductance go: \n   --out PATH \n   a file (required) \n -----\n help"
+    lines = (
+        "Required options",
+        "-" * 20,
+        " Missing from conductance go:",
+        "    --out PATH",
+        " a file (required)",
+        "-" * 20,
+    )
+    box = "\n".join(f" {line:<30} " for line in (*lines, "For full helptext, run:"))
     assert in_one_line(box) == "missing --out: PATH a file"
 
 

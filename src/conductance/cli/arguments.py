@@ -52,7 +52,7 @@ def in_one_line(box: str) -> str:
     >>> in_one_line("╭─ Title ──╮│ Unrecognized options: --epoch │ ─── │ Similar: \\n     --epochs INT │")
     'unrecognized options: --epoch; did you mean --epochs?'
     """
-    rule = "─{2,}|(?m:^ +-{4,}$)"  # the latter where the terminal has no such lines
+    rule = "─{2,}|(?m:^ +-{4,} *$)"  # the latter where the terminal has no such lines
     _, first, *others = re.split(rule, re.sub("[│╭╮╰╯]", "", f"{box}\n")) if re.search(rule, box) else ("", box)
     message = " ".join(first.split()).removesuffix(".")
     for pattern, plainer in PLAINER:
