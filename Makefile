@@ -8,7 +8,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 LOCK   := $(VENV)/bin/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
   --constraint constraints.txt --excludes requirements/apart.txt --no-annotate --custom-compile-command "make lock" --quiet
 
-.PHONY: help demo test lint types check docs lock study tables picture bench gpu bench-import format clean
+.PHONY: help demo test lint types check check-slow docs lock study tables picture bench gpu bench-import format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -41,6 +41,9 @@ types: $(STAMP)  ## static types
 
 check: $(STAMP)  ## the tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
+
+check-slow: $(STAMP)  ## tests that take minutes: every check of scikit-learn, every converted network
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 -m slow
 
 docs: $(STAMP)  ## build the site, tutorials included: docs/_build/html/index.html (under four minutes the first time)
 	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q -W --keep-going -b html -d docs/_build/doctrees -c docs . docs/_build/html

@@ -1,0 +1,21 @@
+"""scikit-learn's own checks of what an estimator must do."""
+
+import pytest
+from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
+
+from conductance.sklearn import CWAClassifier, CWARegressor
+
+SMALL = {"hidden_layer_sizes": (20,), "max_iter": 40}
+
+
+@parametrize_with_checks([CWAClassifier(**SMALL), CWARegressor(**SMALL)])
+def test_small_estimators_pass_every_check(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("estimator", [CWAClassifier(), CWARegressor()], ids=lambda each: type(each).__name__)
+def test_the_defaults_pass_every_check(estimator):
+    results = check_estimator(estimator, on_skip=None)
+    assert len(results) > 50
+    assert {result["status"] for result in results} <= {"passed", "skipped"}
