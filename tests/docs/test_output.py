@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("convert.md", "inside.md", "share.md", "export.md")
+PAGES = ("convert.md", "inside.md", "share.md", "export.md", "sklearn.md")
 BLOCK = re.compile(r"^```(python|text)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 

@@ -5,10 +5,8 @@ from sklearn.utils.estimator_checks import check_estimator, parametrize_with_che
 
 from conductance.sklearn import CWAClassifier, CWARegressor
 
-SMALL = {"hidden_layer_sizes": (20,), "max_iter": 40}
 
-
-@parametrize_with_checks([CWAClassifier(**SMALL), CWARegressor(**SMALL)])
+@parametrize_with_checks([CWAClassifier((10,), max_iter=15), CWARegressor((10,), max_iter=40)])
 def test_small_estimators_pass_every_check(estimator, check):
     check(estimator)
 

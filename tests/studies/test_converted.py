@@ -1,5 +1,7 @@
 """Converted networks: steps are chosen without test images, and table, figure and page are of the rows."""
 
+from statistics import fmean
+
 import pytest
 import torch
 from torch import nn
@@ -72,3 +74,19 @@ def test_what_is_checked_in_is_of_the_result():
     assert study.FOLDER.table.read_text() == converted_table(rows)
     assert words(study.FOLDER.figure.read_text()) == words(converted_figure(rows, chosen_steps(rows)))
     assert len([row for row in rows if row["judged"] == "test"]) == len(study.finals(rows))
+
+
+def test_the_page_says_what_the_rows_say():
+    rows = [row for row in read_rows(study.FOLDER.result) if row["judged"] == "test"]
+    mean = {
+        layers: {name: fmean(_accuracies(rows, name, layers)) for name in study.NETWORKS} for layers in study.LAYERS
+    }
+    behind = [mean["affine"][name] - mean["converted"][name] for name in study.NETWORKS]
+    page = (study.FOLDER.path / "README.md").read_text()
+    assert f"between {min(behind):.1f} and {max(behind):.1f} points behind" in " ".join(page.split())
+    assert behind[0] < 2  # the ResNet
+    assert min(float(row["accuracy"]) for row in rows) > 90
+
+
+def _accuracies(rows, network, layers):
+    return [float(row["accuracy"]) for row in rows if (row["network"], row["layers"]) == (network, layers)]

@@ -1,5 +1,7 @@
 """The study of estimators: every one can be run, and table and figure are of the rows."""
 
+from statistics import fmean
+
 import numpy as np
 import pytest
 
@@ -43,3 +45,19 @@ def test_what_is_checked_in_is_of_the_result():
     }
     assert study.FOLDER.table.read_text() == estimators_table(rows)
     assert words(study.FOLDER.figure.read_text()) == words(estimators_figure(rows))
+
+
+def test_the_page_says_what_the_rows_say():
+    rows = read_rows(study.FOLDER.result)
+    mean = {
+        (data, name): fmean(float(row["score"]) for row in rows if (row["data"], row["estimator"]) == (data, name))
+        for data in study.DATA
+        for name in study.ESTIMATORS
+    }
+    ours, scaled, raw = study.ESTIMATORS
+    behind = {data: mean[data, scaled] - mean[data, ours] for data in study.DATA}
+    page = " ".join((study.FOLDER.path / "README.md").read_text().split())
+    assert min(behind.values()) >= 0
+    assert f"up to {max(behind[data] for data in study.DATA if data not in study.REGRESSION):.1f} points" in page
+    assert f"by {behind['diabetes']:.1f} points of R²" in page
+    assert mean["wine", raw] < mean["wine", ours] - 20
