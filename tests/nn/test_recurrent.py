@@ -22,24 +22,39 @@ def transcription(cell, p_in, V):
     own = np.maximum(V, 0)
     p = np.concatenate([p_in, own, p_in] if cell.doubled_input else [p_in, own])
     after = np.empty_like(V)
+    m = np.mean(V) if cell.pooled_interneuron else 0.0
     for i in range(len(V)):
         G_r, e_r = float(layer.resting_conductance[i]), float(layer.resting_potential[i])
         total = G_r + sum(G[i, j] * p[j] for j in range(len(p)))
         z = (G_r * e_r + sum(G[i, j] * e[j] * p[j] for j in range(len(p)))) / total
+        z, total = (z - m) / (1 + abs(m)), total * (1 + abs(m))
         after[i] = z + (V[i] - z) * np.exp(-total / float(cell.capacitance[i]))
     return after
 
 
-@given(st.integers(1, 4), st.integers(1, 6), st.booleans(), st.sampled_from([0.5, 30.0, None]))
-def test_a_cell_equals_its_transcription(inputs, units, doubled, tau):
+@given(st.integers(1, 4), st.integers(1, 6), st.booleans(), st.sampled_from([0.5, 30.0, None]), st.booleans())
+def test_a_cell_equals_its_transcription(inputs, units, doubled, tau, pooled):
     tau = torch.logspace(-1, 2, units) if tau is None else tau
     valence = None if doubled else torch.linspace(-1, 1, inputs)
-    cell = CWARNNCell(inputs, units, valence=valence, tau_membrane=tau, resting_potential=0.2, **DOUBLE)
+    options = {"valence": valence, "tau_membrane": tau, "resting_potential": 0.2, **DOUBLE}
+    cell = CWARNNCell(inputs, units, pooled_interneuron=pooled and units > 1, **options)
     x, V = torch.rand(2, inputs, **DOUBLE), torch.rand(2, units, **DOUBLE) * 2 - 1
     expected = np.stack([transcription(cell, a, b) for a, b in zip(x.numpy(), V.numpy(), strict=True)])
     np.testing.assert_allclose(cell(x, V).detach().numpy(), expected, rtol=1e-9)
     assert cell(x, V).abs().max() <= 1
     torch.testing.assert_close(cell(x), cell(x, torch.full_like(V, 0.2)))
+
+
+def test_all_layers_have_pooled_interneurons_or_none_has():
+    rnn = layers(pooled_interneuron=True)
+    assert all(cell.pooled_interneuron for cell in rnn.cells)
+    assert "pooled_interneuron=True" in repr(rnn)
+    assert not any(cell.pooled_interneuron for cell in layers().cells)
+    layers(pooled_interneuron=True).load_state_dict(rnn.state_dict())
+    with pytest.raises(RuntimeError, match="whether it has a pooled interneuron differs"):
+        layers().load_state_dict(rnn.state_dict())
+    with pytest.raises(InputError, match="a single unit is its own mean"):
+        CWARNN(3, 1, pooled_interneuron=True)
 
 
 def layers(**options):

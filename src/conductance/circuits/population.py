@@ -49,6 +49,7 @@ class Population(nn.Module):
         self.source_grid, self.tau_synapse = source_grid, tau_synapse
         self.leaky = tau_membrane is not None
         self.pooled_interneuron = pooled_interneuron
+        synapses.pools_later = pooled_interneuron and self.leaky
         if tau_membrane is not None:  # C = tau G_r; in units in which a slice lasts 1
             capacitance = tau_membrane / duration * synapses.resting_conductance.detach()
             self.register_buffer("capacitance", capacitance.view(-1, *(1,) * (-1 - synapses.channel_axis)).clone())

@@ -58,7 +58,7 @@ class AveragingLayer(nn.Module):
         self.average = average
         self.pooled_interneuron = pooled_interneuron
         if pooled_interneuron:
-            _check_pool(out_channels, average)
+            check_pool(out_channels, average)
         self.learn_resting = learn_resting
         self.detached_denominator = detached_denominator
         self.convolution = dict(convolution)
@@ -221,7 +221,12 @@ class AveragingLayer(nn.Module):
         return ", ".join(parts)
 
 
-def _check_pool(units: int, average: bool) -> None:
+def check_pool(units: int, average: bool = True) -> None:
+    """Insist on units whose mean potential an interneuron can take away.
+
+    Raises:
+        InputError: there is a single one, or they have no potentials.
+    """
     if not average:
         raise InputError(
             "pooled_interneuron=True: a layer with average=False hands on sums and has no potentials; give the "

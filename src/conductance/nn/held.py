@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,9 @@ class HeldLayer(ConductanceLayer):
 
     _held: Tensor | None = None
 
+    pools_later = False
+    """Whether the units that these sums are for have a pooled interneuron, which acts in time, outside this layer."""
+
     def hold(self) -> None:
         """Compute the conductances now, for all calls until `release`."""
         self._held = super().packed()
@@ -25,6 +29,10 @@ class HeldLayer(ConductanceLayer):
     def packed(self) -> Tensor:
         """The conductances in the order that the products read, see `kernels.pack`."""
         return super().packed() if self._held is None else self._held
+
+    def description(self) -> dict[str, Any]:
+        """What the parameters mean, as for any layer; a pooled interneuron that acts in time is part of it."""
+        return {**super().description(), **({"pooled_interneuron": True} if self.pools_later else {})}
 
     @torch.no_grad()
     def set_conductance(self, conductance: Tensor) -> None:

@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import PackedSequence
 from conductance import functional, kernels
 from conductance.errors import InputError
 from conductance.functional import Activation, require_activation
+from conductance.nn.base import check_pool
 from conductance.nn.conductance import check_unit_valence
 from conductance.nn.held import HeldLayer, holding
 from conductance.nn.linear import CWALinear
@@ -52,6 +53,8 @@ class CWARNNCell(nn.Module):
         resting_conductance, resting_potential, learn_resting: as for `CWALinear`.
         tau_membrane: C/G_r in time steps, a number or one for each unit. Longer sequences want more.
         learn_tau: let each unit learn its capacitance.
+        pooled_interneuron: let one further neuron sit at the mean V of the units of the step before, and act back on
+            all of them (`functional.pooled_conductances`).
         device, dtype: as in torch.
 
     Raises:
@@ -72,11 +75,15 @@ class CWARNNCell(nn.Module):
         learn_resting: bool = False,
         tau_membrane: float | Tensor = TIME_CONSTANT,
         learn_tau: bool = False,
+        pooled_interneuron: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.input_size, self.hidden_size = input_size, hidden_size
+        self.pooled_interneuron = pooled_interneuron
+        if pooled_interneuron:
+            check_pool(hidden_size)
         self.doubled_input = doubled_input and valence is None
         self.unit_valence = check_unit_valence(unit_valence, hidden_size)
         from_input = excitatory_first(input_size) if valence is None else torch.as_tensor(valence).double().cpu()
@@ -98,6 +105,7 @@ class CWARNNCell(nn.Module):
             device=device,
             dtype=dtype,
         )
+        self.synapses.pools_later = pooled_interneuron
         C = _time_constants(tau_membrane, hidden_size) * self.synapses.resting_conductance.detach().double().cpu()
         log_capacitance = C.log().to(self.synapses.g)
         if learn_tau:
@@ -122,6 +130,8 @@ class CWARNNCell(nn.Module):
         p = V.clamp(min=0)
         received = torch.cat([input, p, input] if self.doubled_input else [input, p], -1)
         both = kernels.dense(self.synapses(received), -1)
+        if self.pooled_interneuron:
+            both = both + functional.pooled_conductances(both, -1, V.mean(-1, keepdim=True))
         return functional.membrane_step(both, V, -1, self.capacitance)
 
     def at_rest(self, input: Tensor) -> Tensor:
@@ -130,7 +140,7 @@ class CWARNNCell(nn.Module):
 
     def extra_repr(self) -> str:
         """Sizes."""
-        return f"{self.input_size}, {self.hidden_size}"
+        return f"{self.input_size}, {self.hidden_size}{', pooled_interneuron=True' * self.pooled_interneuron}"
 
 
 class CWARNN(nn.Module):
@@ -176,6 +186,7 @@ class CWARNN(nn.Module):
         learn_resting: bool = False,
         tau_membrane: float | Tensor = TIME_CONSTANT,
         learn_tau: bool = False,
+        pooled_interneuron: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -201,6 +212,7 @@ class CWARNN(nn.Module):
                 learn_resting=learn_resting,
                 tau_membrane=tau_membrane,
                 learn_tau=learn_tau,
+                pooled_interneuron=pooled_interneuron,
                 device=device,
                 dtype=dtype,
             )
