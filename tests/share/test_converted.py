@@ -150,6 +150,16 @@ def test_without_the_network_that_is_to_be_made_it_is_one_line(tmp_path):
     assert "into=" in str(raised.value)
 
 
+def test_a_network_without_values_is_refused(tmp_path):
+    folder = conductance.save(conductance.convert(Own(), torch.rand(8, 1, 6, 6)).model, tmp_path / "saved")
+    with torch.device("meta"):
+        network = Own()
+    with pytest.raises(conductance.ConductanceError, match="on the meta device"):
+        conductance.load(folder, into=network)
+    with pytest.raises(conductance.ConductanceError, match="on the meta device"):
+        conductance.save(network, tmp_path / "other")
+
+
 def test_a_whole_network_can_be_loaded_into_one_of_the_same_layers(tmp_path):
     model = nn.Sequential(conductance.nn.CWALinear(4, 3))
     folder = conductance.save(model, tmp_path / "saved")

@@ -83,10 +83,12 @@ def test_a_newer_format_says_so(folder):
     assert "pip install --upgrade" in line
 
 
-def test_a_kind_of_a_newer_version_says_so(folder):
+@pytest.mark.parametrize("what", ["kind", "option"])
+def test_a_kind_or_an_option_of_a_newer_version_says_so(what, folder):
     def change(values):
         values["version"] = "0.7.1"
-        values["modules"][""]["modules"]["readout"]["kind"] = "Novel"
+        layer = values["modules"][""]["modules"]["readout"]
+        layer.update({"kind": "Novel"} if what == "kind" else {"option": True})
 
     rewrite(folder, change)
     assert "written by conductance 0.7.1" in refusal(folder)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import warnings
+from functools import partial
 
 import pytest
 import torch
@@ -140,10 +141,14 @@ def test_layers_in_other_hands_are_said_as_they_are_now(tmp_path):
     assert_same(layer, loaded, torch.rand(5, 4))
 
 
-def test_a_compiled_network_is_saved_as_what_it_was_made_of(tmp_path):
+@pytest.mark.parametrize("wrap", [partial(torch.compile, backend="eager"), nn.DataParallel])
+def test_a_wrapped_network_is_saved_as_what_it_was_made_of(wrap, tmp_path):
     model = nn.Sequential(conductance.nn.CWALinear(4, 3))
-    loaded = conductance.load(conductance.save(torch.compile(model, backend="eager"), tmp_path / "saved"))
-    assert_same(model, loaded, torch.rand(5, 4))
+    folder = conductance.save(wrap(model), tmp_path / "saved")
+    assert_same(model, conductance.load(folder), torch.rand(5, 4))
+    other = nn.Sequential(conductance.nn.CWALinear(4, 3))
+    assert conductance.load(folder, into=wrap(other)) is other
+    assert torch.equal(other[0].g, model[0].g)
 
 
 def test_deprecated_forms_are_loaded_without_a_warning(tmp_path):
@@ -151,6 +156,14 @@ def test_deprecated_forms_are_loaded_without_a_warning(tmp_path):
         warnings.simplefilter("ignore", DeprecationWarning)
         model = conductance.nn.CWALinear(4, 3, nonnegative="exp")
     assert_same(model, conductance.load(conductance.save(model, tmp_path / "saved")), torch.rand(5, 4))
+
+
+def test_a_hook_is_code_and_said_to_be_lost(tmp_path):
+    model = nn.Sequential(conductance.nn.CWALinear(4, 3))
+    model[0].register_forward_hook(lambda *_: None)
+    with pytest.warns(UserWarning, match="0 has a forward hook"):
+        conductance.save(model, tmp_path / "saved")
+    assert_same(model, conductance.load(tmp_path / "saved"), torch.rand(5, 4))
 
 
 def test_pruned_layers_are_refused_until_pruning_is_permanent(tmp_path):

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -12,6 +13,11 @@ from conductance.runs import load_run
 from conductance.share import about
 from conductance.share.run import save_run
 from tiny_runs import ARCHITECTURES
+
+
+def trained_well(run):
+    """Whether nothing is wrong with a network, on the images that the command takes."""
+    return conductance.check(run.network, run.preprocessing(run.dataset.test.pixels[:100])).ok
 
 
 @pytest.mark.parametrize("family", ARCHITECTURES)
@@ -31,6 +37,13 @@ def test_it_gives_what_the_run_gives(family, finished, tmp_path, capsys):
     assert known.origin["family"] == family
     assert known.origin["seed"] == 3
     assert known.accuracy["test_accuracy"] == expected
+    if family.startswith("cwa"):
+        with pytest.raises(SystemExit) if not trained_well(trained) else nullcontext():
+            cli.main(["check", str(tmp_path / "saved"), "--images", "100"])
+        checked = capsys.readouterr().out
+        with pytest.raises(SystemExit) if not trained_well(trained) else nullcontext():
+            cli.main(["check", str(finished / family), "--images", "100"])
+        assert capsys.readouterr().out == checked
     cli.main(["evaluate", str(tmp_path / "saved")])
     assert f"test accuracy {expected:.2f} %" in capsys.readouterr().out
 
@@ -108,6 +121,8 @@ def test_the_networks_that_come_with_the_package_are_listed_and_evaluated(capsys
     listed = capsys.readouterr().out
     for name in conductance.share.names():
         assert re.search(rf"{name} +{about(name).accuracy['test_accuracy']:.2f} %", listed)
+    cli.main(["check", "digits-fcn"])
+    assert capsys.readouterr().out.splitlines()[-1] == "ok"
     cli.main(["evaluate", "digits-fcn"])
     said = about("digits-fcn").accuracy
     assert (

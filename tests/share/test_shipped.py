@@ -1,7 +1,9 @@
 """The trained networks that come with the package: small, checked, and as good as their files say."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from conductance.errors import DataError, SavedNetworkError
 from conductance.share import about, names
 from conductance.share.places import HERE
 
+ROOT = Path(__file__).parents[2]
 NAMES = names()
 SHAPES = {"digits-cnn": (1, 8, 8), "digits-fcn": (1, 8, 8), "mnist-cnn": (1, 28, 28)}
 
@@ -32,6 +35,13 @@ def test_it_is_ready_and_small(name):
     known = about(name)
     assert known.command.startswith("conductance train ")
     assert "-dirty" not in known.origin["git_commit"]
+
+
+def test_the_best_of_mnist_is_the_run_that_is_checked_in():
+    summary = json.loads((ROOT / "results/retrained/mnist-cnn-cwa-seed0/summary.json").read_text())
+    known = about("mnist-cnn")
+    assert known.accuracy["test_accuracy"] == pytest.approx(summary["test_accuracy"], abs=0.02)  # rounded to float16
+    assert (known.command, known.origin["git_commit"]) == (summary["command"], summary["git_commit"])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -25,9 +25,10 @@ class CheckArguments:
     """Check every layer of conductances: signs, valences, ranges, dead and saturated units, balance."""
 
     network: tyro.conf.Positional[Path]
-    """the folder of a run, or a file of weights (.safetensors, .pt), of which only the conductances can be checked"""
+    """the folder of a run or of a saved network; the name of one that comes along (see conductance models); or a file
+    of weights (.safetensors, .pt), of which only the conductances can be checked"""
     images: int = 500
-    """how many test images a run's network is checked on"""
+    """how many test images a network is checked on"""
     out: Path | None = None
     """file to write the report to, as JSON"""
     data_dir: Path | None = None
@@ -37,7 +38,7 @@ class CheckArguments:
 def run(arguments: list[str]) -> None:
     """Print the report; exit with 1 if there is a problem."""
     chosen = parse(CheckArguments, "check", arguments)
-    report = _of_file(chosen.network) if chosen.network.is_file() else _of_run(chosen)
+    report = _of_file(chosen.network) if chosen.network.is_file() else _of_network(chosen)
     console.print(str(report), markup=False, highlight=False, soft_wrap=True)
     if chosen.out is not None:
         write_text(chosen.out, json.dumps(report.to_dict(), indent=1) + "\n")
@@ -45,14 +46,15 @@ def run(arguments: list[str]) -> None:
         sys.exit(NOT_OK)
 
 
-def _of_run(chosen: CheckArguments) -> "CheckReport":
+def _of_network(chosen: CheckArguments) -> "CheckReport":
     from conductance.analysis.check import check
-    from conductance.runs import load_run
+    from conductance.share.export import Source
 
-    trained = load_run(chosen.network, chosen.data_dir)
     if chosen.images < 1:
         raise InputError(f"images={chosen.images}: must be positive")
-    return check(trained.network, trained.preprocessing(trained.dataset.test.pixels[: chosen.images]))
+    source = Source.of(chosen.network, chosen.data_dir)
+    images = source.preprocessing(source.images[: chosen.images]) if source.are_real else None
+    return check(source.network, images)
 
 
 def _of_file(path: Path) -> "CheckReport":

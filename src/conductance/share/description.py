@@ -1,6 +1,7 @@
 """The one JSON file of a saved network: what it is, what it reads, how well it does, and where it is from."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -137,6 +138,14 @@ def _checked(values: Mapping[str, Any], file: Path) -> Description:
         if name in _ELEMENTS and not all(isinstance(each, _ELEMENTS[name]) for each in inside):
             raise damaged(file, f"{name!r} holds what it should not")
     return Description(**{name: values[name] for name in _TYPES})
+
+
+def is_newer(version: str) -> bool:
+    """Whether a version of the package is a later one than this."""
+    said, here = (
+        [int(part) for part in re.findall(r"\d+", each)[:3]] for each in (version[:50], conductance.__version__)
+    )
+    return said > here
 
 
 def newer(file: Path, version: object) -> SavedNetworkError:

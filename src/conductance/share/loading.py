@@ -5,14 +5,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from conductance import __version__
 from conductance.data import Preprocessing
-from conductance.errors import SavedNetworkError, one_line
+from conductance.errors import InputError, SavedNetworkError, one_line
 from conductance.share import weights
 from conductance.share.classifier import ImageClassifier
-from conductance.share.description import FILE, WEIGHTS_FILE, Description, damaged, newer, read_description
+from conductance.share.description import FILE, WEIGHTS_FILE, Description, damaged, is_newer, newer, read_description
 from conductance.share.places import find
-from conductance.share.structure import UnknownKindError, build
+from conductance.share.structure import UnknownKindError, build, unwrapped
 from conductance.transform.build import replace
 
 
@@ -45,6 +44,7 @@ def load(
     Raises:
         SavedNetworkError: no such folder or repository; a file that is missing, damaged or of a newer version; weights
             that are infinite, NaN or of another architecture; ``into`` is missing.
+        InputError: ``into`` is on the meta device.
     """
     folder = find(source, revision)
     description = read_description(folder)
@@ -52,7 +52,8 @@ def load(
     if into is None:
         network = _made(description, state, folder)
     else:
-        network = into.get_submodule("_orig_mod") if "_orig_mod" in into._modules else into
+        network = unwrapped(into)
+        network = network.network if isinstance(network, ImageClassifier) else network
         _fill(network, description, state, folder)
     if description.preprocessing is not None:
         network = _classifier(network, description, folder)
@@ -77,6 +78,8 @@ def _made(description: Description, state: weights.State, folder: Path) -> nn.Mo
 
 def _fill(network: nn.Module, description: Description, state: weights.State, folder: Path) -> None:
     """Put the described layers into a network, and load it; or leave it as it is."""
+    if any(parameter.is_meta for parameter in network.parameters()):
+        raise InputError("the network given as into is on the meta device and takes no values; make it on the CPU")
     made = {} if description.whole else _built(description, folder)
     modules = dict(network.named_modules(remove_duplicate=False))
     absent = [name for name in made if name not in modules]
@@ -101,11 +104,11 @@ def _fill(network: nn.Module, description: Description, state: weights.State, fo
 def _built(description: Description, folder: Path) -> dict[str, nn.Module]:
     try:
         return build(description.modules)
-    except UnknownKindError as error:
-        if description.version == __version__:
-            raise damaged(folder / FILE, f"there is no kind of module {error}") from None
-        raise newer(folder / FILE, description.version) from None
     except Exception as error:  # whatever wrong values bring
+        if is_newer(description.version):
+            raise newer(folder / FILE, description.version) from None
+        if isinstance(error, UnknownKindError):
+            raise damaged(folder / FILE, f"there is no kind of module {error}") from None
         reason = f"{type(error).__name__}: {one_line(error)}"
         raise damaged(folder / FILE, f"no network can be made of it: {reason:.200}") from None
 

@@ -1,5 +1,6 @@
 """Saving a network in a folder: weights, one description in plain values, a page about it."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,8 @@ from conductance.share.classifier import ImageClassifier
 from conductance.share.description import CARD_FILE, FILE, PICTURE_FILE, WEIGHTS_FILE, Description
 from conductance.share.folders import check_place, write_folder
 from conductance.share.kinds import NotPlainError
-from conductance.share.structure import build, class_name, converted_parts, tree_of
+from conductance.share.structure import build, class_name, converted_parts, tree_of, unwrapped
+from conductance.transform.build import returns_copies
 
 StoredType = Literal["float32", "float16", "bfloat16"]
 
@@ -56,7 +58,7 @@ def save(
     code has made, as it was before it was converted.
 
     Args:
-        model: any module. What `torch.compile` returned is saved as what it was made of.
+        model: any module. What `torch.compile` or ``DistributedDataParallel`` returned is saved as what it was made of.
         folder: where to.
         preprocessing: what makes the network's input of pixels. `load` then returns an `ImageClassifier`, which takes
             images in [0, 1]; one is saved with the preprocessing and the classes that it has.
@@ -83,7 +85,7 @@ def save(
     check_place(folder, overwrite=overwrite)
     if dtype not in STORED:
         raise UnknownNameError("dtype", dtype, filter(None, STORED))
-    network = model.get_submodule("_orig_mod") if "_orig_mod" in model._modules else model
+    network = unwrapped(model)
     if isinstance(network, ImageClassifier):
         preprocessing = network.preprocessing if preprocessing is None else preprocessing
         classes = network.classes if classes is None else classes
@@ -124,6 +126,7 @@ def describe(network: nn.Module) -> tuple[Description, weights.State]:
     except NotPlainError:
         modules, whole = converted_parts(network), False
     _check_made_of(network, modules)
+    _warn_of_hooks(network, modules)
     return (
         Description(
             type(network).__name__ if whole else class_name(network),
@@ -150,6 +153,16 @@ def _check_made_of(network: nn.Module, modules: Mapping[str, Any]) -> None:
                 f"{name or type(network).__name__} was changed in a way that no file says ({different}); make pruning "
                 "permanent (torch.nn.utils.prune.remove), remove parametrizations, and save it then"
             )
+
+
+def _warn_of_hooks(network: nn.Module, modules: Mapping[str, Any]) -> None:
+    for part in modules:
+        for name, module in network.get_submodule(part).named_modules(prefix=part):
+            own = 1 if returns_copies(module) else 0
+            if len(module._forward_hooks) + len(module._forward_pre_hooks) > own:
+                warnings.warn(
+                    f"{name or 'the network'} has a forward hook, which is code and is not saved", stacklevel=4
+                )
 
 
 def _families(network: nn.Module) -> list[str]:

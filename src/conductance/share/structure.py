@@ -106,6 +106,15 @@ def _averages(module: nn.Module) -> bool:
     return isinstance(module.layer if isinstance(module, ScaledInput) else module, AveragingLayer)
 
 
+def unwrapped(model: nn.Module) -> nn.Module:
+    """What `torch.compile` or data-parallel training was given."""
+    if "_orig_mod" in model._modules:
+        return unwrapped(model.get_submodule("_orig_mod"))
+    if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+        return unwrapped(model.module)
+    return model
+
+
 def class_name(module: nn.Module) -> str:
     """The class of a module, and where it is from."""
     kind = type(module)
