@@ -50,7 +50,7 @@ def conductances(generator, shape, dtype):
 
 
 def as_numpy(tensor):
-    return tensor.detach().double().numpy()
+    return tensor.detach().double().cpu().numpy()
 
 
 @settings(max_examples=60, deadline=None)
@@ -73,7 +73,7 @@ def test_linear_layers_compute_equation_3(data):
         activation=activation,
         dtype=dtype,
     )
-    generator = torch.Generator().manual_seed(draw(st.integers(0, 1000)))
+    generator = torch.Generator(torch.get_default_device()).manual_seed(draw(st.integers(0, 1000)))
     layer.set_conductance(conductances(generator, layer.g.shape, dtype))
     p = torch.rand(4, channels, generator=generator, dtype=torch.float64).to(dtype)
     wanted = reference.cwa_linear(
@@ -112,7 +112,7 @@ def test_convolutions_compute_equation_6(data):
         activation=activation,
         dtype=dtype,
     )
-    generator = torch.Generator().manual_seed(draw(st.integers(0, 1000)))
+    generator = torch.Generator(torch.get_default_device()).manual_seed(draw(st.integers(0, 1000)))
     layer.set_conductance(conductances(generator, layer.g.shape, dtype))
     p = torch.rand(2, channels, *[5] * axes, generator=generator, dtype=torch.float64).to(dtype)
     wanted = reference.cwa_conv(

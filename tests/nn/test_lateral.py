@@ -56,7 +56,7 @@ def test_without_slices_or_feedback_it_is_the_plain_layer(change):
 @given(st.integers(0, 2**31), st.floats(0.01, 10))
 def test_one_slice_never_opens_a_unit(seed, strength):
     layer = lateral(slices=1, strength=strength)
-    p = torch.rand(3, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    p = torch.rand(3, 6, dtype=torch.float64, generator=torch.Generator(torch.get_default_device()).manual_seed(seed))
     E, I = layer.synaptic_conductances(p).chunk(2, -1)
     without = ((E - I) / (E + I)).relu()
     assert bool((layer(p) <= without + 1e-12).all())

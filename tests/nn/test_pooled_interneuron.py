@@ -43,10 +43,10 @@ def without(layer, p, extra=None):
 @given(data=st.data())
 def test_layers_compute_the_formula(data):
     layer, p = layer_and_input(data.draw)
-    wanted = reference.pooled(without(layer, p).detach().numpy())
-    np.testing.assert_allclose(layer(p).detach().numpy(), wanted, atol=1e-14)
+    wanted = reference.pooled(without(layer, p).detach().cpu().numpy())
+    np.testing.assert_allclose(layer(p).detach().cpu().numpy(), wanted, atol=1e-14)
     layer.activation = "relu"
-    np.testing.assert_allclose(layer(p).detach().numpy(), np.maximum(wanted, 0), atol=1e-14)
+    np.testing.assert_allclose(layer(p).detach().cpu().numpy(), np.maximum(wanted, 0), atol=1e-14)
 
 
 @settings(max_examples=40, deadline=None)

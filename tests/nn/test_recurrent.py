@@ -18,7 +18,7 @@ DOUBLE = {"dtype": torch.float64}
 def transcription(cell, p_in, V):
     """One step for one sample, neuron by neuron."""
     layer = cell.synapses
-    G, e = layer.conductance.detach().numpy(), layer.valence.numpy()
+    G, e = layer.conductance.detach().cpu().numpy(), layer.valence.cpu().numpy()
     own = np.maximum(V, 0)
     p = np.concatenate([p_in, own, p_in] if cell.doubled_input else [p_in, own])
     after = np.empty_like(V)
@@ -39,8 +39,8 @@ def test_a_cell_equals_its_transcription(inputs, units, doubled, tau, pooled):
     options = {"valence": valence, "tau_membrane": tau, "resting_potential": 0.2, **DOUBLE}
     cell = CWARNNCell(inputs, units, pooled_interneuron=pooled and units > 1, **options)
     x, V = torch.rand(2, inputs, **DOUBLE), torch.rand(2, units, **DOUBLE) * 2 - 1
-    expected = np.stack([transcription(cell, a, b) for a, b in zip(x.numpy(), V.numpy(), strict=True)])
-    np.testing.assert_allclose(cell(x, V).detach().numpy(), expected, rtol=1e-9)
+    expected = np.stack([transcription(cell, a, b) for a, b in zip(x.cpu().numpy(), V.cpu().numpy(), strict=True)])
+    np.testing.assert_allclose(cell(x, V).detach().cpu().numpy(), expected, rtol=1e-9)
     assert cell(x, V).abs().max() <= 1
     torch.testing.assert_close(cell(x), cell(x, torch.full_like(V, 0.2)))
 

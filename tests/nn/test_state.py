@@ -113,7 +113,7 @@ def test_valences_are_neither_parameters_nor_buffers_and_follow_the_layer():
     layer = CWALinear(4, 3, valence=[1, -1, 0.5, -1])
     assert {name for name, _ in layer.named_buffers()} == {"leak.pair"}
     assert layer.double().valence.dtype == torch.float64
-    emptied = CWALinear(4, 3, valence=[1, -1, 0.5, -1], device="meta").to_empty(device="cpu")
+    emptied = CWALinear(4, 3, valence=[1, -1, 0.5, -1], device="meta").to_empty(device=torch.get_default_device())
     emptied.reset_parameters()
     assert emptied.valence.tolist() == [1, -1, 0.5, -1]
     with warnings.catch_warnings():
