@@ -3,6 +3,8 @@
 * `averaging`: from E' and I' to z = (E' - I') / (E' + I'), in blocks that stay in the processor's cache or as one
   compiled pass.
 * `mixed`: the same in half precision, from sums of which the large, common part was kept apart.
+* `native`: the average as compiled C++.
+* `windows`: convolutions that are matrix products.
 * `pooling`: the average of units on which their layer's pooled interneuron acts.
 * `products`: the sums over synapses, E' and I' of all units by as few products as the valences allow.
 * `linear`: both products of a linear layer without copying a half of anything.

@@ -22,6 +22,7 @@ from torch.autograd import Function
 
 from conductance.eager import eager
 from conductance.errors import UnknownNameError
+from conductance.kernels import native
 from conductance.kernels.gpu.choice import on_gpu
 
 # The plain formula ----------------------------------------------------------------------------------------------------
@@ -156,6 +157,36 @@ def _say_that_compiling_failed(kind: str, reason: str) -> None:
     )
 
 
+# As compiled C++ ------------------------------------------------------------------------------------------------------
+
+
+def _native(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    del dtype  # that of the conductances, see `kernel_name`
+    z = empty_half(conductances, axis)
+    total = torch.empty_like(z)
+    native.forward(conductances, None, None, None, z, total, axis, rectify)
+    return z, total
+
+
+def _native_alone(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
+    del dtype
+    z = empty_half(conductances, axis)
+    native.forward(conductances, None, None, None, z, None, axis, rectify)
+    return z
+
+
+def _native_gradient(grad: Tensor, z: Tensor, total: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
+    del dtype
+    out = empty_twice(z, axis)
+    native.backward(grad, z, total, None, out, axis, rectify, 0)
+    return out
+
+
+def empty_half(both: Tensor, axis: int) -> Tensor:
+    """Room for half of a tensor along ``axis``, in its layout."""
+    return torch.empty_like(both.narrow(axis, 0, both.shape[axis] // 2))
+
+
 # In Triton ------------------------------------------------------------------------------------------------------------
 
 
@@ -191,6 +222,7 @@ class AverageKernel(NamedTuple):
 AVERAGES = {
     "formula": AverageKernel(formula, _formula_alone, formula_gradient),
     "blocked": AverageKernel(_blocked, _blocked_alone, _blocked_gradient),
+    "native": AverageKernel(_native, _native_alone, _native_gradient),
     "compiled": AverageKernel(Compiled(formula), Compiled(_formula_alone), Compiled(formula_gradient)),
     "triton": AverageKernel(_triton, _triton_alone, _triton_gradient),
 }
@@ -202,9 +234,10 @@ def use_average(name: str | None) -> None:
     """Choose how every layer of this process averages.
 
     Args:
-        name: "formula", "blocked" (CPU only), "compiled" (needs a compiler; the first call of each kind takes
-            seconds), "triton" (CUDA with Triton only), or None for what is best without waiting: on a CPU "blocked",
-            on a GPU "triton" where it serves.
+        name: "formula", "blocked" (CPU only), "native" (CPU only, needs a C++ compiler at its first use on a machine),
+            "compiled" (by ``torch.compile``; the first call of each kind takes seconds), "triton" (CUDA with Triton
+            only), or None for what measured best: on a CPU "native" for large tensors, "blocked" for small ones and
+            where there is no compiler, on a GPU "triton" where it serves.
 
     Raises:
         UnknownNameError: another name.
@@ -221,12 +254,14 @@ def average_kernel(like: Tensor, axis: int, dtype: torch.dtype) -> AverageKernel
 
 
 def kernel_name(like: Tensor, axis: int, *, blocks: bool = True) -> str:
-    """Which of `AVERAGES` applies to a tensor like this one: the chosen one, ``blocks`` where they serve."""
+    """Which of `AVERAGES` applies to a tensor like this one: the chosen one, ``blocks`` and C++ where they serve."""
     if not eager():
         return "formula"
     name = _chosen or _default(like)
     if name == "triton" and not on_gpu(like):
         return "formula"
+    if name == "native" and not (blocks and native.takes(like, axis) and native.library()):
+        name = "blocked"
     in_blocks = blocks and like.device.type == "cpu" and like.ndim + axis > 0 and like.numel() > 0
     return "formula" if name == "blocked" and not in_blocks else name
 
@@ -234,7 +269,9 @@ def kernel_name(like: Tensor, axis: int, *, blocks: bool = True) -> str:
 def _default(like: Tensor) -> str:
     if on_gpu(like):
         return "triton"
-    return "blocked" if like.device.type == "cpu" else "formula"
+    if like.device.type == "cpu":
+        return "native" if native.is_worth_it(like.numel()) else "blocked"
+    return "formula"
 
 
 class _Average(Function):

@@ -1,12 +1,15 @@
-r"""Averages in half precision, from sums of which the large, common part was kept apart in float32.
+r"""Averages of sums of which the large, common part was kept apart.
 
-E' and I' are large and nearly equal, and rounded to 8 or 11 bits they would leave little of their difference. So each
-unit's conductances are split into their mean and the rest: the low-precision product gives the rest's sum alone, and
+E' and I' may be large and nearly equal, and once they are rounded little is left of their difference. So each unit's
+conductances are split into their mean and the rest: the product over synapses gives the rest's sum alone, and
 
 .. math:: E'_i = \text{rest}_i + \bar G_i \sum_j p_j + \text{leak}_i,
 
 where the sum of p is shared by all units and costs one channel. `average` puts the three together, divides and rounds,
-so that nothing of float32 and full size goes through memory: in blocks that stay in the processor's cache, or compiled.
+so that nothing of full size and full precision goes through memory.
+
+In half precision every sum comes so, with the shared part in float32; in float32 where a layer's conductances are
+nearly equal, as those of the paper's start are, with the shared part in float64.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +21,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from conductance.eager import eager
-from conductance.kernels import averaging
+from conductance.kernels import averaging, native
 from conductance.kernels.averaging import Compiled
 from conductance.kernels.gpu.pending import Pending, average_pending
 
@@ -31,7 +34,7 @@ class SplitSums(NamedTuple):
     """
 
     rest: Tensor  # (..., 2 * units, *positions), half precision; or all but the leak
-    shared: Tensor | None  # (..., 1 or 2, *positions), float32
+    shared: Tensor | None  # (..., 1 or 2, *positions), of the next higher precision
     mean: Tensor | None  # (2 * units,), of each unit's conductances, excitatory and inhibitory; without a gradient
     leak: Tensor  # (2 * units,)
     scale: Tensor | None = None  # (units,): by what E' and I' of each unit have been divided, None for not at all
@@ -57,6 +60,8 @@ def dense(sums: Sums, axis: int) -> Tensor:
     if isinstance(sums, Tensor):
         return sums
     whole = _sum_of_parts(sums, axis)
+    if whole.dtype == torch.float64 and sums.rest.dtype == torch.float32:
+        whole = whole.float()
     return whole if sums.scale is None else whole * _along(sums.scale.repeat(2), axis)
 
 
@@ -64,7 +69,7 @@ def _sum_of_parts(sums: SplitSums, axis: int) -> Tensor:
     if sums.shared is None or sums.mean is None:
         return sums.rest + _along(sums.leak, axis)
     shared = sums.shared.repeat_interleave(sums.rest.shape[axis] // sums.shared.shape[axis], axis)
-    return sums.rest.float() + shared * _along(sums.mean, axis) + _along(sums.leak, axis)
+    return sums.rest.to(shared.dtype) + shared * _along(sums.mean, axis) + _along(sums.leak, axis)
 
 
 def scaled(sums: Sums, scale: Tensor, axis: int) -> Sums:
@@ -91,8 +96,8 @@ def joined(E: Tensor | SplitSums, I: Tensor | SplitSums, axis: int) -> Tensor | 
 
 
 def _along(values: Tensor, axis: int) -> Tensor:
-    """One value a channel, ready to be broadcast."""
-    return values.float().view(-1, *(1,) * (-1 - axis))
+    """One value a channel, ready to be broadcast; float32 at least."""
+    return values.to(torch.promote_types(values.dtype, torch.float32)).view(-1, *(1,) * (-1 - axis))
 
 
 # The plain formula ----------------------------------------------------------------------------------------------------
@@ -126,7 +131,8 @@ _Gradients = tuple[Tensor, Tensor | None, Tensor | None]
 
 
 def _formula_gradient(grad: Tensor, z: Tensor, total: Tensor, mean: Tensor | None, how: _How) -> _Gradients:
-    both = averaging.formula_gradient(grad.float(), z.float(), total.float(), how.axis, how.rectify, torch.float32)
+    wide = torch.float32 if mean is None else mean.dtype
+    both = averaging.formula_gradient(grad.to(wide), z.to(wide), total.to(wide), how.axis, how.rectify, wide)
     return _gradients_of_parts(both, z.dtype, mean, how)
 
 
@@ -172,8 +178,8 @@ def _blocked_alone(
     leak_E, leak_I = _along(leak, axis).chunk(2)
     z = torch.empty_like(rest_E)
     for rows in _blocks(z):
-        e = rest_E[rows].float().addcmul_(shared_E[rows], mean_E).add_(leak_E)
-        i = rest_I[rows].float().addcmul_(shared_I[rows], mean_I).add_(leak_I)
+        e = torch.addcmul(rest_E[rows].to(shared.dtype), shared_E[rows], mean_E).add_(leak_E)
+        i = torch.addcmul(rest_I[rows].to(shared.dtype), shared_I[rows], mean_I).add_(leak_I)
         d = e + i
         v = e.sub_(i).div_(d)
         z[rows] = v.relu_() if rectify else v
@@ -189,8 +195,8 @@ def _blocked_gradient(grad: Tensor, z: Tensor, total: Tensor, mean: Tensor, how:
     rest_E, rest_I = to_rest.chunk(2, axis)
     to_shared, to_leak = [], torch.zeros_like(mean)
     for rows in _blocks(z):
-        v = z[rows].float()
-        slope = grad[rows] / total[rows].float()
+        v = z[rows].to(mean.dtype)
+        slope = grad[rows] / total[rows].to(mean.dtype)
         if how.rectify:
             torch.ops.aten.threshold_backward.grad_input(slope, v, 0, grad_input=slope)
         to_E = torch.addcmul(slope, slope, v, value=-1)
@@ -202,6 +208,31 @@ def _blocked_gradient(grad: Tensor, z: Tensor, total: Tensor, mean: Tensor, how:
             by_kind = [to_E.mul_(mean_E).sum(axis, keepdim=True), to_I.mul_(mean_I).sum(axis, keepdim=True)]
             to_shared.append(torch.cat(by_kind, axis) if how.shared_channels == 2 else by_kind[0] + by_kind[1])
     return to_rest, torch.cat(to_shared) if how.wants_shared else None, to_leak if how.wants_leak else None
+
+
+# As compiled C++ ------------------------------------------------------------------------------------------------------
+
+
+def _native(
+    rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool
+) -> tuple[Tensor, Tensor]:
+    z = averaging.empty_half(rest, axis)
+    total = torch.empty_like(z)
+    native.forward(rest, shared, mean, leak, z, total, axis, rectify)
+    return z, total
+
+
+def _native_alone(rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool) -> Tensor:
+    z = averaging.empty_half(rest, axis)
+    native.forward(rest, shared, mean, leak, z, None, axis, rectify)
+    return z
+
+
+def _native_gradient(grad: Tensor, z: Tensor, total: Tensor, mean: Tensor, how: _How) -> _Gradients:
+    if how.wants_leak:  # rare, and a sum over all positions, which what is rounded for the product does not serve
+        return _blocked_gradient(grad, z, total, mean, how)
+    to_rest = averaging.empty_twice(z, how.axis)
+    return to_rest, native.backward(grad, z, total, mean, to_rest, how.axis, how.rectify, how.shared_channels), None
 
 
 # In Triton ------------------------------------------------------------------------------------------------------------
@@ -246,9 +277,16 @@ class _Kernel(NamedTuple):
 _KERNELS = {
     "formula": _Kernel(_formula, _formula_alone, _formula_gradient),
     "blocked": _Kernel(_blocked, _blocked_alone, _blocked_gradient),
+    "native": _Kernel(_native, _native_alone, _native_gradient),
     "compiled": _Kernel(Compiled(_formula), Compiled(_formula_alone), Compiled(_formula_gradient)),
     "triton": _Kernel(_triton, _triton_alone, _triton_gradient),
 }
+
+
+def _kernel_name(rest: Tensor, shared: Tensor | None, axis: int) -> str:
+    name = averaging.kernel_name(rest, axis)
+    in_double = shared is not None and shared.dtype == torch.float64
+    return "formula" if in_double and name in ("triton", "compiled") else name
 
 
 class _SplitAverage(Function):
@@ -264,7 +302,7 @@ class _SplitAverage(Function):
         axis: int,
         rectify: bool,
     ) -> tuple[Tensor, Tensor]:
-        name = averaging.kernel_name(rest, axis)
+        name = _kernel_name(rest, shared, axis)
         ctx.kernel = _KERNELS[name]
         z, total = ctx.kernel.forward(*SplitSums(rest, shared, mean, leak).detached(), axis, rectify)
         ctx.set_materialize_grads(False)
@@ -284,7 +322,8 @@ class _SplitAverage(Function):
         elif grad is not None:
             found.append(ctx.kernel.backward(grad, z.detach(), total.detach(), mean, ctx.how))
         if grad_total is not None:
-            both = torch.cat([grad_total, grad_total], ctx.how.axis).float()
+            both = torch.cat([grad_total, grad_total], ctx.how.axis)
+            both = both.to(torch.float32 if mean is None else mean.dtype)
             found.append(_gradients_of_parts(both, z.dtype, mean, ctx.how))
         to_rest, to_shared, to_leak = (_sum_of_known(parts) for parts in zip(*found, strict=True))
         return to_rest, to_shared, None, None if to_leak is None else to_leak.to(ctx.leak_type), None, None
@@ -309,9 +348,9 @@ def average(sums: Sums, axis: int, rectify: bool, dtype: torch.dtype | None = No
     if isinstance(sums, Tensor):
         return averaging.average(sums, axis, rectify, dtype)
     if not eager():
-        return averaging.average(dense(sums, axis), axis, rectify, sums.rest.dtype)
+        return averaging.average(_sum_of_parts(sums, axis), axis, rectify, sums.rest.dtype)
     parts = sums[:4]  # z depends on no scale
     if torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in parts):
         result: Tensor = _SplitAverage.apply(*parts, axis, rectify)[0]
         return result
-    return _KERNELS[averaging.kernel_name(sums.rest, axis)].alone(*sums.detached(), axis, rectify)
+    return _KERNELS[_kernel_name(sums.rest, sums.shared, axis)].alone(*sums.detached(), axis, rectify)

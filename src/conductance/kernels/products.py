@@ -3,9 +3,9 @@
 Two steps. `pack` puts the conductances into the order that the products read, which is the same for every input, so
 that frozen networks do it once. `open_conductances` multiplies them with open probabilities.
 
-In half precision E' and I' are large and nearly equal, and rounding them would leave little of their difference.
-There each unit's conductances are split into their mean and the rest: the mean multiplies a sum of p that all units
-share, kept in float32, and only the rest goes through the low-precision product (`kernels.mixed`).
+Where rounding E' and I' would leave little of their difference, each unit's conductances are split into their mean and
+the rest: the mean multiplies a sum of p that all units share, kept in higher precision, and only the rest goes through
+the product (`kernels.mixed`). That is so in half precision, and in float32 where conductances are nearly equal.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from conductance.eager import constant_when_compiled
+from conductance.eager import constant_when_compiled, eager
 from conductance.errors import InputError
-from conductance.kernels import averaging
+from conductance.kernels import averaging, windows
 from conductance.kernels.gpu.pending import is_matrix, pending
 from conductance.kernels.linear import paired_linear
 from conductance.kernels.mixed import SplitSums, Sums, dense, joined, scaled
@@ -163,10 +163,16 @@ def _by_class(p: Tensor, conductance: Tensor, valence: Valence, leak: Tensor, sy
 
 
 class SynapticSum:
-    """The sum over synapses with torch's convolution ``options`` (stride, padding, dilation, groups); none: linear."""
+    """The sum over synapses with torch's convolution ``options`` (stride, padding, dilation, groups); none: linear.
 
-    def __init__(self, **options: Any) -> None:
+    Args:
+        nearly_equal: the conductances of a unit differ little, so that float32 would lose the difference of E' and I'.
+        options: of the convolution.
+    """
+
+    def __init__(self, *, nearly_equal: bool = False, **options: Any) -> None:
         self.options = options
+        self.nearly_equal = nearly_equal
 
     def __call__(self, p: Tensor, conductance: Tensor, bias: Tensor | None) -> Tensor:
         """Product of open probabilities with conductances (out, fan-in, *kernel), plus the bias (out,)."""
@@ -187,20 +193,30 @@ class SynapticSum:
         self, p: Tensor, packed: Tensor, leak: Tensor, excitatory: int, sums: Callable[..., Tensor | SplitSums]
     ) -> Sums | None:
         """The sums to be computed by whoever needs them, where a product can average by itself."""
-        if _is_stacked(packed, leak):
+        if _is_stacked(packed, leak) or self._cancels(p, packed):
             return None
         dtype = low_precision(p, packed)
         return pending(p, packed, leak, excitatory, self.options, dtype, partial(sums, p, packed, leak, excitatory))
 
     def _split(self, p: Tensor, packed: Tensor, leak: Tensor, excitatory: int) -> Tensor | SplitSums:
         if _is_stacked(packed, leak):
-            return self._sum(p, packed, leak.flatten(), {**self.options, "groups": 2})
+            return self._halves(p, packed, leak)
         if self._is_plain_linear(p, packed):
             return paired_linear(p, packed, leak, excitatory)
         axis, groups = channel_axis(packed), self.options.get("groups", 1)
         to_E, to_I = packed.split([excitatory, packed.shape[1] - excitatory], 1)
         p_E, p_I = p.split([groups * excitatory, p.shape[axis] - groups * excitatory], axis)
         return self._one_after_the_other((p_E, to_E), (p_I, to_I), leak)
+
+    def _halves(self, p: Tensor, stacked: Tensor, leak: Tensor) -> Tensor | SplitSums:
+        """As many channels of each kind: one product of matrices, two convolutions, or one in two groups."""
+        if eager() and p.device.type == "cpu" and p.ndim == stacked.ndim and self._is_plain(p, stacked):
+            if windows.covers(stacked, p, **self.options):
+                return windows.covered(p, stacked, leak, self.options["padding"])
+            if stacked.numel() > p.numel():  # to sort the channels costs little beside what half the kernels cost
+                E, I = zip(windows.contiguous_halves(p), stacked.chunk(2), strict=True)
+                return self._one_after_the_other(E, I, leak)
+        return self._sum(p, stacked, leak.flatten(), {**self.options, "groups": 2})
 
     def shared(self, p: Tensor, packed: Tensor, leak: Tensor) -> Sums:
         """E' of all units, then I', each a sum over all of p, which is read once."""
@@ -225,15 +241,26 @@ class SynapticSum:
         return joined(E, I, channel_axis(excitatory[1]))
 
     def _is_plain_linear(self, p: Tensor, conductance: Tensor) -> bool:
-        return conductance.ndim == 2 and low_precision(p, conductance) is None
+        return conductance.ndim == 2 and self._is_plain(p, conductance)
+
+    def _is_plain(self, p: Tensor, conductance: Tensor) -> bool:
+        """Whether the sums come whole."""
+        return low_precision(p, conductance) is None and not self._cancels(p, conductance)
+
+    def _cancels(self, p: Tensor, conductance: Tensor) -> bool:
+        """Whether float32 would lose the difference of E' and I'; not on a device without float64."""
+        return self.nearly_equal and p.dtype == conductance.dtype == torch.float32 and p.device.type != "mps"
 
     def _sum(self, p: Tensor, conductance: Tensor, bias: Tensor | None, options: dict[str, Any]) -> Tensor | SplitSums:
-        if low_precision(p, conductance) is None:
+        rounded = low_precision(p, conductance)
+        if rounded is None and self._cancels(p, conductance):
+            return _split_product(p, conductance, bias, options, torch.float32, torch.float64)
+        if rounded is None:
             plain = _PLAIN[conductance.ndim]
             if conductance.ndim > 2 and bias is not None and averaging.kernel_name(p, -1) == "triton":
                 return SplitSums(plain(p, conductance, None, **options), None, None, bias)  # a pass less
             return plain(p, conductance, bias, **options)
-        return _split_product(p, conductance, bias, options)
+        return _split_product(p, conductance, bias, options, rounded, torch.float32)
 
 
 def _is_stacked(packed: Tensor, leak: Tensor) -> bool:
@@ -241,14 +268,23 @@ def _is_stacked(packed: Tensor, leak: Tensor) -> bool:
     return len(packed) > leak.shape[1]
 
 
-def _split_product(p: Tensor, conductance: Tensor, bias: Tensor | None, options: dict[str, Any]) -> SplitSums:
+def _split_product(
+    p: Tensor,
+    conductance: Tensor,
+    bias: Tensor | None,
+    options: dict[str, Any],
+    of_rest: torch.dtype,
+    of_shared: torch.dtype,
+) -> SplitSums:
     plain, groups = _PLAIN[conductance.ndim], options.get("groups", 1)
     mean = conductance.detach().float().flatten(1).mean(1)
-    rest = (conductance - mean.view(-1, *(1,) * (conductance.ndim - 1))).to(low_precision(p, conductance))
+    rest = (conductance - mean.view(-1, *(1,) * (conductance.ndim - 1))).to(of_rest)
     axis = channel_axis(conductance)
     with torch.autocast(p.device.type, enabled=False):
-        shared = p.unflatten(axis, (groups, -1)).sum(axis, dtype=torch.float32)
+        shared = p.unflatten(axis, (groups, -1)).sum(axis, dtype=of_shared)
         if conductance.ndim > 2:
-            window = torch.ones(groups, 1, *conductance.shape[2:], device=p.device)
+            window = torch.ones(groups, 1, *conductance.shape[2:], device=p.device, dtype=of_shared)
             shared = plain(shared, window, None, **options)
-    return SplitSums(plain(p, rest, None, **options), shared, mean, torch.zeros_like(mean) if bias is None else bias)
+    mean = mean.to(of_shared)
+    leak = torch.zeros_like(mean) if bias is None else bias
+    return SplitSums(plain(p, rest, None, **options), shared, mean, leak)

@@ -62,7 +62,8 @@ class AveragingLayer(nn.Module):
         self.learn_resting = learn_resting
         self.detached_denominator = detached_denominator
         self.convolution = dict(convolution)
-        self.synaptic_sum = kernels.SynapticSum(**self.convolution)
+        # the paper's form starts at 1, and its parameter is what a conductance has above that
+        self.synaptic_sum = kernels.SynapticSum(nearly_equal=nonnegative == "rectified", **self.convolution)
         self.initial_resting = tuple(
             "per unit" if isinstance(value, Tensor) and value.numel() > 1 else None if value is None else float(value)
             for value in (resting_conductance, resting_potential)

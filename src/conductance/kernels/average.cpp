@@ -1,0 +1,151 @@
+// The average in one pass each way, for a CPU; `native.py` compiles this file and says what the arguments are.
+//
+//   D = E + I,  z = (E - I) / D,      dz/dE = (1 - z) / D,  dz/dI = -(1 + z) / D
+//
+// A row holds the units of one sample or position, or, channel after channel, those of a whole image. E and I may come in
+// parts: what is stored is a rest, to which a sum that all units share, times each unit's mean, and the leak are added.
+// Nothing of torch is included, so that a build takes a second and fits every version of torch.
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+namespace {
+
+struct bfloat16 {
+  uint16_t bits;
+};
+
+inline float load(float x) { return x; }
+inline double load(double x) { return x; }
+inline float load(bfloat16 x) {
+  uint32_t bits = uint32_t(x.bits) << 16;
+  float value;
+  std::memcpy(&value, &bits, 4);
+  return value;
+}
+
+inline void store(float &to, double x) { to = float(x); }
+inline void store(double &to, double x) { to = x; }
+inline void store(bfloat16 &to, float x) {  // to the nearest, ties to even; NaN stays NaN
+  uint32_t bits;
+  std::memcpy(&bits, &x, 4);
+  to.bits = x != x ? 0x7fc0 : uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+// How rows are laid out: `channels` units, each of `inner` neighbouring positions, twice: first all of E, then all of I.
+struct Shape {
+  int64_t rows, channels, inner, shared;  // shared: channels of the shared sum, 1 or 2, or 0 where nothing is in parts
+};
+
+template <class T, class S, bool rectify, bool keep>
+void forward_row(const T *E, const T *I, const S *shared_E, const S *shared_I, const S *mean, const S *leak, T *z, T *D,
+                 const Shape &s) {
+  using A = decltype(load(T()) + S());  // what the division is done in
+  auto unit = [&](int64_t at, A e, A i) {
+    A d = e + i, v = (e - i) / d;
+    store(z[at], rectify && v < 0 ? 0 : v);  // NaN stays NaN
+    if (keep) store(D[at], d);
+  };
+  const int64_t n = s.channels * s.inner;
+  if (!s.shared) {
+#pragma GCC ivdep
+    for (int64_t at = 0; at < n; ++at) unit(at, load(E[at]), load(I[at]));
+  } else if (s.inner == 1) {
+    const A to_E = *shared_E, to_I = *shared_I;
+#pragma GCC ivdep
+    for (int64_t c = 0; c < n; ++c)
+      unit(c, load(E[c]) + to_E * mean[c] + leak[c], load(I[c]) + to_I * mean[n + c] + leak[n + c]);
+  } else {
+    for (int64_t c = 0; c < s.channels; ++c) {
+      const A mean_E = mean[c], mean_I = mean[s.channels + c], leak_E = leak[c], leak_I = leak[s.channels + c];
+#pragma GCC ivdep
+      for (int64_t k = 0; k < s.inner; ++k) {
+        const int64_t at = c * s.inner + k;
+        unit(at, load(E[at]) + shared_E[k] * mean_E + leak_E, load(I[at]) + shared_I[k] * mean_I + leak_I);
+      }
+    }
+  }
+}
+
+template <class T, class S, bool rectify>
+void backward_row(const T *grad, const T *z, const T *D, const S *mean, T *to_E, T *to_I, S *shared_E, S *shared_I,
+                  const Shape &s) {
+  using A = decltype(load(T()));
+  auto slope = [&](int64_t at) {
+    const A v = load(z[at]);
+    return rectify && v <= 0 ? A(0) : load(grad[at]) / load(D[at]);
+  };
+  const int64_t n = s.channels * s.inner;
+#pragma GCC ivdep
+  for (int64_t at = 0; at < n; ++at) {
+    const A k = slope(at), kz = k * load(z[at]);
+    store(to_E[at], k - kz);
+    store(to_I[at], -k - kz);
+  }
+  if (!s.shared) return;
+  for (int64_t k = 0; k < s.inner; ++k) shared_E[k] = shared_I[k] = 0;
+  if (s.inner == 1) {
+    S sum_E = 0, sum_I = 0;
+#pragma omp simd reduction(+ : sum_E, sum_I)
+    for (int64_t c = 0; c < n; ++c) {
+      const S k = slope(c), kz = k * load(z[c]);
+      sum_E += (k - kz) * mean[c];
+      sum_I += (-k - kz) * mean[n + c];
+    }
+    *shared_E += sum_E;  // the two are one where E and I read the same sum
+    *shared_I += sum_I;
+  } else {
+    for (int64_t c = 0; c < s.channels; ++c)
+      for (int64_t k = 0; k < s.inner; ++k) {
+        const S w = slope(c * s.inner + k), wz = w * load(z[c * s.inner + k]);
+        shared_E[k] += (w - wz) * mean[c];
+        shared_I[k] += (-w - wz) * mean[s.channels + c];
+      }
+  }
+}
+
+template <class F>
+void for_rows(const Shape &s, int threads, F row) {
+#pragma omp parallel for num_threads(threads) if (threads > 1)
+  for (int64_t r = 0; r < s.rows; ++r) row(r);
+}
+
+template <class T, class S>
+void forward(const T *both, const S *shared, const S *mean, const S *leak, T *z, T *D, Shape s, bool rectify, int threads) {
+  const int64_t n = s.channels * s.inner, further = (s.shared - 1) * s.inner;
+  for_rows(s, threads, [&](int64_t r) {
+    const T *E = both + 2 * n * r;
+    const S *p = shared + s.shared * s.inner * r;
+    auto row = D ? rectify ? forward_row<T, S, true, true> : forward_row<T, S, false, true>
+                 : rectify ? forward_row<T, S, true, false> : forward_row<T, S, false, false>;
+    row(E, E + n, p, p + further, mean, leak, z + n * r, D ? D + n * r : D, s);
+  });
+}
+
+template <class T, class S>
+void backward(const T *grad, const T *z, const T *D, const S *mean, T *to, S *shared, Shape s, bool rectify, int threads) {
+  const int64_t n = s.channels * s.inner, further = (s.shared - 1) * s.inner;
+  for_rows(s, threads, [&](int64_t r) {
+    T *E = to + 2 * n * r;
+    S *p = shared + s.shared * s.inner * r;
+    auto row = rectify ? backward_row<T, S, true> : backward_row<T, S, false>;
+    row(grad + n * r, z + n * r, D + n * r, mean, E, E + n, p, p + further, s);
+  });
+}
+
+}  // namespace
+
+#define CONDUCTANCE_EXPORT(NAME, T, S)                                                                                    \
+  extern "C" void forward_##NAME(const T *both, const S *shared, const S *mean, const S *leak, T *z, T *D, int64_t rows,  \
+                                 int64_t channels, int64_t inner, int64_t of_shared, int rectify, int threads) {          \
+    forward(both, shared, mean, leak, z, D, Shape{rows, channels, inner, of_shared}, rectify != 0, threads);              \
+  }                                                                                                                       \
+  extern "C" void backward_##NAME(const T *grad, const T *z, const T *D, const S *mean, T *to, S *shared, int64_t rows,   \
+                                  int64_t channels, int64_t inner, int64_t of_shared, int rectify, int threads) {         \
+    backward(grad, z, D, mean, to, shared, Shape{rows, channels, inner, of_shared}, rectify != 0, threads);               \
+  }
+
+CONDUCTANCE_EXPORT(float32, float, float)
+CONDUCTANCE_EXPORT(float64, double, double)
+CONDUCTANCE_EXPORT(bfloat16, bfloat16, float)
+CONDUCTANCE_EXPORT(float32_in_float64, float, double)

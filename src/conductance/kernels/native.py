@@ -1,0 +1,181 @@
+"""The average as compiled C++: one pass each way, several threads, built by the machine's own compiler when it pays.
+
+`average.cpp` includes nothing of torch. It takes a second to build, fits every version of torch, and needs a C++
+compiler with OpenMP but no build system. The library lies in the user's cache folder, under a name that changes with
+its source, the compiler and the processor's instructions. Processes that build at the same time each write a file of
+their own and move it into place, so none reads a part.
+"""
+
+import ctypes
+import functools
+import hashlib
+import math
+import os
+import shutil
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+SOURCE = Path(__file__).with_name("average.cpp")
+TYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
+
+# Tensors of fewer numbers go another way, so that small scripts never wait for a build. Nothing else decides, for a run
+# that is resumed has to add up its numbers as it did before.
+LEAST = 2**16
+
+# Below this many numbers for each, threads cost more than they save.
+PER_THREAD = 2**15
+
+_INSTRUCTIONS = {"AVX512": ["-march=x86-64-v4"], "AVX2": ["-march=x86-64-v3"]}
+_FLAGS = ["-O3", "-std=c++17", "-fPIC", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-w"]
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The compiled passes, built now unless an earlier process has; None, with one warning, where that fails."""
+    try:
+        return ctypes.CDLL(str(build()))
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = getattr(error, "stderr", None) or str(error)
+        warnings.warn(
+            f"the average could not be compiled ({reason.strip().splitlines()[0]}); going on without. With a C++ "
+            "compiler such as g++ each layer is some percent faster; CONDUCTANCE_NATIVE=0 says that it is not wanted",
+            stacklevel=2,
+        )
+        return None
+
+
+def build() -> Path:
+    """The library's file, compiled unless it is there.
+
+    Raises:
+        OSError: there is no compiler, or no folder to write to.
+        subprocess.SubprocessError: the compiler fails.
+    """
+    compiler = shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")
+    if compiler is None:
+        raise OSError("no C++ compiler found")
+    flags = [*_FLAGS, *_INSTRUCTIONS.get(torch.backends.cpu.get_cpu_capability(), [])]
+    named = repr((SOURCE.read_text(), compiler, os.stat(compiler).st_mtime, flags))
+    target = _folder() / f"average-{hashlib.sha256(named.encode()).hexdigest()[:20]}.so"
+    if not target.exists():
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            compiled, linked = Path(scratch, "average.o"), Path(scratch, "average.so")
+            # linked without OpenMP's own library: torch has loaded one, and two would fight over the cores
+            for command in (
+                [*flags, "-c", str(SOURCE), "-o", str(compiled)],
+                ["-shared", str(compiled), "-o", str(linked)],
+            ):
+                subprocess.run([compiler, *command], check=True, capture_output=True, text=True, timeout=120)
+            os.replace(linked, target)
+    return target
+
+
+def _folder() -> Path:
+    """Where libraries lie that the user alone can write."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(cache) / "conductance"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def is_worth_it(numbers: int) -> bool:
+    """Whether a tensor of so many numbers is averaged this way, where it can be and is not unwanted."""
+    return numbers >= LEAST and os.environ.get("CONDUCTANCE_NATIVE", "1") != "0"
+
+
+def takes(both: Tensor, axis: int) -> bool:
+    """Whether the passes read this tensor as it lies in memory: an ordinary one on a CPU, of a known type."""
+    plain = type(both) in (Tensor, Parameter) and both.device.type == "cpu" and both.numel() > 0
+    return both.dtype in TYPES and plain and _rows(both, axis) is not None
+
+
+def forward(
+    rest: Tensor,
+    shared: Tensor | None,
+    mean: Tensor | None,
+    leak: Tensor | None,
+    z: Tensor,
+    total: Tensor | None,
+    axis: int,
+    rectify: bool,
+) -> None:
+    """Fill z, or p, and D where there is a tensor for it.
+
+    Args:
+        rest: E' of all units, then I'; whole, or the first of the parts in `mixed.SplitSums`.
+        shared: the second part, None where there is one.
+        mean: likewise.
+        leak: likewise.
+        z: of the layout of the rest, half as wide.
+        total: likewise.
+        axis: of the channels, counted from the end.
+        rectify: p instead of z.
+    """
+    if shared is not None and mean is not None and leak is not None:
+        shared = shared.contiguous(memory_format=_layout(rest))
+        mean, leak = mean.to(shared.dtype).contiguous(), leak.to(shared.dtype).contiguous()
+    name, width = _name(rest, shared), 0 if shared is None else shared.shape[axis]
+    _call(f"forward_{name}", (rest, shared, mean, leak, z, total), rest, axis, width, rectify)
+
+
+def backward(
+    grad: Tensor, z: Tensor, total: Tensor, mean: Tensor | None, to_rest: Tensor, axis: int, rectify: bool, width: int
+) -> Tensor | None:
+    """Fill the gradient with respect to the rest, or to E' and I'; the result is that of the shared sum, if any.
+
+    Args:
+        grad: with respect to z or p, in any layout.
+        z: as `forward` gave it.
+        total: likewise.
+        mean: as it was in the parts.
+        to_rest: of the layout of z, twice as wide.
+        axis: of the channels, counted from the end.
+        rectify: whether ``z`` is p.
+        width: channels of the shared sum, 0 for none.
+    """
+    to_shared = None
+    if mean is not None:
+        shape = list(z.shape)
+        shape[axis] = width
+        to_shared = torch.empty(shape, dtype=mean.dtype, memory_format=_layout(to_rest))
+    grad = grad.to(z.dtype).contiguous(memory_format=_layout(to_rest))
+    _call(f"backward_{_name(z, to_shared)}", (grad, z, total, mean, to_rest, to_shared), to_rest, axis, width, rectify)
+    return to_shared
+
+
+def _name(rest: Tensor, shared: Tensor | None) -> str:
+    in_double = rest.dtype == torch.float32 and shared is not None
+    return "float32_in_float64" if in_double else TYPES[rest.dtype]
+
+
+def _layout(tensor: Tensor) -> torch.memory_format:
+    return torch.contiguous_format if tensor.is_contiguous() else torch.channels_last
+
+
+def _rows(tensor: Tensor, axis: int) -> tuple[int, int, int] | None:
+    """Rows, channels, and neighbouring positions of a channel, as the numbers lie in memory; None for another order."""
+    channels = tensor.shape[axis]
+    if tensor.is_contiguous():
+        inner = math.prod(tensor.shape[tensor.ndim + axis + 1 :])
+        return tensor.numel() // (channels * inner), channels, inner
+    if tensor.ndim == 4 and axis == -3 and tensor.is_contiguous(memory_format=torch.channels_last):
+        return tensor.numel() // channels, channels, 1
+    return None
+
+
+def _call(name: str, tensors: Sequence[Tensor | None], both: Tensor, axis: int, width: int, rectify: bool) -> None:
+    """Run a pass over what lies in the order of ``both``, which holds E' and I' or their gradients."""
+    order = _rows(both, axis)
+    assert order is not None
+    rows, channels, inner = order
+    threads = max(1, min(torch.get_num_threads(), both.numel() // PER_THREAD))
+    addresses = (ctypes.c_void_p(None if tensor is None else tensor.data_ptr()) for tensor in tensors)
+    sizes = (ctypes.c_int64(size) for size in (rows, channels // 2, inner, width))
+    getattr(library(), name)(*addresses, *sizes, int(rectify), threads)

@@ -1,0 +1,132 @@
+"""The compiled C++ gives the numbers of the formula, and is missed by nobody where it cannot be built."""
+
+import multiprocessing
+import shutil
+import warnings
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conductance import kernels
+from conductance.kernels import SplitSums, native
+
+needs_a_compiler = pytest.mark.skipif(
+    shutil.which("g++") is None and shutil.which("clang++") is None, reason="needs a C++ compiler"
+)
+
+
+@pytest.fixture
+def anew():
+    """The library is looked for anew, before and after."""
+    native.library.cache_clear()
+    yield
+    native.library.cache_clear()
+    kernels.use_average(None)
+
+
+@st.composite
+def sums(draw):
+    """E' and I' of any shape, type and layout, whole or in parts, and the axis of their channels."""
+    rows, units, positions = draw(st.integers(1, 5)), draw(st.integers(1, 9)), draw(st.sampled_from([(), (3,), (2, 4)]))
+    seed, in_parts = draw(st.integers(0, 2**16)), draw(st.sampled_from([0, 0, 1, 2]))
+    types = [torch.float32, torch.bfloat16] if in_parts else [torch.float32, torch.float64]
+    dtype, last = draw(st.sampled_from(types)), draw(st.booleans())
+    generator = torch.Generator().manual_seed(seed)
+
+    def room(*shape):
+        values = torch.rand(*shape, generator=generator, dtype=torch.float64)
+        return values.to(memory_format=torch.channels_last) if last and len(shape) == 4 else values
+
+    axis = -1 - len(positions)
+    if not in_parts:
+        return (0.1 + room(rows, 2 * units, *positions)).to(dtype).requires_grad_(), axis
+    wide = torch.float32 if dtype == torch.bfloat16 else torch.float64
+    parts = room(rows, 2 * units, *positions).to(dtype), 9 + room(rows, in_parts, *positions).to(wide)
+    mean, leak = 0.9 + room(2 * units).to(wide), room(2 * units).float()
+    return SplitSums(*(part.requires_grad_() for part in parts), mean, leak.requires_grad_()), axis
+
+
+def run(name, given, axis, rectify):
+    kernels.use_average(name)
+    leaves = [given] if isinstance(given, torch.Tensor) else [given.rest, given.shared, given.leak]
+    result = kernels.average(given, axis, rectify)
+    generator = torch.Generator().manual_seed(1)
+    slope = torch.randn(result.shape, generator=generator).to(result.dtype)
+    with torch.no_grad():
+        torch.testing.assert_close(kernels.average(given, axis, rectify), result, rtol=0, atol=0, equal_nan=True)
+    return result, *torch.autograd.grad(result, leaves, slope)
+
+
+@needs_a_compiler
+@pytest.mark.usefixtures("any_average")
+@settings(deadline=None, max_examples=60)
+@given(sums(), st.booleans())
+def test_numbers_and_gradients_are_those_of_the_formula(example, rectify):
+    given, axis = example
+    assert native.library() is not None
+    rounded = (given if isinstance(given, torch.Tensor) else given.rest).dtype == torch.bfloat16
+    tolerance = {"rtol": 0.02, "atol": 0.02} if rounded else {"rtol": 1e-4, "atol": 1e-5}
+    for found, wanted in zip(run("native", given, axis, rectify), run("formula", given, axis, rectify), strict=True):
+        torch.testing.assert_close(found, wanted, **tolerance)
+
+
+@needs_a_compiler
+@pytest.mark.usefixtures("any_average")
+def test_what_is_not_a_number_stays_so():
+    both = torch.tensor([[float("nan"), 1.0, 1.0, 2.0]], requires_grad=True)
+    result, gradient = run("native", both, -1, True)
+    assert result.isnan().tolist() == [[True, False]]
+    assert gradient.isnan().tolist() == [[True, False, True, False]]
+
+
+@needs_a_compiler
+@pytest.mark.usefixtures("any_average")
+def test_one_thread_and_several_give_the_same():
+    both, threads = 0.1 + torch.rand(600, 2 * 300), torch.get_num_threads()
+    kernels.use_average("native")
+    try:
+        torch.set_num_threads(1)
+        alone = kernels.average(both, -1, True)
+        torch.set_num_threads(3)
+        assert torch.equal(kernels.average(both, -1, True), alone)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _build(folder):
+    import os
+
+    os.environ["XDG_CACHE_HOME"] = folder
+    return native.library() is not None
+
+
+@needs_a_compiler
+def test_processes_that_build_at_once_do_not_disturb_each_other(tmp_path):
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        assert pool.map(_build, [str(tmp_path)] * 3) == [True] * 3
+    assert [file.suffix for file in (tmp_path / "conductance").iterdir()] == [".so"]
+
+
+@pytest.mark.usefixtures("anew")
+def test_without_a_compiler_the_numbers_are_the_same_and_one_warning_says_so(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(native.shutil, "which", lambda _: None)
+    both = 0.1 + torch.rand(5, 8)
+    kernels.use_average("native")
+    with pytest.warns(UserWarning, match="no C\\+\\+ compiler.*CONDUCTANCE_NATIVE=0"):
+        found = kernels.average(both, -1, True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert torch.equal(kernels.average(both, -1, True), found)
+    kernels.use_average("formula")
+    torch.testing.assert_close(found, kernels.average(both, -1, True))
+
+
+@pytest.mark.usefixtures("anew")
+def test_small_tensors_build_nothing(monkeypatch):
+    monkeypatch.setattr(native, "build", lambda: pytest.fail("built for a small tensor"))
+    kernels.average(torch.rand(10, 20), -1, True)
+    monkeypatch.setenv("CONDUCTANCE_NATIVE", "0")
+    kernels.average(torch.rand(2, native.LEAST), -1, True)
