@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.nn import Parameter
 from torch.nn import functional as F
 
 from conductance.eager import eager
@@ -48,6 +49,26 @@ def clamped(g: Tensor) -> Tensor:
         result: Tensor = _Clamp.apply(g)
         return result
     return g + (g.clamp(min=0) - g).detach()  # exactly max(g, 0), for what sees through operations
+
+
+def note_nonnegative(g: Tensor) -> None:
+    """Remember that no value of this parameter is negative as it stands, for `known_nonnegative`."""
+    if not torch.compiler.is_compiling() and type(g) is Parameter and not g.is_inference():
+        g._nonnegative_at = _state(g)  # type: ignore[attr-defined]
+
+
+def known_nonnegative(g: Tensor) -> bool:
+    """Whether `note_nonnegative` was told so, and nothing has been written into the parameter since.
+
+    torch counts what is written into a tensor, but not what is written through its ``.data``: who makes conductances
+    negative that way says so by ``layer.set_conductance``, or by any operation on the parameter itself.
+    """
+    noted = getattr(g, "_nonnegative_at", None)
+    return noted is not None and eager() and type(g) is Parameter and noted == _state(g)
+
+
+def _state(g: Tensor) -> tuple[int, int]:
+    return g._version, g.data_ptr()
 
 
 def _positive(G: Tensor) -> Tensor:

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from conductance import functional
+from conductance import functional, nonnegative
 from conductance.nn import AbsNormConv2d, AbsNormLinear, CWAConv2d, CWALinear
+from conductance.optim import create_optimizer
 
 F64 = torch.float64
 BUILDERS = {
@@ -74,3 +75,24 @@ def test_a_layer_keeps_no_more_than_its_input_its_conductances_and_two_outputs()
     p = torch.rand(100, 40, requires_grad=True)
     kept, result = saved_bytes(lambda: layer(p))
     assert kept <= 4 * (p.numel() + layer.g.numel() + layer.leak.pair.numel() + 2 * result.numel())
+
+
+def test_a_clamp_that_would_change_nothing_is_spared_and_missed_by_nobody():
+    layer, p = CWALinear(40, 30), torch.rand(5, 40)
+    optimizer = torch.optim.SGD(layer.parameters(), 0.1)
+    kept, result = saved_bytes(lambda: layer(p))
+    assert kept <= 4 * (p.numel() + layer.g.numel() + layer.leak.pair.numel() + 2 * result.numel())
+    result.sum().backward()
+    for change in (optimizer.step, lambda: layer.g.data.copy_(-1 - layer.g), lambda: layer.g.mul_(-1)):
+        with torch.no_grad():
+            change()
+            layer.g[0, 0] = -1.0
+        want = CWALinear(40, 30)
+        want.set_conductance(layer.conductance.detach())
+        torch.testing.assert_close(layer(p), want(p))
+    ours = create_optimizer(layer, "adam", 0.5)
+    for _ in range(3):
+        layer(p).sum().backward()
+        ours.step()
+        assert nonnegative.known_nonnegative(layer.g)
+        assert bool((layer.g >= 0).all())

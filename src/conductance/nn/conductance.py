@@ -12,7 +12,7 @@ from conductance.errors import InputError
 from conductance.nn import start
 from conductance.nn.base import AveragingLayer, check_sizes
 from conductance.nn.weight import read_weight
-from conductance.nonnegative import NONNEGATIVE, require_form
+from conductance.nonnegative import NONNEGATIVE, known_nonnegative, note_nonnegative, require_form
 from conductance.sharded import refuse_sharded
 from conductance.valence import Valence, Valences, excitatory_first
 
@@ -91,9 +91,12 @@ class ConductanceLayer(AveragingLayer):
 
         A synapse that `torch.nn.utils.prune` has cut has G = 0.
         """
-        G = NONNEGATIVE[self.nonnegative].conductance(self.g)
+        return self._existing(NONNEGATIVE[self.nonnegative].conductance(self.g))
+
+    def _existing(self, conductance: Tensor) -> Tensor:
+        """Of the conductances that the parameter stands for, those of synapses that have not been cut."""
         mask = self._buffers.get("g_mask")
-        return self._chosen(G if mask is None else G * mask)
+        return self._chosen(conductance if mask is None else conductance * mask)
 
     def _chosen(self, conductance: Tensor) -> Tensor:
         """Of the conductances that the parameter stands for, those of the synapses that there are."""
@@ -171,6 +174,8 @@ class ConductanceLayer(AveragingLayer):
                 "conductance from a channel of valence -1"
             )
         self.g.copy_(NONNEGATIVE[self.nonnegative].parameter(G))
+        if self.nonnegative == "clamped":
+            note_nonnegative(self.g)
 
     def set_valence(self, valence: Valences) -> None:
         """Say anew what each presynaptic channel is, one value in [-1, 1] each; the conductances stay.
@@ -199,7 +204,10 @@ class ConductanceLayer(AveragingLayer):
 
     def packed(self) -> Tensor:
         """The conductances in the order that the products read, see `kernels.pack`."""
-        return kernels.pack(self.conductance, self.presynaptic, self.synaptic_sum)
+        # a clamp that would change nothing is spared; only here, where nobody keeps or changes what is read
+        spared = self.nonnegative == "clamped" and known_nonnegative(self.g)
+        G = self._existing(self.g.view_as(self.g)) if spared else self.conductance
+        return kernels.pack(G, self.presynaptic, self.synaptic_sum)
 
     def _presynaptic(self) -> Valence:
         return self.presynaptic

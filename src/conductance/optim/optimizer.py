@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
 from conductance.errors import InputError, UnknownNameError
+from conductance.nonnegative import note_nonnegative
 from conductance.optim.muon import muon
 from conductance.optim.rules import adam, exponentiated_gradient, sgd
 
@@ -102,6 +103,9 @@ class ConductanceOptimizer(Optimizer):
                 RULES[group["rule"]](parameters, self.state, group)
                 if group["least"] is not None:
                     torch._foreach_clamp_min_(parameters, group["least"])
+                    if group["least"] >= 0:
+                        for parameter in parameters:
+                            note_nonnegative(parameter)
         return loss
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
