@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from conductance.errors import InputError
 from conductance.optim.rules import Group, State, gradient_of, running_mean
@@ -72,14 +73,27 @@ def muon(parameters: Sequence[Tensor], state: State, group: Group) -> None:
     mu = group["betas"][0]
     for parameter in parameters:
         direction = whole(gradient_of(parameter).lerp(running_mean(parameter, state, mu), mu))
-        for along in direction.split(group["kinds"] or direction.shape[1], 1):
-            for rows in _equal_pieces(along, -(-len(along) // group["block"])):
-                matrices = rows.flatten(1 - along.ndim)
-                step = _orthogonalized(matrices, ROUNDS, LEAST_DIRECTION)
-                rows.copy_(step.mul_(sqrt(max(matrices.shape[-2:]))).view_as(rows))
+        if group.get("mask") is None and type(parameter) in (Tensor, Parameter):  # added as it is found: no pass more
+            for rows, moved in zip(_pieces(direction, group), _pieces(parameter, group), strict=True):
+                moved.sub_(_step(rows, group["lr"] * group["scale"]))
+            continue
+        for rows in _pieces(direction, group):
+            rows.copy_(_step(rows, 1.0))
         if group.get("mask") is not None:
             direction = _where_synapses_are(direction, group["mask"])
         parameter.add_(sharded_like(direction, parameter), alpha=-group["lr"] * group["scale"])
+
+
+def _pieces(matrix: Tensor, group: Group) -> Iterator[Tensor]:
+    """Views of what is made orthogonal together: (pieces, units, synapses of one kind, ...)."""
+    for along in matrix.split(group["kinds"] or matrix.shape[1], 1):
+        yield from _equal_pieces(along, -(-len(along) // group["block"]))
+
+
+def _step(rows: Tensor, size: float | Tensor) -> Tensor:
+    """The orthogonal matrices nearest to pieces of a direction, ``size`` times the root mean square of 1."""
+    matrices = rows.flatten(2)
+    return _orthogonalized(matrices, ROUNDS, LEAST_DIRECTION, size * sqrt(max(matrices.shape[-2:]))).view_as(rows)
 
 
 def _where_synapses_are(direction: Tensor, mask: Tensor) -> Tensor:
@@ -99,12 +113,13 @@ def _equal_pieces(matrix: Tensor, number: int) -> Iterator[Tensor]:
             yield matrix[part].unflatten(0, (pieces, -1))
 
 
-def _orthogonalized(matrices: Tensor, rounds: int, least: float) -> Tensor:
-    """`orthogonalize`, but matrices whose largest entry is far below ``least`` come out as smaller steps."""
+def _orthogonalized(matrices: Tensor, rounds: int, least: float, size: float | Tensor = 1.0) -> Tensor:
+    """`orthogonalize`, times ``size``, but matrices whose largest entry is far below ``least`` are smaller steps."""
     X = matrices.to(torch.promote_types(matrices.dtype, torch.float32))
-    largest = X.abs().amax((-2, -1), keepdim=True).clamp(min=max(least, torch.finfo(X.dtype).tiny))
+    largest = torch.linalg.vector_norm(X, torch.inf, (-2, -1), keepdim=True)  # reads once; abs() would write a copy
+    largest = largest.clamp(min=max(least, torch.finfo(X.dtype).tiny))
     with _full_precision(X.device.type):  # scaled, the squares in the Gram matrix neither overflow nor vanish
-        return _newton_schulz(X / largest, rounds).to(matrices.dtype)
+        return _newton_schulz(X / largest, rounds, size).to(matrices.dtype)
 
 
 @contextmanager
@@ -126,8 +141,11 @@ def _full_precision(device_type: str) -> Iterator[None]:
             backend.fp32_precision = precision
 
 
-def _newton_schulz(matrices: Tensor, rounds: int) -> Tensor:
-    """The iteration, for matrices whose largest entry is 1, or less if they are not to be made orthogonal."""
+def _newton_schulz(matrices: Tensor, rounds: int, size: float | Tensor) -> Tensor:
+    """``size`` times what the iteration gives.
+
+    The largest entry of a matrix is 1, or less if it is not to be made orthogonal.
+    """
     tall = matrices.shape[-2] > matrices.shape[-1]
     X = matrices.mT if tall else matrices
     A = X @ X.mT
@@ -140,5 +158,5 @@ def _newton_schulz(matrices: Tensor, rounds: int) -> Tensor:
         factor = a * identity + b * A + c * (A @ A)
         product = factor @ product
         A = factor @ A @ factor
-    X = (product / square_norm.sqrt()) @ X
+    X = (product * (size / square_norm.sqrt())) @ X
     return X.mT if tall else X
