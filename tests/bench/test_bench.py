@@ -31,7 +31,7 @@ def test_every_path_that_is_timed_computes_the_same(network):
     for case in layers.cases(network, 2, CPU):
         runs = layers.contenders(case)
         literal = layers._Literal(case.layer)(case.p if not case.layer.doubled_input else torch.cat([case.p] * 2, 1))
-        for name in ("CWA formula", "CWA blocked"):
+        for name in ("CWA formula", "CWA blocked", "CWA native"):
             runs[name]()
             torch.testing.assert_close(case.layer(case.p), literal, rtol=1e-4, atol=1e-5)
     kernels.use_average(None)

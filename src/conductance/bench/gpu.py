@@ -161,7 +161,7 @@ def _refusing_to_wait(device: torch.device) -> Iterator[None]:
 def steps(device: torch.device, size: Size, dtype: str) -> Results:
     """Whole steps with Adam, in turns."""
     with precision(dtype, device):
-        for timing in bench_training(device, size.rounds, size.networks):
+        for timing in bench_training(device, size.rounds, size.networks, ["adam"]):
             yield asdict(timing)
 
 

@@ -81,7 +81,7 @@ def contenders(case: Case) -> dict[str, Callable[[], object]]:
     bare = _affine(layer, bias=True)
     norm = nn.BatchNorm1d if p.ndim == 2 else nn.BatchNorm2d
     normed = nn.Sequential(_affine(layer, bias=False), norm(layer.out_channels, device=p.device), nn.ReLU(inplace=True))
-    serves = {"blocked": p.device.type == "cpu", "triton": on_gpu(p)}
+    serves = {"blocked": p.device.type == "cpu", "native": p.device.type == "cpu", "triton": on_gpu(p)}
     averages = [name for name in kernels.AVERAGES if serves.get(name, True)]
     return {
         BASELINE: _pass(normed, doubled, not first),

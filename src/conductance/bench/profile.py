@@ -10,7 +10,7 @@ from conductance.bench.layers import NETWORKS, Case, cases, contenders
 from conductance.bench.rounds import BASELINE
 from conductance.errors import UnknownNameError
 
-PROFILED = (BASELINE, "literal eq. 6", "CWA formula", "CWA blocked")
+PROFILED = (BASELINE, "literal eq. 6", "CWA formula", "CWA native")
 PROFILE_COLUMNS = ("operation", "calls", "ms", "share")
 
 

@@ -12,6 +12,7 @@ from conductance.bench.memory import peak_bytes
 from conductance.bench.products import floating_point_operations, matrix_product
 
 BASELINE = "affine+BN+ReLU"
+TUNED = "affine+BN+ReLU, tuned"
 _PRODUCT = "matrix product"
 
 
