@@ -12,9 +12,11 @@ from conductance.biophysics import (
     steady_state,
     to_biophysical,
 )
+from conductance.data import Preprocessing
 from conductance.errors import InputError
 from conductance.models import create_model
 from conductance.nn import AbsNormLinear, CWAConv2d, CWALinear
+from conductance.share.classifier import ImageClassifier
 from conductance.transform import freeze
 
 RANGES = [PotentialRange(), PotentialRange(GABA_B.reversal_potential, AMPA.reversal_potential)]
@@ -158,3 +160,15 @@ def test_refuses_images_that_are_no_open_probabilities(x, complaint):
     if len(x):
         with pytest.raises(InputError, match=complaint):
             to_biophysical(model).steady_state(x)
+
+
+def test_a_classifier_of_images_as_they_are_has_membranes():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), CWALinear(16, 6, doubled_input=True), CWALinear(6, 4), nn.Linear(4, 3))
+    classifier = ImageClassifier(network, Preprocessing("unit", channels=1))
+    images = torch.rand(5, 1, 4, 4)
+    potentials = to_biophysical(classifier, images=images).steady_state(images)
+    inner = to_biophysical(network, images=images).steady_state(images)
+    assert [name.removeprefix("network.") for name in potentials] == list(inner)
+    for V, expected in zip(potentials.values(), inner.values(), strict=True):
+        torch.testing.assert_close(V, expected)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from conductance.biophysics._checks import refuse_bad_conductance, refuse_where
 from conductance.biophysics.wiring import WiredModule, Wiring
+from conductance.data import Preprocessing
 from conductance.errors import InputError
 from conductance.kernels import SMALLEST_LEAK
 from conductance.nn import ConductanceLayer, GapJunction, LateralConv2d, LateralLinear
@@ -62,7 +63,7 @@ class Parts:
             self._add_circuit(name, part)
         elif isinstance(part, ConductanceLayer):
             self._add_layer(name, part)
-        elif not isinstance(part, GapJunction):
+        elif not isinstance(part, (GapJunction, Preprocessing)):
             raise InputError(
                 f"layer {name or 'of the network'} is {type(part).__name__}, which is no membrane: hidden layers must "
                 "be conductance layers (CWALinear, CWAConv2d, ...) as the family cwa has them; only a Linear readout "
