@@ -74,9 +74,11 @@ html_copy_source = False
 html_show_sourcelink = False
 
 
-def _skip_field(app, what, name, field, skip, options):
-    """Of a named tuple, whose docstring describes its fields, Python repeats them without a word about them."""
-    return True if (getattr(field, "__doc__", None) or "").startswith("Alias for field number") else None
+def _skip_member(app, what, name, member, skip, options):
+    """Skip what others wrote: Python's words about fields of named tuples, scikit-learn's methods to route metadata."""
+    is_field = (getattr(member, "__doc__", None) or "").startswith("Alias for field number")
+    routes = name.startswith("set_") and name.endswith("_request")
+    return True if is_field or routes else None
 
 
 def _without_links_to_folders(app, page, source):
@@ -94,4 +96,4 @@ def _without_links_to_folders(app, page, source):
 def setup(app):
     """What Sphinx calls first."""
     app.connect("source-read", _without_links_to_folders)
-    app.connect("autodoc-skip-member", _skip_field)
+    app.connect("autodoc-skip-member", _skip_member)

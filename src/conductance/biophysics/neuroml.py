@@ -41,7 +41,7 @@ def export_neuroml(
     Args:
         network: what `to_biophysical` gives.
         layer: the layer's name.
-        units: one number, several, or None for the whole layer; as in the flattened (units, *positions).
+        units: one number, several, or None for the whole layer; as in the flattened ``(units, *positions)``.
         image: one input of the network, (1, ...), in [0, 1].
         file: where the network is written; ``LEMS_NAME.xml`` beside it has the synapses' parameters and simulates
             200 ms, for example by ``jnml LEMS_NAME.xml``, with a column of volts for each unit in ``NAME.dat``.

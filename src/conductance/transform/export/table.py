@@ -31,7 +31,7 @@ class ConductanceTable:
     Attributes:
         layer: its name in the model.
         excitatory: G (1 + e)/2 in siemens, (units, inputs); inputs are numbered as in the flattened
-            (channels of the unit's group, *kernel).
+            ``(channels of the unit's group, *kernel)``.
         inhibitory: G (1 - e)/2 in siemens, likewise.
         leak: the leak's excitatory and inhibitory conductance in siemens, (2, units).
         siemens: what a conductance of 1 in the layer stands for. It changes no z, so each layer has its own.
@@ -90,7 +90,7 @@ def _table(name: str, layer: AveragingLayer, g_max: float) -> ConductanceTable:
 
 
 def _pair(layer: AveragingLayer) -> tuple[Tensor, Tensor]:
-    """Every synapse as an excitatory and an inhibitory one that read the same input, (units, fan-in, *kernel)."""
+    """Every synapse as an excitatory and an inhibitory one that read the same input, ``(units, fan-in, *kernel)``."""
     if isinstance(layer, SignedLayer):
         return layer.weight.clamp(min=0), (-layer.weight).clamp(min=0)
     assert isinstance(layer, ConductanceLayer)
@@ -110,7 +110,7 @@ def export_table(
 
     The columns are layer, unit, input, excitatory_siemens and inhibitory_siemens: a row for each synapse, in which one
     of the two is 0 where the input excites or inhibits alone; and for each unit a row whose input is "leak". Inputs are
-    numbered as in the flattened (channels of the unit's group, *kernel). Arguments as for `conductance_tables`.
+    numbered as in the flattened ``(channels of the unit's group, *kernel)``. Arguments as for `conductance_tables`.
 
     Raises:
         InputError, UnknownNameError: as `conductance_tables` raises.
