@@ -35,6 +35,7 @@ def membranes(draw, units):
         "activation": draw(st.sampled_from(["relu", None, "full_range"])),
         "learn_gate": draw(st.booleans()),
         "detached_denominator": draw(st.booleans()),
+        "pooled_interneuron": draw(st.booleans()),
         "dtype": draw(st.sampled_from(DTYPES)),
     }
 
@@ -53,6 +54,7 @@ def layers(draw):
         if options["valence"] is None:
             options["doubled_input"] = draw(st.none() | st.booleans())
     if kind.startswith("lateral"):
+        del options["pooled_interneuron"]
         options |= {"interneurons": draw(st.sampled_from([0.25, 0.5, 1.3])), "slices": draw(st.integers(0, 2))}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "all .* presynaptic channels are")
@@ -102,6 +104,7 @@ def recurrent(draw):
         nonnegative=draw(st.sampled_from(FORMS)),
         learn_resting=draw(st.booleans()),
         learn_tau=draw(st.booleans()),
+        pooled_interneuron=draw(st.booleans()),
         truncation=draw(st.none() | st.just(2)),
     )
     return model, torch.rand(5, 2, 3)
@@ -118,6 +121,7 @@ def circuits(draw):
         "gate": draw(st.sampled_from(["rectified", "logistic"])),
         "learn_gate": draw(st.booleans()),
         "learn_resting": draw(st.booleans()),
+        "pooled_interneuron": draw(st.booleans()),
     }
     local = draw(st.booleans())
     circuit.population("E", (4, 4) if local else 12, channels=2 if local else 1, **times)

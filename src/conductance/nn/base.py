@@ -20,6 +20,9 @@ from conductance.valence import Valence
 # G_r where nobody chooses it, as a share of the conductance that all synapses of a unit have at the start.
 LEAK_SHARE = 0.01
 
+PER_UNIT = "per unit"
+"""What `AveragingLayer.initial_resting` says of a term that was given for each unit."""
+
 _EXTRA_STATE = "_extra_state"
 
 
@@ -65,7 +68,7 @@ class AveragingLayer(nn.Module):
         # the paper's form starts at 1, and its parameter is what a conductance has above that
         self.synaptic_sum = kernels.SynapticSum(nearly_equal=nonnegative == "rectified", **self.convolution)
         self.initial_resting = tuple(
-            "per unit" if isinstance(value, Tensor) and value.numel() > 1 else None if value is None else float(value)
+            PER_UNIT if isinstance(value, Tensor) and value.numel() > 1 else None if value is None else float(value)
             for value in (resting_conductance, resting_potential)
         )
         self.leak = Leak(

@@ -55,6 +55,7 @@ def _describe_population(population: Population) -> Options:
         "places": _describe_places(population.places),
         "source_grid": plain(population.source_grid),
         "leaky": population.leaky,
+        "pooled_interneuron": population.pooled_interneuron,
         "tau_synapse": population.tau_synapse,
         "synapse_memory": population.synapse_memory,
     }
@@ -71,6 +72,7 @@ def _build_population(options: Options, modules: Modules) -> nn.Module:
         tau_membrane=1.0 if options["leaky"] else None,  # what it stands for is among the weights
         tau_synapse=options["tau_synapse"],
         duration=1.0,
+        pooled_interneuron=bool(options["pooled_interneuron"]),
     )
     population.synapse_memory = float(options["synapse_memory"])
     return population

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from conductance import nn as cnn
-from conductance.nn.base import AveragingLayer
+from conductance.nn.base import PER_UNIT, AveragingLayer
 from conductance.nn.conductance import ConductanceLayer
 from conductance.nonnegative import NONNEGATIVE
 from conductance.share.kinds import Kind, Modules, Options, dtype_of, plain, with_dtype
@@ -17,6 +17,7 @@ from conductance.transform.build import return_copies, returns_copies
 Runs = list[list[float | int]]
 
 _SAID_OTHERWISE = {"bias", "padding_mode", "excitatory_share", "device", "dtype", "interneurons", "learn_gate"}
+_RESTING = ("resting_conductance", "resting_potential")
 # What a file may hold: about the number of units of the largest layer there has been.
 _MOST_UNITS = 10_000_000
 
@@ -33,7 +34,7 @@ def averaging(module: type[AveragingLayer]) -> Kind:
 
 def describe_averaging(layer: AveragingLayer) -> Options:
     """What a layer that averages was made with, and what has been set since."""
-    resting_conductance, resting_potential = _resting(layer)
+    resting_conductance, resting_potential = layer.initial_resting  # numbers, None, or "per unit"
     known: dict[str, Any] = {
         "in_features": layer.in_channels,
         "out_features": layer.out_channels,
@@ -57,6 +58,8 @@ def describe_averaging(layer: AveragingLayer) -> Options:
     }
     if isinstance(layer, (cnn.LateralLinear, cnn.LateralConv2d)):
         found["interneurons"] = layer.interneurons.out_channels / layer.out_channels
+    if PER_UNIT in layer.initial_resting:
+        found["leak"] = _initial_leak(layer)
     if isinstance(layer.gate, cnn.Gate):
         found["gate"] = describe_gate(layer.gate)
         found["learn_gate"] = list(layer._modules)[1] == "gate"  # made with it; otherwise it was put there later
@@ -68,11 +71,12 @@ def describe_averaging(layer: AveragingLayer) -> Options:
 def build_averaging(module: type[AveragingLayer], options: Options) -> AveragingLayer:
     """A layer that averages, of what `describe_averaging` says."""
     rest: Options = {name: values_of(value) if "valence" in name else value for name, value in options.items()}
-    gate, copies = rest.pop("gate", None), rest.pop("returns_copies", False)
-    for name in ("resting_conductance", "resting_potential"):
-        if isinstance(rest[name], list):
-            rest[name] = torch.tensor(rest[name], dtype=torch.float64, device="cpu")
+    gate, copies, leak = rest.pop("gate", None), rest.pop("returns_copies", False), rest.pop("leak", None)
+    said = tuple(rest[name] for name in _RESTING)
+    if leak is not None:
+        rest |= zip(_RESTING, torch.tensor(leak, dtype=torch.float64, device="cpu"), strict=True)
     layer = module(**with_dtype(rest))
+    layer.initial_resting = said
     if gate is not None:
         layer.gate = build_gate(gate)
     if copies:
@@ -80,16 +84,12 @@ def build_averaging(module: type[AveragingLayer], options: Options) -> Averaging
     return layer
 
 
-def _resting(layer: AveragingLayer) -> tuple[Any, Any]:
-    """The leak as the layer was made with it, which `reset_parameters` returns to: numbers, or one for each unit."""
-    G_r, e_r = layer.initial_resting
-    if isinstance(G_r, str) or isinstance(e_r, str):  # one for each unit
-        leak = layer.leak
-        excitatory, inhibitory = NONNEGATIVE[leak.form].conductance(leak.initial.double()) + leak.least
-        total = excitatory + inhibitory
-        each = total.tolist(), ((excitatory - inhibitory) / total).tolist()
-        return each[0] if isinstance(G_r, str) else G_r, each[1] if isinstance(e_r, str) else e_r
-    return G_r, e_r
+def _initial_leak(layer: AveragingLayer) -> list[list[float]]:
+    """G_r and e_r of each unit as the layer was made with them, which `reset_parameters` returns to."""
+    leak = layer.leak
+    excitatory, inhibitory = NONNEGATIVE[leak.form].conductance(leak.initial.double()) + leak.least
+    total = excitatory + inhibitory
+    return [total.tolist(), ((excitatory - inhibitory) / total).tolist()]
 
 
 # Valences: as runs of one value ---------------------------------------------------------------------------------------

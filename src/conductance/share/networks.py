@@ -100,7 +100,9 @@ def _dict(options: Options, modules: Modules) -> nn.Module:
 
 # Recurrent layers -----------------------------------------------------------------------------------------------------
 
-_CELL = assembled(CWARNNCell, {"input_size": int, "hidden_size": int, "doubled_input": bool})
+_CELL = assembled(
+    CWARNNCell, {"input_size": int, "hidden_size": int, "doubled_input": bool, "pooled_interneuron": bool}
+)
 
 
 def _build_cell(options: Options, modules: Modules) -> nn.Module:
@@ -108,6 +110,7 @@ def _build_cell(options: Options, modules: Modules) -> nn.Module:
     if not isinstance(cell, CWARNNCell) or not isinstance(synapses, RecurrentSynapses):
         raise TypeError("a cell has no synapses")
     cell.unit_valence = synapses.unit_valence
+    synapses.pools_later = cell.pooled_interneuron
     return cell
 
 
