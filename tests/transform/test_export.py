@@ -15,7 +15,7 @@ import conductance
 from conductance.data import load_dataset
 from conductance.errors import ConductanceError, InputError
 from conductance.models import create_model
-from conductance.nn import CWAConv2d, CWALinear
+from conductance.nn import CWARNN, CWAConv2d, CWALinear
 from conductance.runs import load_run
 from conductance.transform import export_onnx, export_program
 from studies.converted.networks import NETWORKS
@@ -163,6 +163,25 @@ def test_programs_of_random_networks_do_the_same_for_any_number_of_samples(tmp_p
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
 
 
+class LastStep(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.recurrent = CWARNN(4, 6, batch_first=True)
+
+    def forward(self, sequence):
+        return self.recurrent(sequence)[0][:, -1]
+
+
+@ignore_torch_internals
+def test_a_recurrent_network_takes_any_number_of_sequences(tmp_path):
+    model = LastStep().eval()
+    exported = export_onnx(model, torch.rand(3, 5, 4), tmp_path / "network.onnx", internals=True)
+    sequences = torch.rand(7, 5, 4)
+    with torch.no_grad():
+        found = run(exported.file, sequences)["output"]
+        torch.testing.assert_close(found, model(sequences), atol=1e-5, rtol=1e-5)
+
+
 class Branches(nn.Module):
     def __init__(self):
         super().__init__()
@@ -180,7 +199,9 @@ class Branches(nn.Module):
         (nn.Sequential(CWALinear(4, 4)), torch.rand(0, 4), {}, "no samples"),
         (nn.Sequential(CWALinear(4, 4)), (torch.rand(2, 4), torch.rand(2, 4)), {}, "does not take the example"),
         (nn.Sequential(CWALinear(4, 4)), "image.png", {}, "a batch holds a str"),
+        (nn.Sequential(CWALinear(4, 4)), torch.full((2, 4), float("nan")), {}, "the example holds NaN"),
         (Branches(), torch.rand(3, 4), {}, "Branches cannot be exported"),
+        (nn.Sequential(CWALinear(4, 4).bfloat16()), torch.rand(3, 4).bfloat16(), {}, r"give model\.float\(\)"),
         (nn.Linear(4, 4), torch.rand(3, 4), {"internals": True}, "has no layer with E'"),
         (nn.Sequential(CWALinear(4, 4)), torch.rand(3, 4), {"tolerance": -1.0}, "the exported network differs"),
     ],

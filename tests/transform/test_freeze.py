@@ -9,7 +9,16 @@ from torch import nn
 from conductance import init, optim
 from conductance.errors import InputError
 from conductance.models import ARCHITECTURES, FAMILIES, create_model
-from conductance.nn import AbsNormConv2d, AbsNormLinear, ConductanceLayer, CWAConv1d, CWAConv2d, CWALinear, SignedLayer
+from conductance.nn import (
+    AbsNormConv2d,
+    AbsNormLinear,
+    ConductanceLayer,
+    CWAConv1d,
+    CWAConv2d,
+    CWALinear,
+    SignedInput,
+    SignedLayer,
+)
 from conductance.transform import FrozenAverage, freeze
 
 LAYERS = {
@@ -280,3 +289,13 @@ def test_a_forward_of_the_instance_itself_is_kept():
     layer = CWALinear(4, 4)
     layer.forward = lambda p: p + 1
     assert torch.equal(freeze(layer)(torch.zeros(2, 4)), torch.ones(2, 4))
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_layer_that_reads_signed_values_is_frozen_with_its_groups(groups):
+    linear = nn.Sequential(SignedInput(CWALinear(8, 4, doubled_input=True), 2.0))
+    convolution = nn.Sequential(SignedInput(CWAConv2d(8, 4, 3, groups=groups, doubled_input=True), 2.0))
+    for model, x in ((linear, torch.randn(3, 4)), (convolution, torch.randn(3, 4, 5, 5))):
+        frozen = freeze(model)
+        assert isinstance(frozen[0].layer, FrozenAverage)
+        torch.testing.assert_close(frozen(x), model(x))

@@ -169,9 +169,13 @@ class CircuitNetwork(WiredModule):
         units = {name: values.shape[-1] for name, values in shown.items()}
         populations = self._populations()
         units |= {name: population.places.units for name, population in populations.items()}
-        sent = {name: (like.new_zeros(len(like), units[name]),) * depth for name, depth in self._depth.items() if depth}
+        sent = {
+            name: (like.new_zeros(like.shape[0], units[name]),) * depth for name, depth in self._depth.items() if depth
+        }
         rest = {
-            name: population.at_rest(len(like), like) for name, population in populations.items() if population.leaky
+            name: population.at_rest(like.shape[0], like)
+            for name, population in populations.items()
+            if population.leaky
         }
         return State(sent, rest)
 

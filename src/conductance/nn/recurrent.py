@@ -259,7 +259,7 @@ class CWARNN(nn.Module):
         return PackedSequence(torch.cat(outputs), packed.batch_sizes, order, back), state
 
     def _state(self, first: Tensor, hx: Tensor | None) -> Tensor:
-        shape = (self.num_layers, len(first), self.hidden_size)
+        shape = (self.num_layers, first.shape[0], self.hidden_size)
         if hx is None:
             return torch.stack([cell.at_rest(first) for cell in self._cells()])
         if tuple(hx.shape) != shape:
@@ -278,8 +278,8 @@ class CWARNN(nn.Module):
 
     def _run_layer(self, cell: CWARNNCell, steps: Sequence[Tensor], V: Tensor) -> tuple[list[Tensor], Tensor]:
         def step(time: int, V: Tensor) -> tuple[Tensor, Tensor]:
-            here = len(steps[time])
-            if here == len(V):
+            here = steps[time].shape[0]  # len() would be a constant to torch.export
+            if here == V.shape[0]:
                 V = cell(steps[time], V)
                 return V, V
             now = cell(steps[time], V[:here])

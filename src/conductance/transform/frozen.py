@@ -28,6 +28,7 @@ class FrozenAverage(nn.Module):
         scale: that of a BatchNorm that followed, (units, 1, ...), or None.
         shift: likewise.
         in_channels, out_channels: numbers of presynaptic channels and of units.
+        groups: of the convolution; 1 for a linear layer.
     """
 
     packed: Tensor
@@ -39,7 +40,7 @@ class FrozenAverage(nn.Module):
         super().__init__()
         self.description = layer.extra_repr()
         self.presynaptic = layer.presynaptic if isinstance(layer, ConductanceLayer) else None
-        self.in_channels, self.out_channels = layer.in_channels, layer.out_channels
+        self.in_channels, self.out_channels, self.groups = layer.in_channels, layer.out_channels, layer.groups
         self.synaptic_sum = layer.synaptic_sum
         self.channel_axis = layer.channel_axis
         self.rectify = layer.activation == "relu"

@@ -16,6 +16,7 @@ from torch.utils import _pytree as pytree
 
 from conductance import functional, kernels
 from conductance.errors import InputError
+from conductance.nested import all_finite
 from conductance.nn import AveragingLayer
 from conductance.nn.modes import as_tensors
 from conductance.transform.freeze import freeze
@@ -99,6 +100,8 @@ class Graph(nn.Module):
         self.example = tuple(leaf for leaf in leaves if isinstance(leaf, Tensor))
         if not self.example or not self.example[0].ndim or not len(self.example[0]):
             raise InputError("the example has no samples; give the model's input with at least one")
+        if not all_finite(*self.example):
+            raise InputError("the example holds NaN or infinite values; give one of finite numbers")
         self.inputs = tuple(_named(_bound(self.network, *arguments)))
         self.output_names: tuple[str, ...] = ()
         with torch.no_grad():

@@ -68,12 +68,19 @@ def export_onnx(
     runtime = import_extra("onnxruntime", "to run ONNX", "export")
     if not OPSETS[0] <= opset <= OPSETS[1]:
         raise InputError(f"opset={opset}: choose one from {OPSETS[0]} to {OPSETS[1]}")
+    _require_single_precision(model)
     graph = Graph(model, example, preprocessing, internals)
     written = _written(model, graph, opset, metadata or {})
     found = _held_against(runtime, written, graph, tolerance)
     write_atomically(Path(file), lambda stream: stream.write(written))
     operators = _operators(written)
     return Exported(Path(file), graph.inputs, graph.output_names, operators, found)
+
+
+def _require_single_precision(model: nn.Module) -> None:
+    for name, value in (*model.named_parameters(), *model.named_buffers()):
+        if value.is_floating_point() and value.dtype != torch.float32:
+            raise InputError(f"{name} is of {value.dtype}, which onnxruntime does not compute with; give model.float()")
 
 
 def _written(model: nn.Module, graph: Graph, opset: int, metadata: Mapping[str, Any]) -> bytes:
@@ -137,9 +144,12 @@ def _axis(node: Any) -> int:
 def _held_against(runtime: Any, written: bytes, graph: Graph, tolerance: float) -> Difference:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = runtime.InferenceSession(written, options, providers=["CPUExecutionProvider"])
     given = {name: each.cpu().numpy() for name, each in zip(graph.inputs, graph.example, strict=True)}
-    found = session.run(list(graph.output_names), given)
+    try:
+        session = runtime.InferenceSession(written, options, providers=["CPUExecutionProvider"])
+        found = session.run(list(graph.output_names), given)
+    except Exception as error:  # whatever onnxruntime does not take
+        raise InputError(f"onnxruntime does not run the exported network: {' '.join(str(error).split())}") from None
     return difference(graph.outputs(), found, tolerance, len(graph.example[0]))
 
 
