@@ -6,9 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from random_networks import RandomNetwork, steps
+from random_networks import RandomNetwork
 from torch import nn
 
 import conductance
@@ -139,28 +137,22 @@ def test_several_inputs_and_nested_outputs_have_names(tmp_path):
         torch.testing.assert_close(run(exported.file, *more)["classes"], model(*more)["classes"], atol=1e-6, rtol=1e-5)
 
 
+WIRED = [
+    [("pooled", 0, 1, 1), ("norm", 0, 1, 1), ("relu", 0, 1, 1), ("sum", 0, 1, 3), ("rectifying", 0, 1, 1)],
+    [("affine", 0, 1, 1), ("absnorm", 0, 1, 1), ("added in place", 0, 1, 2), ("lateral", 0, 1, 1)],
+]
+
+
 @ignore_torch_internals
-@settings(max_examples=4)
-@given(steps(), st.booleans(), st.booleans())
-def test_programs_of_random_networks_do_the_same_for_any_number_of_samples(tmp_path_factory, steps, images, internals):
-    torch.manual_seed(0)
-    model = RandomNetwork(steps, images, 2).eval()
-    shape = (4, 5, 5) if images else (4,)
-    file = tmp_path_factory.mktemp("program") / "network.pt2"
-    averages = any(isinstance(part, conductance.nn.AveragingLayer) for part in model.modules())
-    with torch.no_grad():
-        wanted = model(torch.rand(3, *shape))
-    if any(what in ("kept", "if given", "if flag") for what, *_ in steps) or not averages:
-        return
-    exported = export_program(model, torch.rand(3, *shape), file, internals=internals)
-    again = torch.export.load(file).module()
+@pytest.mark.parametrize(("steps", "images"), [(WIRED[0], True), (WIRED[1], False)], ids=["images", "vectors"])
+def test_a_program_does_the_same_for_any_number_of_samples(steps, images, tmp_path):
+    model, shape = RandomNetwork(steps, images, 2).eval(), (4, 5, 5) if images else (4,)
+    exported = export_program(model, torch.rand(3, *shape), tmp_path / "network.pt2", internals=True)
     p = torch.rand(7, *shape)
     with torch.no_grad():
-        wanted = [each for each in model(p) if isinstance(each, torch.Tensor)]
-        found = again(p)
-    assert len(found) == len(exported.outputs)
-    for a, b in zip(found, wanted, strict=False):
-        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+        found, wanted = torch.export.load(exported.file).module()(p), model(p)
+    assert len(found) == len(exported.outputs) >= 7
+    torch.testing.assert_close(found[0], wanted, atol=1e-5, rtol=1e-5)
 
 
 class LastStep(nn.Module):
