@@ -41,10 +41,10 @@ def tensor_cores(monkeypatch):
     taken = []
     inner = operators.averaged_product
     monkeypatch.setattr(operators, "averaged_product", lambda *given: taken.append(given) or inner(*given))
-    matmul = torch.backends.cuda.matmul
-    before, matmul.fp32_precision = matmul.fp32_precision, "tf32"
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
     yield taken
-    matmul.fp32_precision = before
+    torch.set_float32_matmul_precision(before)
 
 
 def build(name, learn=True):
@@ -128,7 +128,7 @@ def test_transforms_of_torch_see_through(name, tensor_cores):
 
 
 def test_without_tensor_cores_torch_multiplies(tensor_cores):
-    torch.backends.cuda.matmul.fp32_precision = "ieee"
+    torch.set_float32_matmul_precision("highest")
     layer, p, _ = build("linear")
     layer(p)
     assert not tensor_cores
