@@ -26,7 +26,7 @@ GROUPS = {
         "check": "check every layer: signs, valences, ranges, dead units, balance",
         "simulate": "run a network as membranes, in millivolts and milliseconds",
         "save": "save the network of a run in a folder to share",
-        "export": "write a network as ONNX, torch.export, NeuroML, or a table of siemens",
+        "export": "write a network as ONNX, torch.export, NeuroML or a table of siemens",
     },
     "See what there is": {
         "presets": "list the presets: complete runs, by name",
