@@ -221,11 +221,11 @@ def test_a_layer_made_on_no_device_is_filled_from_a_state_dict(name):
     with torch.device("meta"):
         empty = build()
     assert repr(empty) == repr(layer)
-    filled = empty.to_empty(device=torch.get_default_device())
+    filled = empty.to_empty(device=p.device)
     filled.load_state_dict(layer.state_dict())
     torch.testing.assert_close(filled(p), layer(p))
     with torch.device("meta"):
-        drawn = build().to_empty(device=torch.get_default_device())
+        drawn = build().to_empty(device=p.device)
     drawn.reset_parameters()
     assert bool(drawn(p).abs().max() <= 1)
     torch.testing.assert_close(drawn.resting_potential, layer.resting_potential)
