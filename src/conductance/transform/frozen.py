@@ -65,8 +65,11 @@ class FrozenAverage(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """`conductance`, by the name that code for torch's own layers asks for; see `ReadWeight`."""
-        return read_weight(self.conductance)
+        """`conductance`, by the name that code for torch's own layers asks for; see `ReadWeight`.
+
+        The signed weights of AbsNorm are an ordinary tensor, as the layer has them.
+        """
+        return self.conductance if self.presynaptic is None else read_weight(self.conductance)
 
     @property
     def bias(self) -> None:
