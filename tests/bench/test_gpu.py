@@ -69,7 +69,9 @@ def test_what_fails_or_is_skipped_takes_nothing_else_away(tmp_path, monkeypatch)
 
 
 def test_nothing_is_begun_when_the_time_is_over(tmp_path):
+    before = torch.backends.cudnn.benchmark
     record = gpu.check_gpu(tmp_path, CPU, replace(gpu.TINY, seconds=0.0), lambda _: None)
+    assert torch.backends.cudnn.benchmark == before
     assert {part.state for part in record.parts.values()} == {"out of time"}
     assert not record.failed
     assert "out of time" in (tmp_path / "gpu.md").read_text()
