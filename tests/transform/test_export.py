@@ -237,9 +237,9 @@ def residual_network_of_others():
 
 
 @ignore_torch_internals
-@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 def test_a_converted_residual_network_of_others_compiles_in_one_piece(residual_network_of_others, backend):
-    """With "inductor" it takes some seconds: C++ is compiled."""
+    """With "inductor" C++ is compiled, which takes up to a minute."""
     if backend == "inductor" and shutil.which("g++") is None and shutil.which("clang++") is None:
         pytest.skip("needs a C++ compiler")
     model, images = residual_network_of_others
