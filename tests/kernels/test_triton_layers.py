@@ -5,6 +5,7 @@ from copy import deepcopy
 import pytest
 import torch
 
+from conductance import kernels
 from conductance.kernels import averaging
 from conductance.kernels.gpu import operators
 from conductance.nn import AbsNormLinear, ConductanceLayer, CWAConv1d, CWAConv2d, CWALinear, LateralLinear
@@ -57,6 +58,7 @@ def build(name, learn=True):
     return layer.to(DEVICE), p.to(DEVICE).requires_grad_(), averages
 
 
+@pytest.mark.usefixtures("any_average")
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers_give_the_numbers_of_float64(name, half, tensor_cores):
@@ -66,12 +68,15 @@ def test_layers_give_the_numbers_of_float64(name, half, tensor_cores):
         z = layer(p)
     pooled = getattr(layer, "pooled_interneuron", False)  # which in half precision takes z as it was before rounding
     assert bool(tensor_cores) == (averages and not (half and pooled))
+    kernels.use_average("formula")
     wanted = exact(right)
     eps = 4 * EPS[BF16] if half else 1e-3 if DEVICE == "cuda" else 1e-5
     close(z, wanted, eps, least=1)
     grad = torch.randn(z.shape, device=DEVICE).masked_fill((wanted.detach() <= 0) | (z.detach() <= 0), 0)
+    gradients_wanted = torch.autograd.grad(wanted, [right, *exact.parameters()], grad.double())
+    kernels.use_average(None)
     found = torch.autograd.grad(z, [p, *layer.parameters()], grad.to(z.dtype))
-    for got, want in zip(found, torch.autograd.grad(wanted, [right, *exact.parameters()], grad.double()), strict=True):
+    for got, want in zip(found, gradients_wanted, strict=True):
         close(got, want, 2 * eps)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from conductance import kernels
 from conductance.bench.layers import Case, cases
 from conductance.bench.setting import precision
 from conductance.kernels.averaging import kernel_name
@@ -53,10 +54,12 @@ def _compare(case: Case, dtype: str, device: torch.device) -> Agreement:
     exact, layer = deepcopy(case.layer).double(), case.layer
     with precision(dtype, device):
         output = layer(p := case.p.clone().requires_grad_())
+    kernels.use_average("formula")  # what is compared takes no part in what it is compared with
     wanted = exact(q := case.p.double().requires_grad_())
     grad = torch.randn_like(wanted) * ((wanted > 0) & (output > 0))  # rounding decides which units are just open
-    found = torch.autograd.grad(output, [p, _parameter(layer)], grad.to(output.dtype))
     right = torch.autograd.grad(wanted, [q, _parameter(exact)], grad)
+    kernels.use_average(None)
+    found = torch.autograd.grad(output, [p, _parameter(layer)], grad.to(output.dtype))
     forward, to_input, to_conductance = map(_error, (output, *found), (wanted, *right))
     agrees = max(forward, to_input, to_conductance) <= BOUNDS[dtype]
     kernel = kernel_name(output, case.layer.channel_axis)

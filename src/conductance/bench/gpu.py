@@ -219,7 +219,7 @@ def _precisions(device: torch.device) -> list[str]:
 
 def plan(device: torch.device, size: Size, left: Callable[[], float]) -> dict[str, Callable[[], Results]]:
     """All parts by name, what matters most first."""
-    fast = [name for name in reversed(_precisions(device)) if name != "float32" or device.type != "cuda"]
+    fast = [name for name in reversed(_precisions(device)) if name != "float32"]
     parts: dict[str, Callable[[], Results]] = {
         "machine": partial(machine, device, size),
         "tests of kernels": partial(tests, device, size.kernel_tests, left),
