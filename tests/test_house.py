@@ -55,3 +55,9 @@ def test_the_package_imports_no_study():
     assert not [
         file for file in PACKAGE.rglob("*.py") if re.search(r"^\s*(import|from) studies", file.read_text(), re.M)
     ]
+
+
+def test_every_file_of_tests_has_a_name_of_its_own():
+    """pytest imports them by their names alone."""
+    names = [file.stem for file in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
