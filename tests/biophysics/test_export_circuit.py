@@ -22,12 +22,12 @@ DURATION = 40  # ms
 
 
 def small():
-    """A recurrent circuit without a random number: slow excitation, two kinds of inhibition, two gates, long delays."""
+    """A recurrent circuit without a random number: slow membranes, inhibition of two kinds, gates, delays, pools."""
     circuit = Circuit()
     x = circuit.input("x", 3, coding="on_off")
-    e = circuit.population("E", 5, tau_membrane=20, resting_conductance=2.0)
+    e = circuit.population("E", 5, tau_membrane=20, resting_conductance=2.0, pooled_interneuron=True)
     pv = circuit.population("PV", 3, reversal="GABA-A", tau_synapse=6)
-    som = circuit.population("SOM", 2, reversal="GABA-B", gate="logistic")
+    som = circuit.population("SOM", 2, reversal="GABA-B", gate="logistic", pooled_interneuron=True)
     circuit.connect(x, e)
     circuit.connect(e, [pv, som])
     circuit.connect(pv, [e, pv], delay=1)

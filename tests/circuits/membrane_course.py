@@ -38,10 +38,21 @@ class MembraneCourse(Transcription):
                     sent[name].append(p + (s[name] - p) * tau / step * (1 - np.exp(-step / tau)))
                     s[name] = p + (s[name] - p) * np.exp(-step / tau)
             for name in self.order:
-                for i in range(len(V[name])):
-                    G, I = self.drive(name, i, neurons, sent, k, step, rest[name])
+                drives = [self.drive(name, i, neurons, sent, k, step, rest[name]) for i in range(len(V[name]))]
+                if self.circuit.populations[name].pooled_interneuron:
+                    drives = self.with_pool(name, drives, course[name], k, step)
+                for i, (G, I) in enumerate(drives):
                     V[name][i] = I / G + (V[name][i] - I / G) * np.exp(-G * step / self.C[name][i])
         return {name: np.stack(values) for name, values in course.items()}
+
+    def with_pool(self, name, drives, course, k, step):
+        """The same with what the pooled interneuron opens."""
+        V = np.array([I / G for G, I in drives])
+        if self.circuit.populations[name].tau_membrane is not None:
+            V = course[max(0, k - round(self.duration / step))]
+        m = np.mean(2 * (V - self.mV.minimum) / (self.mV.maximum - self.mV.minimum) - 1)
+        E = self.mV.maximum if m < 0 else self.mV.minimum
+        return [(G + abs(m) * G, I + abs(m) * G * E) for G, I in drives]
 
     def drive(self, name, i, neurons, sent, k, step, rest):
         """All that is open at a neuron during a step, nS, and the sum of it times reversal potentials, pA."""

@@ -36,7 +36,7 @@ def at_rest(network, x):
 
 
 @settings(max_examples=25)
-@given(circuits(), seeds)
+@given(circuits(pooled=True), seeds)
 def test_the_steady_state_is_where_many_time_slices_lead(circuit, seed):
     """Slices of populations that take no time may go on for ever; where they come to rest, membranes rest there too."""
     torch.manual_seed(seed)
@@ -79,7 +79,7 @@ def test_at_the_steady_state_every_neuron_is_eq_1_of_what_the_others_open(circui
 
 
 @settings(max_examples=20)
-@given(circuits(), seeds, st.sampled_from([0.5, 1.0, 2.0]), st.sampled_from([0.25, 0.5, 3.0]))
+@given(circuits(pooled=True), seeds, st.sampled_from([0.5, 1.0, 2.0]), st.sampled_from([0.25, 0.5, 3.0]))
 def test_the_course_is_the_transcribed_one(circuit, seed, slice_duration, step):
     torch.manual_seed(seed)
     net = build(circuit, slice_duration=slice_duration)

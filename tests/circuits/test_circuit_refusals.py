@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from conductance.biophysics import to_biophysical
 from conductance.circuits import (
     Blocks,
     Circuit,
@@ -16,7 +15,7 @@ from conductance.circuits import (
     Sparse,
     WithinDistance,
 )
-from conductance.errors import ConductanceError, InputError
+from conductance.errors import ConductanceError
 
 
 def circuit_of_two():
@@ -151,10 +150,3 @@ def test_sequences_of_different_lengths_are_refused():
     net = circuit.build()
     assert "sequences of different lengths" in one_line(lambda: net(torch.rand(1, 3, 4), torch.rand(1, 2, 2)))
     assert net(torch.rand(1, 3, 4), torch.rand(1, 2)).shape == (1, 3, 2)
-
-
-def test_a_pooled_interneuron_is_no_membrane_of_a_circuit_yet():
-    circuit = Circuit()
-    circuit.connect(circuit.input("x", 4), circuit.population("a", 3, pooled_interneuron=True))
-    with pytest.raises(InputError, match="population 'a' has a pooled interneuron, which is no membrane"):
-        to_biophysical(circuit.build())

@@ -68,7 +68,9 @@ def circuit_numbers(circuit: MembraneCircuit, shown: Mapping[str, Tensor]) -> di
 
     Returns:
         ``shown``, the open probabilities of the inputs' neurons. Of the populations' neurons ``name``, ``leak`` (nS),
-        ``rest`` (mV), ``capacitance`` (pF), ``threshold`` and ``width`` (mV), ``logistic``, ``tau`` (ms, 0 for none).
+        ``rest`` (mV), ``capacitance`` (pF), ``threshold`` and ``width`` (mV), ``logistic``, ``tau`` (ms, 0 for none),
+        ``pool`` (the number of its pooled interneuron, -1 for none) and ``pool_delay`` (ms). ``range`` is the mV of
+        valences -1 and 1.
         Of the synapses ``source``, ``target`` (among the populations' neurons), ``conductance`` (nS), ``reversal``
         (mV), ``delay`` (ms).
     """
@@ -78,10 +80,16 @@ def circuit_numbers(circuit: MembraneCircuit, shown: Mapping[str, Tensor]) -> di
     for name in (*wiring.inputs, *wiring.populations):
         first[name] = count
         count += len(wiring.valences[name])
-    parts = [{"shown": shown[name].double().cpu().numpy()} for name in wiring.inputs]
+    pools = 0
+    range_of_all = circuit.membranes[next(iter(wiring.populations))].potentials
+    parts: list[dict[str, Any]] = [{"range": np.array([range_of_all.minimum, range_of_all.maximum])}]
+    parts += [{"shown": shown[name].double().cpu().numpy()} for name in wiring.inputs]
     for name, wired in wiring.populations.items():
         membranes = circuit.membranes[name]
-        parts.append(_neurons(name, len(wiring.valences[name]), membranes, wired))
+        own = _neurons(name, len(wiring.valences[name]), membranes, wired)
+        own["pool"][own["pool"] >= 0] += pools
+        pools = max(pools, own["pool"].max() + 1)
+        parts.append(own)
         target, source, G = _synapses(membranes, wired)
         start = 0
         for each in wired.afferents:
@@ -122,7 +130,13 @@ def _neurons(name: str, units: int, membranes: MembraneLayer, wired: WiredPopula
         key: value.expand(membranes.layer.out_channels).repeat_interleave(points).double().cpu().numpy()
         for key, value in values.items()
     }
-    return {"name": np.array([f"{name}{unit}" for unit in range(units)]), **per_unit}
+    pool = np.tile(np.arange(points), membranes.layer.out_channels) if wired.pooled_delay is not None else -1
+    return {
+        "name": np.array([f"{name}{unit}" for unit in range(units)]),
+        "pool": np.full(units, pool),
+        "pool_delay": np.full(units, wired.pooled_delay or 0.0),
+        **per_unit,
+    }
 
 
 def _synapses(membranes: MembraneLayer, wired: WiredPopulation) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -168,6 +182,9 @@ class Wiring:
         self.late = np.round(circuit["delay"] / step).astype(int)
         self.sent = np.zeros((1 + self.late.max(initial=0), len(circuit["shown"]) + len(circuit["name"])))
         self.opened = np.zeros(len(circuit["name"]))
+        self.pooled = circuit["pool"] >= 0
+        longest = np.round(circuit["pool_delay"].max() / step).astype(int)
+        self.before = np.tile(circuit["rest"], (1 + longest, 1))
         steps = step / np.where(circuit["tau"] > 0, circuit["tau"], step)
         takes_time = circuit["tau"] > 0
         self.decay = np.where(takes_time, np.exp(-steps), 0)
@@ -181,7 +198,23 @@ class Wiring:
         self.sent = np.roll(self.sent, 1, axis=0)
         self.sent[0] = np.concatenate([circuit["shown"], p + (before - p) * self.mean_of_step])
         g = circuit["conductance"] * self.sent[self.late, circuit["source"]]
-        return tuple(np.bincount(circuit["target"], each, len(v)) for each in (g, g * circuit["reversal"]))
+        g, current = (np.bincount(circuit["target"], each, len(v)) for each in (g, g * circuit["reversal"]))
+        self.before = np.roll(self.before, 1, axis=0)
+        self.before[0] = v
+        return self.with_pools(g, current) if self.pooled.any() else (g, current)
+
+    def with_pools(self, g, current):
+        """The same with what pooled interneurons open: the mean of their neurons' potentials times each one's total."""
+        total, driving = g + circuit["leak"], current + circuit["leak"] * circuit["rest"]
+        late = np.round(circuit["pool_delay"] / step).astype(int)
+        v = np.where(circuit["pool_delay"] > 0, self.before[late, np.arange(len(g))], driving / total)
+        lowest, highest = circuit["range"]
+        z = 2 * (v - lowest) / (highest - lowest) - 1
+        pool = circuit["pool"][self.pooled]
+        mean = np.zeros(len(g))
+        mean[self.pooled] = (np.bincount(pool, z[self.pooled]) / np.bincount(pool))[pool]
+        opened = np.abs(mean) * total
+        return g + opened, current + opened * np.where(mean < 0, highest, lowest)
 
 
 def row(time, potentials):

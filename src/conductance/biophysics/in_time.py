@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from conductance import functional
 from conductance.biophysics.coupling import check_input
 from conductance.biophysics.layers import MembraneLayer, SynapseLayer
 from conductance.biophysics.membrane import exponential_step
@@ -111,6 +112,11 @@ class CircuitInTime(nn.Module):
         self.late = {each: round(each.delay / step) for each in afferents}
         longest = max(self.late.values(), default=0)
         self.sent: dict[str, deque[Tensor]] = {name: deque(maxlen=1 + longest) for name in openings}
+        self.means = {
+            name: deque[Tensor](maxlen=1 + round(wired.pooled_delay / step))
+            for name, wired in circuit.wiring.populations.items()
+            if wired.pooled_delay is not None
+        }
         self.steps = 0
 
     def forward(self, shown: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -123,14 +129,26 @@ class CircuitInTime(nn.Module):
             V = membranes.potential
             potentials[name] = membranes.at_rest(samples.new_empty(len(samples), *wired.shape)) if V is None else V
             p[name] = membranes.membranes.open_probability(potentials[name])
+        z = {name: self.circuit.membranes[name].potentials.to_valence(V) for name, V in potentials.items()}
         for name, opening in self.openings.items():
             self.sent[name].append(opening(p[name].flatten(1)))
         for name, wired in self.circuit.wiring.populations.items():
             brought = [self._arriving(each.source, self.late[each]) for each in wired.afferents]
-            self.populations[name].advance(wired.received(brought))
+            opened = wired.received(brought)
+            self.populations[name].advance(opened, self._pooled(name, opened, z[name]))
         self.steps += 1
-        z = {name: self.circuit.membranes[name].potentials.to_valence(V) for name, V in potentials.items()}
         return {name: p[name] for name in potentials}, z
+
+    def _pooled(self, name: str, opened: Tensor, z: Tensor) -> Tensor | None:
+        """What a population's pooled interneuron opens, in the layer's own units; None where it has none."""
+        if name not in self.means:
+            return None
+        running, delay = self.populations[name], self.circuit.wiring.populations[name].pooled_delay
+        axis = running.membranes.layer.channel_axis
+        self.means[name].append(z.mean(axis, keepdim=True))
+        mean = self.means[name][0] if delay else None
+        own = torch.cat(running.membranes.synaptic_conductances(opened, running.packed), axis)
+        return functional.pooled_conductances(own, axis, mean)
 
     def _now(self, shown: Tensor) -> Tensor:
         """What is shown at the start of this step; a sequence's last element stays."""

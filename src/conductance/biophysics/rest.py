@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from conductance import functional
 from conductance.biophysics.coupling import check_input, couple
 from conductance.biophysics.layers import MembraneLayer, SynapseLayer
-from conductance.biophysics.wiring import MembraneCircuit
+from conductance.biophysics.wiring import MembraneCircuit, WiredPopulation
 from conductance.errors import InputError
 
 if TYPE_CHECKING:
@@ -123,14 +123,16 @@ class _RestingCircuit(nn.Module):
     def forward(self, shown: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Open probabilities and rescaled potentials of every population."""
         last = {name: p if p.ndim == 2 else p[:, -1] for name, p in shown.items()}
-        opened = settle(self.circuit, last)
+        opened, z = settle(self.circuit, last)
         found = {}
         for name, wired in self.circuit.wiring.populations.items():
             membranes = self.circuit.membranes[name]
             brought = [opened[each.source].flatten(1) for each in wired.afferents]
             firsts = torch.tensor([0, *(each.shape[1] for each in brought)]).cumsum(0).tolist()
             origins = tuple(zip(map(str, wired.afferents), firsts, strict=False))
-            found[name] = self.seen[membranes.name] = _rest_of(membranes, wired.received(brought), None, origins)
+            received = wired.received(brought)
+            joining = _pooled(membranes, wired, membranes.synaptic_conductances(received), z[name])
+            found[name] = self.seen[membranes.name] = _rest_of(membranes, received, joining, origins)
         return {name: opened[name] for name in found}, {name: each.z for name, each in found.items()}
 
 
@@ -159,8 +161,8 @@ def _rest_of(
 
 
 @torch.no_grad()
-def settle(circuit: MembraneCircuit, shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What every input and population opens where no potential changes any more, (N, ...); from rest on.
+def settle(circuit: MembraneCircuit, shown: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Where no potential changes any more: what all inputs and populations open, and z of the populations, (N, ...).
 
     Delays and time constants do not count there, so all populations go from round to round together.
 
@@ -181,19 +183,34 @@ def settle(circuit: MembraneCircuit, shown: Mapping[str, Tensor]) -> dict[str, T
             for name, wired in wiring.populations.items():
                 membranes = circuit.membranes[name]
                 p = wired.received([sent[each.source].flatten(1) for each in wired.afferents])
-                there = functional.membrane_potential(*membranes.synaptic_conductances(p, packed[name]))
+                E, I = membranes.synaptic_conductances(p, packed[name])
                 here = z.get(name)
                 if here is None:
-                    here = membranes.along_channels(membranes.layer.resting_potential).expand_as(there)
+                    here = membranes.along_channels(membranes.layer.resting_potential).expand_as(E)
+                joining = _pooled(membranes, wired, (E, I), here)
+                if joining is not None:
+                    E, I = (a + b for a, b in zip((E, I), joining.chunk(2, membranes.layer.channel_axis), strict=True))
+                there = functional.membrane_potential(E, I)
                 change = max(change, (there - here).abs().max().item())
                 z[name] = torch.lerp(here, there, speed)
                 sent[name] = membranes.open_probability(membranes.potentials.to_millivolts(z[name]))
             if change <= tolerance:
-                return sent
+                return sent, z
     raise InputError(
         f"the circuit comes to no rest: its potentials still change by {change:.2g} of their range; simulate() shows "
         "their course"
     )
+
+
+def _pooled(
+    membranes: MembraneLayer, wired: WiredPopulation, conductances: tuple[Tensor, Tensor], z: Tensor
+) -> Tensor | None:
+    """What the population's pooled interneuron opens at z, E' of all units, then I'; None where it has none."""
+    if wired.pooled_delay is None:
+        return None
+    axis = membranes.layer.channel_axis
+    mean = z.mean(axis, keepdim=True) if wired.pooled_delay else None
+    return functional.pooled_conductances(torch.cat(conductances, axis), axis, mean)
 
 
 def _as_leaf(p: Tensor) -> Tensor:

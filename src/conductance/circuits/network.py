@@ -256,17 +256,7 @@ class CircuitNetwork(WiredModule):
     # As membranes -----------------------------------------------------------------------------------------------------
 
     def wiring(self) -> Wiring:
-        """Inputs, populations and their projections, with delays and time constants in ms (`to_biophysical`).
-
-        Raises:
-            InputError: a population has a pooled interneuron, which is no membrane of a circuit yet.
-        """
-        for name, population in self._populations().items():
-            if population.pooled_interneuron:
-                raise InputError(
-                    f"population {name!r} has a pooled interneuron, which is no membrane of a circuit yet; build the "
-                    "circuit without, or use a layer with pooled_interneuron=True"
-                )
+        """Inputs, populations and their projections, with delays and time constants in ms (`to_biophysical`)."""
         return Wiring(
             self.potentials,
             self._valences,
@@ -286,6 +276,7 @@ class CircuitNetwork(WiredModule):
             tuple(afferents),
             population.capacitance.flatten() * duration if population.leaky else None,
             population.tau_synapse,
+            (duration if population.leaky else 0.0) if population.pooled_interneuron else None,
         )
 
     def lasting(self, output: Tensor, potentials: Mapping[str, Tensor], length: int) -> Tensor:
