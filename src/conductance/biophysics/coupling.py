@@ -60,7 +60,7 @@ def couple(
             stand_ins[id(layer)] = membranes(each) if isinstance(each, MembraneLayer) else synapses(each)
     for every in network.circuits:
         readout = copy.deepcopy(every.module.readout, stand_ins)
-        stand_ins[id(every.module)] = _Circuit(every, circuit(every), readout, every.module is network.model)
+        stand_ins[id(every.place)] = _Circuit(every, circuit(every), readout, every.place is network.model)
     return copy.deepcopy(network.model, stand_ins).eval()
 
 

@@ -40,7 +40,7 @@ def export_circuit(network: BiophysicalNetwork, image: Any, folder: Path) -> tup
     Raises:
         InputError: the network is no circuit, more than one image or a sequence is given, or an input outside [0, 1].
     """
-    if len(network.circuits) != 1 or network.circuits[0].module is not network.model:
+    if len(network.circuits) != 1 or network.circuits[0].place is not network.model:
         raise InputError(
             f"{type(network.model).__name__} is no circuit (conductance.circuits); export_neuron writes the units of "
             "any network's layers"

@@ -96,6 +96,7 @@ def to_biophysical(
     total_conductance: float = TOTAL_CONDUCTANCE,
     *,
     capacitance: float = CAPACITANCE,
+    step_duration: float = 1.0,
     images: Any = None,
 ) -> BiophysicalNetwork:
     """Read a trained network as membranes in millivolts, nanosiemens and picofarads.
@@ -118,6 +119,8 @@ def to_biophysical(
         total_conductance: in nS, > 0: what is open at a unit, leak included, in the mean over a layer's units and
             over `images`; without images, the mean over a layer's units of all their own synapses, open.
         capacitance: C of each unit in pF, > 0; of a population with ``tau_membrane`` it is tau G_r instead.
+        step_duration: what one time step of a recurrent layer (`conductance.nn.CWARNN`) lasts, in ms, > 0. Circuits
+            know the duration of their slices.
         images: some of the network's inputs, (N, ...), in [0, 1], a tensor or a numpy array; at least one.
 
     Raises:
@@ -126,10 +129,14 @@ def to_biophysical(
             conductance or capacitance is not above 0; an image lies outside [0, 1]; a layer does not run; a circuit
             comes to no rest. Potentials in volts are refused by `PotentialRange`.
     """
-    for name, value, unit in (("total_conductance", total_conductance, "nS"), ("capacitance", capacitance, "pF")):
+    for name, value, unit in (
+        ("total_conductance", total_conductance, "nS"),
+        ("capacitance", capacitance, "pF"),
+        ("step_duration", step_duration, "ms"),
+    ):
         if not 0 < value < float("inf"):
             raise InputError(f"{name} is {value:g} {unit}; give a finite number above 0")
-    parts = find_parts(model)
+    parts = find_parts(model, step_duration)
     if potentials is None:
         potentials = next((circuit.wiring.potentials for circuit in parts.circuits), DEFAULT_RANGE)
     if images is None:
@@ -160,6 +167,7 @@ def _in_units(
         tuple(SynapseLayer(name, layer, potentials) for name, layer in parts.synapses.items()),
         tuple(
             MembraneCircuit(
+                circuit.place,
                 circuit.module,
                 circuit.wiring,
                 {name: circuit.name_of(name) for name in (*circuit.wiring.inputs, *circuit.wiring.populations)},

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from conductance.biophysics._checks import refuse_bad_conductance, refuse_where
+from conductance.biophysics.recurrent_layers import WiredRNN
 from conductance.biophysics.wiring import WiredModule, Wiring
 from conductance.data import Preprocessing
 from conductance.errors import InputError
 from conductance.kernels import SMALLEST_LEAK
-from conductance.nn import ConductanceLayer, GapJunction, LateralConv2d, LateralLinear
+from conductance.nn import CWARNN, ConductanceLayer, GapJunction, LateralConv2d, LateralLinear
 from conductance.nn.held import HeldLayer
 
 
@@ -20,11 +21,13 @@ class CircuitPart:
 
     Attributes:
         name: in the network, "" where it is all of it.
-        module: the circuit.
+        place: the module of the network that it is.
+        module: the same, with its wiring.
         wiring: of the module.
     """
 
     name: str
+    place: nn.Module
     module: WiredModule
     wiring: Wiring
 
@@ -53,14 +56,19 @@ class Parts:
     synapses: dict[str, ConductanceLayer] = field(default_factory=dict)
     circuits: list[CircuitPart] = field(default_factory=list)
 
-    def add(self, name: str, part: nn.Module) -> None:
+    def add(self, name: str, part: nn.Module, step_duration: float) -> None:
         """Add a part that has parameters or buffers.
+
+        Args:
+            name: in the network.
+            part: the module.
+            step_duration: what a time step of a recurrent layer lasts, in ms.
 
         Raises:
             InputError: it is neither membranes nor synapses, or is there already.
         """
-        if isinstance(part, WiredModule):
-            self._add_circuit(name, part)
+        if isinstance(part, (WiredModule, CWARNN)):
+            self._add_circuit(name, part, step_duration)
         elif isinstance(part, ConductanceLayer):
             self._add_layer(name, part)
         elif not isinstance(part, (GapJunction, Preprocessing)):
@@ -73,7 +81,10 @@ class Parts:
     def _add_layer(self, name: str, part: ConductanceLayer) -> None:
         kind = type(part).__name__
         if isinstance(part, HeldLayer):
-            raise InputError(f"layer {name} is a {kind}, which runs within a recurrent layer; give the whole network")
+            raise InputError(
+                f"layer {name or 'of the network'} is a {kind}, which runs within a circuit or a recurrent layer "
+                "(CWARNN); give that"
+            )
         if any(part is other for other in (self.layers | self.synapses).values()):
             raise InputError(f"layer {name} is a {kind} that is used twice; each use would be membranes of its own")
         (self.layers if part.average else self.synapses)[name] = part
@@ -81,17 +92,22 @@ class Parts:
             self.layers[_within(name, "interneurons")] = part.interneurons
             self.synapses[_within(name, "feedback")] = part.feedback
 
-    def _add_circuit(self, name: str, part: WiredModule) -> None:
-        if any(part is other.module for other in self.circuits):
+    def _add_circuit(self, name: str, part: WiredModule | CWARNN, step_duration: float) -> None:
+        if any(part is other.place for other in self.circuits):
             raise InputError(f"circuit {name} is used twice; each use would be membranes of its own")
-        circuit = CircuitPart(name, part, part.wiring())
+        module = part if isinstance(part, WiredModule) else WiredRNN(part, step_duration)
+        circuit = CircuitPart(name, part, module, module.wiring())
         self.circuits.append(circuit)
         for population, wired in circuit.wiring.populations.items():
             self.layers[circuit.name_of(population)] = wired.layer
 
 
-def find_parts(model: nn.Module) -> Parts:
+def find_parts(model: nn.Module, step_duration: float) -> Parts:
     """What a network is made of. An affine readout as its last part is none of it.
+
+    Args:
+        model: the network.
+        step_duration: what a time step of a recurrent layer lasts, in ms.
 
     Raises:
         InputError: as `Parts.add` raises; there are no membranes; a conductance is negative or not finite, or a unit
@@ -103,7 +119,7 @@ def find_parts(model: nn.Module) -> Parts:
         del with_state[names[-1]]
     parts = Parts()
     for name, part in with_state.items():
-        parts.add(name, part)
+        parts.add(name, part, step_duration)
     if not parts.layers:
         raise InputError(
             f"{type(model).__name__} has no conductance layer with an average (average=True), so it has no membranes"
@@ -121,6 +137,9 @@ def _with_state(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Mod
         yield name, module
         if module.readout is not None:
             yield from _with_state(module.readout, _within(name, "readout"))
+        return
+    if isinstance(module, CWARNN):
+        yield name, module
         return
     own = [*module._parameters.values(), *module._buffers.values()]
     if isinstance(module, ConductanceLayer) or any(tensor is not None for tensor in own):

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 # How far potentials go, in each round, to where their conductances of the moment pull them. The first finds the steady
 # state of feed-forward circuits at once; inhibition that overshoots needs the smaller ones.
-SPEEDS = (1.0, 0.3, 0.1, 0.03)
-ROUNDS = 500  # at each speed
+# Each goes with how much smaller a change is to become in `PATIENCE` rounds, or the next one follows: recurrent
+# excitation may settle slowly at full speed, but never the faster at a lower one.
+SPEEDS = {1.0: 0.95, 0.3: 0.5, 0.1: 0.5, 0.03: 0.5}
+PATIENCE = 50
+ROUNDS = 1000  # at each speed, at most
 TOLERANCE = 32  # units of rounding
+NEARLY = 1e-8  # of the range: at rest too, where recurrent excitation settles slowly
 
 
 @dataclass(frozen=True)
@@ -164,42 +168,67 @@ def _rest_of(
 def settle(circuit: MembraneCircuit, shown: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Where no potential changes any more: what all inputs and populations open, and z of the populations, (N, ...).
 
-    Delays and time constants do not count there, so all populations go from round to round together.
+    Delays and time constants do not count there, so all populations go from round to round together, from rest on.
 
     Raises:
         InputError: there is no such state within reach.
     """
-    wiring = circuit.wiring
-    samples = next(iter(shown.values()))
-    silent = {name: samples.new_zeros(len(samples), *wired.shape) for name, wired in wiring.populations.items()}
-    sent = {**silent, **shown}
-    z: dict[str, Tensor] = {}
-    change = 0.0
-    packed = {name: membranes.packed() for name, membranes in circuit.membranes.items()}
-    tolerance = TOLERANCE * torch.finfo(samples.dtype).eps
-    for speed in SPEEDS:
-        for _ in range(ROUNDS):
-            change = 0.0
-            for name, wired in wiring.populations.items():
-                membranes = circuit.membranes[name]
-                p = wired.received([sent[each.source].flatten(1) for each in wired.afferents])
-                E, I = membranes.synaptic_conductances(p, packed[name])
-                here = z.get(name)
-                if here is None:
-                    here = membranes.along_channels(membranes.layer.resting_potential).expand_as(E)
-                joining = _pooled(membranes, wired, (E, I), here)
-                if joining is not None:
-                    E, I = (a + b for a, b in zip((E, I), joining.chunk(2, membranes.layer.channel_axis), strict=True))
-                there = functional.membrane_potential(E, I)
-                change = max(change, (there - here).abs().max().item())
-                z[name] = torch.lerp(here, there, speed)
-                sent[name] = membranes.open_probability(membranes.potentials.to_millivolts(z[name]))
+    settling = _Settling(circuit, shown)
+    tolerance = TOLERANCE * torch.finfo(settling.dtype).eps
+    change = float("inf")
+    for speed, progress in SPEEDS.items():
+        earlier = float("inf")
+        for number in range(1, ROUNDS + 1):
+            change = settling.go_on(speed)
             if change <= tolerance:
-                return sent, z
+                return settling.sent, settling.z
+            if number % PATIENCE == 0:
+                if change > progress * earlier:
+                    break
+                earlier = change
+        if change <= NEARLY:
+            return settling.sent, settling.z
     raise InputError(
         f"the circuit comes to no rest: its potentials still change by {change:.2g} of their range; simulate() shows "
         "their course"
     )
+
+
+class _Settling:
+    """Populations on their way to rest.
+
+    Attributes:
+        sent: what every input and population opens, ``(N, ...)``.
+        z: of the populations.
+    """
+
+    def __init__(self, circuit: MembraneCircuit, shown: Mapping[str, Tensor]) -> None:
+        self.circuit = circuit
+        samples = next(iter(shown.values()))
+        self.dtype = samples.dtype
+        self.sent, self.z = dict(shown), {}
+        self.packed = {name: membranes.packed() for name, membranes in circuit.membranes.items()}
+        for name, wired in circuit.wiring.populations.items():
+            rest = circuit.membranes[name].along_channels(wired.layer.resting_potential).to(samples)
+            self.sent[name] = samples.new_zeros(len(samples), *wired.shape)
+            self.z[name] = rest.expand(self.sent[name].shape)
+
+    def go_on(self, speed: float) -> float:
+        """Move all potentials by this share of the way to where they are pulled; how long the longest way was."""
+        longest = 0.0
+        for name, wired in self.circuit.wiring.populations.items():
+            membranes, here = self.circuit.membranes[name], self.z[name]
+            p = wired.received([self.sent[each.source].flatten(1) for each in wired.afferents])
+            E, I = membranes.synaptic_conductances(p, self.packed[name])
+            joining = _pooled(membranes, wired, (E, I), here)
+            if joining is not None:
+                extra_E, extra_I = joining.chunk(2, membranes.layer.channel_axis)
+                E, I = E + extra_E, I + extra_I
+            there = functional.membrane_potential(E, I)
+            longest = max(longest, (there - here).abs().max().item())
+            self.z[name] = torch.lerp(here, there, speed)
+            self.sent[name] = membranes.open_probability(membranes.potentials.to_millivolts(self.z[name]))
+        return longest
 
 
 def _pooled(

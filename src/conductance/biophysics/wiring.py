@@ -115,12 +115,14 @@ class MembraneCircuit:
     """Populations of membranes that project onto one another.
 
     Attributes:
-        module: the part of the network that they are.
+        place: the module of the network that they are.
+        module: the same, with its wiring.
         wiring: of the module.
         names: in the network, of each input and population.
         membranes: of each population, by its name in the circuit.
     """
 
+    place: nn.Module
     module: WiredModule
     wiring: Wiring
     names: Mapping[str, str]
