@@ -1,6 +1,7 @@
 """A run's network simulated as membranes: its potentials over time as a figure, and its accuracy."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor
 from conductance.biophysics import MembraneLayer, Simulation, simulate, to_biophysical
 from conductance.biophysics.rest import rest
 from conductance.biophysics.simulation import Mode
+from conductance.data import Dataset
 from conductance.errors import InputError
 from conductance.extras import import_extra
 from conductance.files import write_table, write_text
@@ -109,15 +111,6 @@ def simulate_run(
         )
     chosen, expected = result.mean_logits.argmax(1), trained.network(inputs).argmax(1)
     panels = [_panel(membranes.by_name[name], units, steady[name], result) for name, units in shown.items()]
-    figure, table = out / "potentials.svg", out / "potentials.csv"
-    image = (trained.dataset.test.pixels[0] / 255).movedim(0, -1).squeeze(-1).numpy()
-    label = int(trained.dataset.test.labels[0])
-    classes = trained.dataset.classes
-    caption = f"shown: {classes[label]}\nchosen: {classes[chosen[0]]}"
-    write_text(figure, potentials_figure(result.time.tolist(), panels, image, caption))
-    columns = {f"{p.name}/{unit}": V for p in panels for unit, V in zip(p.units, p.potentials, strict=True)}
-    rows = zip(result.time.tolist(), *columns.values(), strict=True)
-    write_table(table, ["time", *columns], (dict(zip(["time", *columns], row, strict=True)) for row in rows))
     return SimulatedRun(
         trained.config.name,
         compare_choices(chosen, expected, trained.dataset.test.labels[:images]),
@@ -125,8 +118,28 @@ def simulate_run(
             {"units": V[0].numel(), **distance_from_eq1(name, result.mean_potential[name] - V)}
             for name, V in steady.items()
         ],
-        (figure, table),
+        (
+            _write_figure(out / "potentials.svg", result.time.tolist(), panels, trained.dataset, int(chosen[0])),
+            _write_table(out / "potentials.csv", result.time.tolist(), panels),
+        ),
     )
+
+
+def _write_figure(file: Path, time: list[float], panels: list[LayerPanel], dataset: Dataset, chosen: int) -> Path:
+    """The first test image, its class and the chosen one, and the layers' potentials."""
+    image = (dataset.test.pixels[0] / 255).movedim(0, -1).squeeze(-1).numpy()
+    caption = f"shown: {dataset.classes[int(dataset.test.labels[0])]}\nchosen: {dataset.classes[chosen]}"
+    write_text(file, potentials_figure(time, panels, image, caption))
+    return file
+
+
+def _write_table(file: Path, time: Sequence[float], panels: Sequence[LayerPanel]) -> Path:
+    columns: dict[str, Sequence[float]] = {"time": time}
+    for panel in panels:
+        columns |= {f"{panel.name}/{unit}": V for unit, V in zip(panel.units, panel.potentials, strict=True)}
+    rows = zip(*columns.values(), strict=True)
+    write_table(file, list(columns), (dict(zip(columns, row, strict=True)) for row in rows))
+    return file
 
 
 def _some(names: list[str]) -> list[str]:
