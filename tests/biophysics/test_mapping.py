@@ -111,13 +111,15 @@ def test_refuses_a_layer_that_has_no_conductances(layer):
         layer_steady_state(layer, torch.ones(3))
 
 
-@given(seeds)
-def test_further_conductances_join_the_average(seed):
+@given(seeds, st.booleans())
+def test_further_conductances_join_the_average(seed, pooled):
     layer, p = build(seed, None, False, (1.0, -0.5), activation=None)
+    layer.pooled_interneuron = pooled
     joining = 3 * torch.rand(*p.shape[:-1], 2 * OUT, dtype=p.dtype)
     potentials = PotentialRange(-90.0, 0.0)
     V = layer_steady_state(layer, p, potentials, joining)
     torch.testing.assert_close(potentials.to_valence(V), layer(p, joining), rtol=0, atol=1e-12)
+    torch.testing.assert_close(potentials.to_valence(layer_steady_state(layer, p, potentials)), layer(p))
 
 
 def test_refuses_a_layer_whose_average_is_not_its_own():

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from conductance import functional
 from conductance.biophysics._checks import refuse_bad_conductance
 from conductance.biophysics.rescaling import DEFAULT_RANGE, PotentialRange
 from conductance.biophysics.steady_state import conductance_weighted_average
@@ -22,7 +23,7 @@ def layer_steady_state(
     """Membrane potentials in mV of a layer's units: paper eq. 1 with the layer's conductances read as nS.
 
     Valences e and resting potentials e_r become mV over `potentials`; conductances are taken as they are. So
-    `potentials.to_valence` of the result is the layer's z, before its activation.
+    `potentials.to_valence` of the result is the layer's z, before its activation; with its pooled interneuron.
 
     Args:
         layer: a `CWALinear`, or whatever has its `conductance` (out, fan_in), `valence` (fan_in,),
@@ -57,10 +58,12 @@ def layer_steady_state(
     E_r, G_r = potentials.to_millivolts(layer.resting_potential), layer.resting_conductance
     E = potentials.to_millivolts(layer.valence)
     V = conductance_weighted_average(p, layer.conductance, E, G_r, E_r)
-    if extra_conductances is None:
-        return V
-    refuse_bad_conductance(extra_conductances, "extra_conductances")
-    excitation, inhibition = extra_conductances.chunk(2, -1)
-    own, joining = G_r + F.linear(p, layer.conductance), excitation + inhibition
-    driving = potentials.maximum * excitation + potentials.minimum * inhibition
-    return (own * V + driving) / (own + joining)
+    if extra_conductances is not None:
+        refuse_bad_conductance(extra_conductances, "extra_conductances")
+        excitation, inhibition = extra_conductances.chunk(2, -1)
+        own, joining = G_r + F.linear(p, layer.conductance), excitation + inhibition
+        driving = potentials.maximum * excitation + potentials.minimum * inhibition
+        V = (own * V + driving) / (own + joining)
+    if getattr(layer, "pooled_interneuron", False):
+        V = potentials.to_millivolts(functional.pooled_interneuron(potentials.to_valence(V)))
+    return V
