@@ -14,10 +14,11 @@ seeds = st.integers(0, 2**31 - 1)
 
 
 @settings(max_examples=15)
-@given(seeds, st.booleans(), st.sampled_from([None, [1.0, -0.5, 0.25]]), st.sampled_from([0.5, 2.0]))
-def test_with_steps_as_long_as_its_own_it_goes_where_the_layer_goes(seed, batch_first, valence, step):
+@given(seeds, st.booleans(), st.booleans(), st.sampled_from([None, [1.0, -0.5, 0.25]]), st.sampled_from([0.5, 2.0]))
+def test_with_steps_as_long_as_its_own_it_goes_where_the_layer_goes(seed, batch_first, pooled, valence, step):
     torch.manual_seed(seed)
-    rnn = CWARNN(3, 6, batch_first=batch_first, valence=valence, tau_membrane=10.0, activation=None).double()
+    options = {"batch_first": batch_first, "valence": valence, "pooled_interneuron": pooled, "activation": None}
+    rnn = CWARNN(3, 6, tau_membrane=10.0, **options).double()
     sequence = torch.rand(4, 5, 3, dtype=torch.float64)
     potentials, h_n = rnn(sequence)
     z = potentials if batch_first else potentials.transpose(0, 1)  # (N, L, units)

@@ -69,8 +69,8 @@ def circuit_numbers(circuit: MembraneCircuit, shown: Mapping[str, Tensor]) -> di
     Returns:
         ``shown``, the open probabilities of the inputs' neurons. Of the populations' neurons ``name``, ``leak`` (nS),
         ``rest`` (mV), ``capacitance`` (pF), ``threshold`` and ``width`` (mV), ``logistic``, ``tau`` (ms, 0 for none),
-        ``pool`` (the number of its pooled interneuron, -1 for none) and ``pool_delay`` (ms). ``range`` is the mV of
-        valences -1 and 1.
+        ``pool`` (the number of its pooled interneuron, -1 for none) and ``pool_delay`` (ms, -1 for at once). ``range``
+        is the mV of valences -1 and 1.
         Of the synapses ``source``, ``target`` (among the populations' neurons), ``conductance`` (nS), ``reversal``
         (mV), ``delay`` (ms).
     """
@@ -130,11 +130,11 @@ def _neurons(name: str, units: int, membranes: MembraneLayer, wired: WiredPopula
         key: value.expand(membranes.layer.out_channels).repeat_interleave(points).double().cpu().numpy()
         for key, value in values.items()
     }
-    pool = np.tile(np.arange(points), membranes.layer.out_channels) if wired.pooled_delay is not None else -1
+    pool = np.tile(np.arange(points), membranes.layer.out_channels) if wired.pooled is not None else -1
     return {
         "name": np.array([f"{name}{unit}" for unit in range(units)]),
         "pool": np.full(units, pool),
-        "pool_delay": np.full(units, wired.pooled_delay or 0.0),
+        "pool_delay": np.full(units, wired.pooled if isinstance(wired.pooled, float) else -1.0),
         **per_unit,
     }
 
@@ -183,7 +183,7 @@ class Wiring:
         self.sent = np.zeros((1 + self.late.max(initial=0), len(circuit["shown"]) + len(circuit["name"])))
         self.opened = np.zeros(len(circuit["name"]))
         self.pooled = circuit["pool"] >= 0
-        longest = np.round(circuit["pool_delay"].max() / step).astype(int)
+        longest = np.round(max(0, circuit["pool_delay"].max()) / step).astype(int)
         self.before = np.tile(circuit["rest"], (1 + longest, 1))
         steps = step / np.where(circuit["tau"] > 0, circuit["tau"], step)
         takes_time = circuit["tau"] > 0
@@ -206,8 +206,8 @@ class Wiring:
     def with_pools(self, g, current):
         """The same with what pooled interneurons open: the mean of their neurons' potentials times each one's total."""
         total, driving = g + circuit["leak"], current + circuit["leak"] * circuit["rest"]
-        late = np.round(circuit["pool_delay"] / step).astype(int)
-        v = np.where(circuit["pool_delay"] > 0, self.before[late, np.arange(len(g))], driving / total)
+        late = np.round(np.maximum(circuit["pool_delay"], 0) / step).astype(int)
+        v = np.where(circuit["pool_delay"] >= 0, self.before[late, np.arange(len(g))], driving / total)
         lowest, highest = circuit["range"]
         z = 2 * (v - lowest) / (highest - lowest) - 1
         pool = circuit["pool"][self.pooled]

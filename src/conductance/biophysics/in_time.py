@@ -113,9 +113,9 @@ class CircuitInTime(nn.Module):
         longest = max(self.late.values(), default=0)
         self.sent: dict[str, deque[Tensor]] = {name: deque(maxlen=1 + longest) for name in openings}
         self.means = {
-            name: deque[Tensor](maxlen=1 + round(wired.pooled_delay / step))
+            name: deque[Tensor](maxlen=1 if wired.pooled == "at once" else 1 + round(wired.pooled / step))
             for name, wired in circuit.wiring.populations.items()
-            if wired.pooled_delay is not None
+            if wired.pooled is not None
         }
         self.steps = 0
 
@@ -143,10 +143,10 @@ class CircuitInTime(nn.Module):
         """What a population's pooled interneuron opens, in the layer's own units; None where it has none."""
         if name not in self.means:
             return None
-        running, delay = self.populations[name], self.circuit.wiring.populations[name].pooled_delay
+        running, pooled = self.populations[name], self.circuit.wiring.populations[name].pooled
         axis = running.membranes.layer.channel_axis
         self.means[name].append(z.mean(axis, keepdim=True))
-        mean = self.means[name][0] if delay else None
+        mean = None if pooled == "at once" else self.means[name][0]
         own = torch.cat(running.membranes.synaptic_conductances(opened, running.packed), axis)
         return functional.pooled_conductances(own, axis, mean)
 

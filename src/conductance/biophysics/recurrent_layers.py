@@ -47,7 +47,13 @@ class WiredRNN(WiredModule):
             afferents = (Afferent(each, 0.0, *ends[place : place + 2]) for place, each in enumerate(read))
             capacitance = cell.capacitance.detach() * self.step_duration
             populations[name] = WiredPopulation(
-                cell.synapses, (cell.hidden_size,), None, tuple(afferents), capacitance, None, None
+                cell.synapses,
+                (cell.hidden_size,),
+                None,
+                tuple(afferents),
+                capacitance,
+                None,
+                0.0 if cell.pooled_interneuron else None,
             )
             source = name
         return Wiring(DEFAULT_RANGE, valences, inputs, populations, (source,), self.step_duration)

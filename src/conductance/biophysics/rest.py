@@ -235,10 +235,10 @@ def _pooled(
     membranes: MembraneLayer, wired: WiredPopulation, conductances: tuple[Tensor, Tensor], z: Tensor
 ) -> Tensor | None:
     """What the population's pooled interneuron opens at z, E' of all units, then I'; None where it has none."""
-    if wired.pooled_delay is None:
+    if wired.pooled is None:
         return None
     axis = membranes.layer.channel_axis
-    mean = z.mean(axis, keepdim=True) if wired.pooled_delay else None
+    mean = None if wired.pooled == "at once" else z.mean(axis, keepdim=True)
     return functional.pooled_conductances(torch.cat(conductances, axis), axis, mean)
 
 

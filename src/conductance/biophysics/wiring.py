@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -43,8 +43,8 @@ class WiredPopulation:
         capacitance: C of each unit, (out,), in the layer's own unit of conductance times ms; None where the network's
             membranes take no time.
         tau_synapse: of the synapses that its units have on others, in ms; None where they take no time.
-        pooled_delay: of its pooled interneuron, in ms: how long ago the mean potential was at which that sits. 0 where
-            it sits at the mean to which all that is open pulls the units; None for no interneuron.
+        pooled: of its pooled interneuron, how long ago the mean potential was at which it sits, in ms; or "at once"
+            where it sits at the mean to which all that is open pulls the units; None for no interneuron.
     """
 
     layer: ConductanceLayer
@@ -53,7 +53,7 @@ class WiredPopulation:
     afferents: tuple[Afferent, ...]
     capacitance: Tensor | None
     tau_synapse: float | None
-    pooled_delay: float | None
+    pooled: Literal["at once"] | float | None
 
     def received(self, sent: Sequence[Tensor]) -> Tensor:
         """What each presynaptic channel of the layer opens, given what each afferent brings, (N, units)."""

@@ -276,7 +276,7 @@ class CircuitNetwork(WiredModule):
             tuple(afferents),
             population.capacitance.flatten() * duration if population.leaky else None,
             population.tau_synapse,
-            (duration if population.leaky else 0.0) if population.pooled_interneuron else None,
+            (duration if population.leaky else "at once") if population.pooled_interneuron else None,
         )
 
     def lasting(self, output: Tensor, potentials: Mapping[str, Tensor], length: int) -> Tensor:
