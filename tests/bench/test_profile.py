@@ -18,7 +18,7 @@ def test_every_operation_is_counted_once():
         assert all(len(row) == len(PROFILE_COLUMNS) for row in rows)
         assert [row[0] for row in rows[3:]] == ["all others"]
         assert sum(float(row[3].removesuffix("%")) for row in rows) == pytest.approx(100, abs=2.5)  # each is rounded
-    products = [name for name, *_ in tables["CWA blocked"]]
+    products = [name for name, *_ in tables["CWA native"]]
     assert {"aten::mm", "aten::addmm"} & set(products)
     assert averaging._chosen is None
 
