@@ -1,4 +1,4 @@
-"""A few images of a data set: some to learn from, some to choose by, some to judge by. The same for all that is compared."""
+"""A few images of a data set: some to learn from, some to choose by, some to judge by; the same for all networks."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +21,10 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def first(self, number: int) -> "Part":
+        """So many of them."""
+        return Part(self.inputs[:number], self.labels[:number])
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ def learn(
     batch: int = 50,
     make: MakeOptimizer = create_optimizer,
     clip: float | None = None,
+    answers: Callable[[Tensor], list[Tensor]] | None = None,
 ) -> None:
     """Train by cross-entropy; the steps rise for a tenth of the time and fall to zero in the rest.
 
@@ -31,6 +32,7 @@ def learn(
         batch: samples in a step.
         make: the optimizer of a network.
         clip: the largest norm of all gradients together; None for any.
+        answers: several logits for each sample, all of which are to be right; None for the network's own.
     """
     optimizer = make(network)
     highest = [group["lr"] for group in optimizer.param_groups]
@@ -39,7 +41,8 @@ def learn(
     for _ in range(epochs):
         for chosen in torch.randperm(len(part)).split(batch):
             optimizer.zero_grad()
-            F.cross_entropy(network(part.inputs[chosen]), part.labels[chosen]).backward()
+            given = [network(part.inputs[chosen])] if answers is None else answers(part.inputs[chosen])
+            torch.stack([F.cross_entropy(each, part.labels[chosen]) for each in given]).mean().backward()
             if clip is not None:
                 nn.utils.clip_grad_norm_(network.parameters(), clip)
             optimizer.step()

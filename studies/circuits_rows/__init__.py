@@ -1,1 +1,0 @@
-"""The study: circuits_rows."""
