@@ -15,6 +15,10 @@ from torch import Tensor, nn
 from conductance import functional
 from conductance.errors import InputError
 from conductance.nn import ConductanceLayer, start
+from conductance.nn.held import HeldLayer
+from conductance.nn.modes import as_tensors, call, evaluating
+from conductance.nn.recurrence import RecurrentModule
+from conductance.nn.settling import RADIUS, settle
 from conductance.nn.visit import visit
 from conductance.sharded import refuse_sharded
 
@@ -34,7 +38,8 @@ def _layers_to_set(module: nn.Module) -> Iterator[ConductanceLayer]:
 def initialize(model: M, batch: Tensor, *, sigma: float = 1.5, leak: float | None = None) -> M:
     """The data-dependent initialization: heavy-tailed conductances, twins, leaks to scale, excitation balanced.
 
-    No labels are looked at, and the batch is not kept. Works on every module with conductance layers in it; those
+    Recurrent modules (circuits, `CWARNN`) are balanced in the state in which their time slices come to rest, and their
+    loops are weakened, if need be, until they come to rest by themselves (`settle_`). No labels are looked at, and the batch is not kept. Works on every module with conductance layers in it; those
     without any, and all other layers, stay as they are.
 
     Args:
@@ -54,9 +59,61 @@ def initialize(model: M, batch: Tensor, *, sigma: float = 1.5, leak: float | Non
     visit(model, batch, lambda *_: None)  # refuses a bad batch while nothing has changed
     lognormal_(model, sigma)
     twin_(model)
+    for layer in conductance_layers(model):
+        if isinstance(layer, HeldLayer):
+            layer.leak.reset_parameters()  # it may have been scaled to make up for weakened loops
     if leak is not None:
         scale_leak_(model, batch, leak)
-    return balance_(model, batch)
+    balance_(model, batch)
+    return settle_(model, batch, balance=True)
+
+
+def settle_(model: M, batch: Any, radius: float = RADIUS, *, balance: bool = False) -> M:
+    """Weaken the loops of recurrent modules until the state of one time slice comes to rest in the next ones.
+
+    A circuit whose inhibition returns a slice later alternates between too much and too little if its loops are strong
+    and nothing in them takes time; its gradients then grow or vanish. Here all synapses that close loops are scaled by
+    one factor, at most 1, until `nn.spectral_radius` is ``radius`` or less. What a unit so loses in inhibition, its
+    other inhibitory synapses make up for, or if it has none its leak: its potential at rest stays. Circuits start so,
+    on noise (`circuits.Circuit.build`); here the batch takes the place of noise. Modules without loops stay as they are.
+
+    Args:
+        model: a `circuits.CircuitNetwork`, a `nn.CWARNN`, or a model with such modules.
+        batch: what the model takes; some samples are enough.
+        radius: > 0; 1 is where changes neither grow nor fade.
+        balance: first scale each unit's inhibition until it equals its excitation in the state of rest.
+
+    Raises:
+        InputError: a radius that is not positive, or a batch that the model cannot take.
+    """
+    if not radius > 0:
+        raise InputError(f"radius={radius}: must be positive; below 1, slices come to rest")
+    refuse_sharded(model)
+    for module, inputs in _recurrent(model, batch):
+        settle(module.slice_map(*inputs), radius, balance=balance)
+    return model
+
+
+@torch.no_grad()
+def _recurrent(model: nn.Module, batch: Any) -> list[tuple[RecurrentModule, tuple[Any, ...]]]:
+    """The recurrent modules of a model, and what each receives."""
+    found: dict[RecurrentModule, tuple[Any, ...]] = {}
+
+    def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
+        assert isinstance(module, RecurrentModule)
+        found.setdefault(module, args)
+
+    modules = [each for each in model.modules() if isinstance(each, RecurrentModule)]
+    handles = [each.register_forward_pre_hook(hook) for each in modules]
+    try:
+        if modules:
+            batch = as_tensors(model, batch)
+            with evaluating(model), torch.compiler.set_stance("force_eager"):
+                call(model, batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return list(found.items())
 
 
 @torch.no_grad()

@@ -17,6 +17,7 @@ from conductance.circuits.synapses import CONVOLUTIONS, LinearSynapses, Populati
 from conductance.errors import InputError
 from conductance.nn import Gate, LogisticGate
 from conductance.nn.base import LEAK_SHARE
+from conductance.nn.settling import settle
 
 AnyNeurons = InputNeurons | PopulationNeurons
 # G_r of neurons that nothing inhibits, as a share of the conductance that all their synapses have at the start. Their
@@ -68,10 +69,21 @@ def assemble(
         readout = nn.Linear(units, readout)
     codes = {name: InputCode(each.shape, each.places, each.coding) for name, each in inputs.items()}
     valences = {name: each.valence for name, each in neurons.items()}
+    free_leaks = [each.name for each in populations if each.membrane["resting_conductance"] is None]
     network = CircuitNetwork(
-        codes, modules, blocks, valences, outputs, readout, potentials, slice_duration=slice_duration, **running
+        codes,
+        modules,
+        blocks,
+        valences,
+        outputs,
+        readout,
+        potentials,
+        slice_duration=slice_duration,
+        free_leaks=free_leaks,
+        **running,
     )
     _set_given(network, projections)
+    settle_on_noise(network)
     return network
 
 
@@ -215,6 +227,21 @@ def _per_channel(neurons: AnyNeurons) -> Tensor:
     return values[:, 0]
 
 
+# Where loops start ----------------------------------------------------------------------------------------------------
+
+NOISE_SAMPLES = 8
+
+
+def settle_on_noise(network: CircuitNetwork) -> None:
+    """Weaken loops until slices come to rest, on inputs of noise that leave torch's random numbers alone."""
+    if not any(bool(network._closes_loop(name).any()) for name in network.blocks):
+        return
+    random = torch.Generator().manual_seed(0)
+    noise = [torch.rand(NOISE_SAMPLES, *code.shape, generator=random) for code in network.inputs.values()]
+    like = next(iter(network.parameters()))
+    settle(network.slice_map(*(each.to(like) for each in noise)))
+
+
 # Where projections lie ------------------------------------------------------------------------------------------------
 
 
@@ -223,7 +250,7 @@ def _blocks(projections: Sequence[Projection], neurons: Mapping[str, AnyNeurons]
     for each in projections:
         places = neurons[each.source].places
         stop = start + (places.channels if each.is_shared else places.units)
-        blocks.append(Block(each.source, each.delay, start, stop))
+        blocks.append(Block(each.source, each.delay, start, stop, each.conductance is not None or not each.plastic))
         start = stop
     return blocks
 

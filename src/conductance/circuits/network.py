@@ -1,6 +1,6 @@
 """A circuit that has been built: a module that runs its populations slice by slice."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
@@ -9,22 +9,25 @@ from torch import Tensor, nn
 
 from conductance.biophysics import PotentialRange
 from conductance.biophysics.wiring import Afferent, WiredModule, WiredPopulation, Wiring
+from conductance.circuits import order
 from conductance.circuits.coding import InputCode
 from conductance.circuits.places import Places
 from conductance.circuits.population import Population
 from conductance.circuits.synapses import PopulationSynapses
 from conductance.errors import InputError, UnknownNameError
 from conductance.nn.held import holding
+from conductance.nn.recurrence import Loop, RecurrentModule, SliceMap, spread_samples
 from conductance.nn.unroll import detached, unroll
 
 
 class Block(NamedTuple):
-    """A projection's place among the presynaptic channels of its target."""
+    """A projection's place among the presynaptic channels of its target, and whether its conductance was given."""
 
     source: str
     delay: int
     start: int
     stop: int
+    given: bool = False
 
 
 class State(NamedTuple):
@@ -61,7 +64,7 @@ class Activity(NamedTuple):
     state: State
 
 
-class CircuitNetwork(WiredModule):
+class CircuitNetwork(WiredModule, RecurrentModule):
     """A circuit as a network. `Circuit.build` makes it.
 
     Input ``(N, *shape)`` in [0, 1] is shown in every slice; ``(N, time, *shape)`` is a sequence, each element of which
@@ -85,6 +88,7 @@ class CircuitNetwork(WiredModule):
         tolerance: float | None,
         truncation: int | None,
         checkpoint: int | None,
+        free_leaks: Collection[str] = (),
     ) -> None:
         super().__init__()
         self.inputs = dict(inputs)
@@ -92,6 +96,7 @@ class CircuitNetwork(WiredModule):
         self.blocks = {name: tuple(found) for name, found in blocks.items()}
         self._valences = dict(valences)
         self.outputs = tuple(outputs)
+        self.free_leaks = frozenset(free_leaks)  # of the populations whose leak nobody chose
         self.readout = readout
         self.potentials, self.slice_duration = potentials, slice_duration
         self.slices, self.tolerance, self.truncation, self.checkpoint = slices, tolerance, truncation, checkpoint
@@ -283,6 +288,31 @@ class CircuitNetwork(WiredModule):
         """The outputs for a sequence at whose every element they are the same."""
         del potentials
         return output.unsqueeze(1).expand(-1, length, *output.shape[1:])
+
+    def slice_map(self, *inputs: Tensor) -> SliceMap:
+        """Its step from slice to slice for some of these inputs, each shown for ever.
+
+        Raises:
+            InputError: an input is missing, or has another shape.
+        """
+        coded, length = self._coded(inputs)
+        shown = {
+            name: spread_samples(values if length is None else values.flatten(0, 1)) for name, values in coded.items()
+        }
+        loops = [
+            Loop(population.synapses, self._closes_loop(name), name in self.free_leaks and not population.leaky)
+            for name, population in self._populations().items()
+        ]
+        return SliceMap(self.silence(shown), lambda state: self.step(shown, state)[0], loops)
+
+    def _closes_loop(self, target: str) -> Tensor:
+        """Which presynaptic channels of a population come from where it sends to, and were drawn, not given."""
+        edges = [(source, to) for source, to, _ in self.projections]
+        beyond = order.reached([target], edges)
+        channels = torch.zeros(self.blocks[target][-1].stop, dtype=torch.bool)
+        for block in self.blocks[target]:
+            channels[block.start : block.stop] = block.source in beyond and not block.given
+        return channels
 
     # Looking and changing ---------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from conductance.nn.inputs import ScaledInput, SignedInput
 from conductance.nn.lateral import LateralConv2d, LateralLinear
 from conductance.nn.leak import Leak
 from conductance.nn.linear import AbsNormLinear, CWALinear
+from conductance.nn.recurrence import spectral_radius
 from conductance.nn.recurrent import CWARNN, CWARNNCell
 from conductance.nn.signed import SignedLayer
 from conductance.nn.units import Reading, assign_valences, read_valences
@@ -38,6 +39,7 @@ __all__ = [
     "SignedLayer",
     "assign_valences",
     "read_valences",
+    "spectral_radius",
 ]
 
 __getattr__ = moved(

@@ -14,6 +14,7 @@ from conductance.nn.base import check_pool
 from conductance.nn.conductance import check_unit_valence
 from conductance.nn.held import HeldLayer, holding
 from conductance.nn.linear import CWALinear
+from conductance.nn.recurrence import Loop, RecurrentModule, SliceMap, spread_samples
 from conductance.nn.unroll import check_unrolling, unroll
 from conductance.nonnegative import NonnegativeForm
 from conductance.valence import Valences, excitatory_first
@@ -138,12 +139,19 @@ class CWARNNCell(nn.Module):
         """V where no synapse is open, (N, units)."""
         return self.synapses.resting_potential.to(input.dtype).expand(*input.shape[:-1], -1)
 
+    @property
+    def own_channels(self) -> Tensor:
+        """Which presynaptic channels are the cell's own units, bool."""
+        channels = torch.zeros(self.synapses.g.shape[1], dtype=torch.bool)
+        channels[self.input_size : self.input_size + self.hidden_size] = True
+        return channels
+
     def extra_repr(self) -> str:
         """Sizes."""
         return f"{self.input_size}, {self.hidden_size}{', pooled_interneuron=True' * self.pooled_interneuron}"
 
 
-class CWARNN(nn.Module):
+class CWARNN(RecurrentModule):
     r"""Layers of `CWARNNCell` over a sequence, with the interface of ``torch.nn.RNN``.
 
     Input (L, N, input_size), (N, L, input_size) with ``batch_first``, (L, input_size), or a ``PackedSequence``, in
@@ -243,6 +251,22 @@ class CWARNN(nn.Module):
         outputs, state = self._run(list(steps.unbind(0)), state)
         stacked = torch.stack(outputs, 1 if batched and self.batch_first else 0)
         return (stacked, state) if batched else (stacked.squeeze(1), state.squeeze(1))
+
+    def slice_map(self, input: Tensor | PackedSequence, hx: Tensor | None = None) -> SliceMap:
+        """Its step for some elements of these sequences, each shown for ever."""
+        del hx
+        elements = input.data if isinstance(input, PackedSequence) else input.flatten(0, -2)
+        shown = spread_samples(elements)
+
+        def step(state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            received, after = shown, []
+            for cell, V in zip(self._cells(), state, strict=True):
+                after.append(cell(received, V))
+                received = after[-1].clamp(min=0)
+            return tuple(after)
+
+        loops = [Loop(cell.synapses, cell.own_channels, leak_is_free=False) for cell in self._cells()]
+        return SliceMap(tuple(cell.at_rest(shown) for cell in self._cells()), step, loops)
 
     def _packed(self, packed: PackedSequence, hx: Tensor | None) -> tuple[PackedSequence, Tensor]:
         sizes = packed.batch_sizes.tolist()

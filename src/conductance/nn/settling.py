@@ -1,0 +1,171 @@
+"""Loops that come to rest: how strong a recurrent module's own synapses are beside its input, before it learns."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from conductance import functional
+from conductance.nn.held import HeldLayer
+from conductance.nn.recurrence import Loop, SliceMap, growth, steady_state
+
+RADIUS = 0.95
+"""The spectral radius at which a recurrent module starts, at most."""
+
+HALVINGS = 6
+BALANCING_STEPS = 4
+WEAKEST = 1e-3
+# A leak makes up for missing inhibition by its resting potential. Where that lies at the middle of the range or above,
+# a leak that is as strong as the excitation itself shunts it; no leak is stronger than this many times the excitation.
+STRONGEST_LEAK = 4.0
+
+
+@torch.no_grad()
+def settle(slices: SliceMap, radius: float = RADIUS, *, balance: bool = False) -> float:
+    """Weaken all synapses that close loops by one factor, as far as needed for a spectral radius below ``radius``.
+
+    A unit that so loses inhibition gets it back from where no loop is closed: by its other inhibitory synapses, or if it
+    has none by its leak, so that its potential at rest stays where it was. Synapses that are constant stay, and so do
+    those whose conductance was given.
+
+    Args:
+        slices: a module's step.
+        radius: > 0.
+        balance: first scale each unit's inhibition until it equals its excitation in the state of rest.
+
+    Returns:
+        The factor.
+    """
+    if balance:
+        for _ in range(BALANCING_STEPS):
+            for loop, p in _received(slices).items():
+                _balance(loop, p)
+    if _radius(slices) <= radius:
+        return 1.0
+    start = {loop: (loop.layer.conductance.clone(), loop.layer.leak.conductance.clone()) for loop in slices.loops}
+    scaled = {loop: _closing(loop) for loop in slices.loops}
+    received = _received(slices)
+    wanted = {loop: _mean_potential(loop.layer, p) for loop, p in received.items()}
+
+    def radius_at(factor: float) -> float:
+        for loop, (G, leak) in start.items():
+            loop.layer.leak.set_conductance(leak)
+            loop.layer.set_conductance(torch.where(scaled[loop], factor * G, G))
+        for _ in range(2):  # the state of rest moves with what makes up for the loops
+            for loop, p in _received(slices).items():
+                _make_up(loop, p, scaled[loop], start[loop], wanted[loop])
+        return _radius(slices)
+
+    weak, strong = WEAKEST, 1.0
+    for _ in range(HALVINGS):
+        middle = (weak * strong) ** 0.5
+        weak, strong = (middle, strong) if radius_at(middle) <= radius else (weak, middle)
+    radius_at(weak)
+    return weak
+
+
+def _radius(slices: SliceMap) -> float:
+    return float(growth(slices, steady_state(slices)).amax())
+
+
+def _received(slices: SliceMap) -> dict[Loop, Tensor]:
+    """What each layer reads in the state of rest."""
+    found: dict[Any, Tensor] = {}
+    with _listening(slices, found):
+        slices.step(steady_state(slices))
+    return {loop: found[loop.layer] for loop in slices.loops}
+
+
+@contextmanager
+def _listening(slices: SliceMap, found: dict[Any, Tensor]) -> Iterator[None]:
+    """Keep what each layer reads last."""
+
+    def listen(layer: torch.nn.Module, args: tuple[Tensor, ...]) -> None:
+        found[layer] = args[0]
+
+    handles = [loop.layer.register_forward_pre_hook(listen) for loop in slices.loops]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _closing(loop: Loop) -> Tensor:
+    """Which synapses close a loop and are scaled, of the shape of the conductances.
+
+    Units that nothing else excites, such as interneurons, keep their excitation, or they would fall silent.
+    """
+    layer = loop.layer
+    exists = layer.conductance > 0
+    closing = loop.channels.to(exists.device).view(1, -1, *(1,) * (exists.ndim - 2)) & exists
+    excitatory = (layer.presynaptic.per_synapse(layer.conductance) > 0) & exists
+    excited = (excitatory & ~closing).flatten(1).any(1).view(-1, *(1,) * (exists.ndim - 1))
+    scaled = closing & (excited | ~excitatory)
+    constant = layer.constant_synapses
+    return scaled if constant is None else scaled & ~constant
+
+
+def _inhibitory(layer: HeldLayer) -> Tensor:
+    return (layer.presynaptic.per_synapse(layer.conductance) < 0).expand_as(layer.conductance)
+
+
+def _conductances(layer: HeldLayer, p: Tensor, G: Tensor, leak: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean E' and I' of each unit over samples and positions, (out,)."""
+    both = functional.excitation_inhibition(p, G, layer.presynaptic, leak, layer.synaptic_sum)
+    E, I = (each.movedim(layer.channel_axis, 0).flatten(1).mean(1) for each in both)
+    return E, I
+
+
+def _drive(layer: HeldLayer, p: Tensor, G: Tensor) -> Tensor:
+    """Mean of sum_j G_ij e_j p_j, for each unit, (out,)."""
+    E, I = _conductances(layer, p, G, torch.zeros_like(layer.leak()))
+    return E - I
+
+
+def _mean_potential(layer: HeldLayer, p: Tensor) -> Tensor:
+    """The potential at the mean conductances, for each unit, (out,)."""
+    E, I = _conductances(layer, p, layer.conductance, layer.leak())
+    return (E - I) / (E + I)
+
+
+def _balance(loop: Loop, p: Tensor) -> None:
+    """Half the way to as much inhibition as excitation, by all inhibitory synapses that may change."""
+    layer = loop.layer
+    G, constant = layer.conductance, layer.constant_synapses
+    scaled = _inhibitory(layer) if constant is None else _inhibitory(layer) & ~constant
+    excess, deficit = _drive(layer, p, torch.where(scaled, 0.0, G)), -_drive(layer, p, torch.where(scaled, G, 0.0))
+    factor = torch.where((excess > 0) & (deficit > 0), (excess / deficit).sqrt(), 1.0)
+    layer.set_conductance(torch.where(scaled, G * factor.view(-1, *(1,) * (G.ndim - 1)), G))
+
+
+def _make_up(loop: Loop, p: Tensor, closing: Tensor, start: tuple[Tensor, Tensor], wanted: Tensor) -> None:
+    """Bring each unit's mean potential back to what it was: by other inhibitory synapses, or by the leak.
+
+    Args:
+        loop: a layer whose loops have been weakened.
+        p: what it reads.
+        closing: which synapses have been scaled.
+        start: conductances and leak before.
+        wanted: the potential at the mean conductances before, (out,).
+    """
+    layer, (G_before, leak_before) = loop.layer, start
+    G, inhibitory = layer.conductance, _inhibitory(layer)
+    constant = layer.constant_synapses
+    other = inhibitory & ~closing & (G_before > 0)
+    if constant is not None:
+        other &= ~constant
+    E, I = _conductances(layer, p, torch.where(other, 0.0, G), layer.leak())
+    E_other, I_other = _conductances(layer, p, torch.where(other, G_before, 0.0), torch.zeros_like(layer.leak()))
+    # by what factor f the other inhibition leads to the potential wanted, (E - I + f dE) / (E + I + f dD) = wanted
+    missing, gained = E - I - wanted * (E + I), I_other - E_other + wanted * (E_other + I_other)
+    factor = torch.where((gained > 0) & (missing > 0), missing / gained, 1.0).clamp(1.0, 1 / WEAKEST)
+    layer.set_conductance(torch.where(other, G_before * factor.view(-1, *(1,) * (G.ndim - 1)), G))
+    if loop.leak_is_free:
+        loses = (closing & inhibitory & (G_before > 0)).flatten(1).any(1) & ~other.flatten(1).any(1)
+        E, I = _conductances(layer, p, G, torch.zeros_like(layer.leak()))
+        share = (wanted - layer.resting_potential).clamp(min=1 / STRONGEST_LEAK)
+        needed = ((E - I - wanted * (E + I)) / share).clamp(min=0)
+        layer.leak.set_conductance(torch.where(loses, torch.maximum(leak_before, needed), leak_before))
