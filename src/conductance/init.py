@@ -38,9 +38,9 @@ def _layers_to_set(module: nn.Module) -> Iterator[ConductanceLayer]:
 def initialize(model: M, batch: Tensor, *, sigma: float = 1.5, leak: float | None = None) -> M:
     """The data-dependent initialization: heavy-tailed conductances, twins, leaks to scale, excitation balanced.
 
-    Recurrent modules (circuits, `CWARNN`) are balanced in the state in which their time slices come to rest, and their
-    loops are weakened, if need be, until they come to rest by themselves (`settle_`). No labels are looked at, and the batch is not kept. Works on every module with conductance layers in it; those
-    without any, and all other layers, stay as they are.
+    Recurrent modules (circuits, `nn.CWARNN`) are balanced in the state in which their time slices come to rest, and
+    their loops are weakened, if need be, until they come to rest by themselves (`settle_`). No labels are looked at,
+    and the batch is not kept. Works on every module with conductance layers in it; all other layers stay as they are.
 
     Args:
         model: a layer or a model.
@@ -75,7 +75,7 @@ def settle_(model: M, batch: Any, radius: float = RADIUS, *, balance: bool = Fal
     and nothing in them takes time; its gradients then grow or vanish. Here all synapses that close loops are scaled by
     one factor, at most 1, until `nn.spectral_radius` is ``radius`` or less. What a unit so loses in inhibition, its
     other inhibitory synapses make up for, or if it has none its leak: its potential at rest stays. Circuits start so,
-    on noise (`circuits.Circuit.build`); here the batch takes the place of noise. Modules without loops stay as they are.
+    on noise (`circuits.Circuit.build`); here the batch takes the place of noise. Modules without loops stay.
 
     Args:
         model: a `circuits.CircuitNetwork`, a `nn.CWARNN`, or a model with such modules.

@@ -1,7 +1,7 @@
 """Sequences to learn: digits row by row, permuted, pixel by pixel, and a decision about noisy evidence."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -38,24 +38,18 @@ class Task:
 
 def rows(number: int, seed: int, data_dir: Path | None) -> FewImages:
     """MNIST as sequences of 28 rows."""
-    return _each(few_images("mnist", number, seed, data_dir), lambda pixels: pixels.squeeze(1))
+    return few_images("mnist", number, seed, data_dir).each(lambda pixels: pixels.squeeze(1))
 
 
 def permuted(number: int, seed: int, data_dir: Path | None) -> FewImages:
     """The same with all pixels of an image in another order, the same for all images."""
     order = torch.randperm(784, generator=torch.Generator().manual_seed(0))
-    return _each(rows(number, seed, data_dir), lambda pixels: pixels.flatten(1)[:, order].view(-1, 28, 28))
+    return rows(number, seed, data_dir).each(lambda pixels: pixels.flatten(1)[:, order].view(-1, 28, 28))
 
 
 def pixels(number: int, seed: int, data_dir: Path | None) -> FewImages:
     """MNIST as sequences of 784 pixels."""
-    return _each(few_images("mnist", number, seed, data_dir), lambda pixels: pixels.flatten(1)[..., None])
-
-
-def _each(images: FewImages, change: Callable[[Tensor], Tensor]) -> FewImages:
-    return FewImages(
-        *(replace(part, inputs=change(part.inputs)) for part in (images.learned, images.validation, images.test))
-    )
+    return few_images("mnist", number, seed, data_dir).each(lambda pixels: pixels.flatten(1)[..., None])
 
 
 def decisions(seed: int, data_dir: Path | None = None) -> FewImages:

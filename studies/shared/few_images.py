@@ -1,6 +1,7 @@
 """A few images of a data set: some to learn from, some to choose by, some to judge by; the same for all networks."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -40,6 +41,11 @@ class FewImages:
     learned: Part
     validation: Part
     test: Part
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "FewImages":
+        """The same samples with their inputs changed."""
+        parts = (self.learned, self.validation, self.test)
+        return FewImages(*(replace(part, inputs=change(part.inputs)) for part in parts))
 
 
 def few_images(name: str, number: int, seed: int, data_dir: Path | None = None) -> FewImages:

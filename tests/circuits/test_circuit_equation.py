@@ -21,7 +21,7 @@ def built(circuit, **options):
     options = {"outputs": list(circuit.populations), "slices": 4, **options}
     torch.set_default_dtype(torch.float64)
     try:
-        return circuit.build(**options)
+        return circuit.build(settle=False, **options)
     finally:
         torch.set_default_dtype(torch.float32)
 
@@ -221,7 +221,7 @@ def test_a_rollout_stops_at_the_tolerance():
     circuit.connect(x, e)
     circuit.connect(e, e)
     data = torch.rand(3, 6)
-    net = circuit.build(slices=500, tolerance=1e-6)
+    net = circuit.build(settle=False, slices=500, tolerance=1e-6)
     ran = net.run(data)
     sent = ran.sent["E"]
     assert 2 < sent.shape[1] < 500
@@ -233,7 +233,7 @@ def test_a_rollout_stops_at_the_tolerance():
 def test_inputs_of_another_shape_are_refused():
     circuit = Circuit()
     circuit.connect(circuit.input("x", (2, 3)), circuit.population("A", 2))
-    net = circuit.build()
+    net = circuit.build(settle=False)
     assert net(torch.rand(5, 2, 3)).shape == (5, 2)
     assert net(torch.rand(5, 4, 2, 3)).shape == (5, 4, 2)
     with pytest.raises(InputError, match=r"input 'x' was given the shape \(5, 6\); give \(N, 2, 3\)"):

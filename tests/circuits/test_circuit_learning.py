@@ -12,10 +12,11 @@ from conductance.circuits import Circuit, Mask, Sparse
 from conductance.nn import read_valences
 
 
-def sparse_circuit(**options):
+def sparse_circuit(slow=None, **options):
     circuit = Circuit()
     x = circuit.input("x", 20, coding="on_off")
-    e, i = circuit.population("E", 12), circuit.population("I", 6, reversal="GABA-A", resting_conductance=3)
+    e = circuit.population("E", 12)
+    i = circuit.population("I", 6, reversal="GABA-A", resting_conductance=3, tau_synapse=slow)
     circuit.connect(x, e, rule=Sparse(0.3))
     circuit.connect(e, i, rule=Sparse(0.5))
     circuit.connect(i, e)
@@ -87,7 +88,7 @@ def test_a_step_is_a_share_of_the_mean_over_existing_synapses(name, share):
 
 
 def test_the_start_balances_each_neuron_over_all_its_projections():
-    net = sparse_circuit()
+    net = sparse_circuit(slow=5)  # without time constants the leak takes over a part (test_settling.py)
     synapses = net.populations["E"].synapses
     e = synapses.valence
     drive = (synapses.conductance * e).sum(1)
@@ -97,7 +98,7 @@ def test_the_start_balances_each_neuron_over_all_its_projections():
     assert G[G > 0].mean() == pytest.approx(1, abs=0.25)
 
 
-def test_initialize_balances_a_population_on_the_mean_over_its_slices():
+def test_initialize_leaves_constant_synapses_and_draws_no_new_ones():
     net = sparse_circuit()
     constant = net.conductance("E", "E").detach().clone()
     mask = [G > 0 for G in conductances(net)]
@@ -105,25 +106,11 @@ def test_initialize_balances_a_population_on_the_mean_over_its_slices():
     init.initialize(net, batch)
     assert torch.equal(net.conductance("E", "E"), constant)
     assert all(torch.equal(G > 0, old) for G, old in zip(conductances(net), mask, strict=True))
-    with torch.no_grad():
-        ran = net.run(batch)
-    code = torch.cat([batch, 1 - batch], 1)
-    silence = torch.zeros(200, 18)
-    sent = torch.cat([ran.sent["E"], ran.sent["I"]], 2)
-    means = {"x": code.mean(0)}
-    before = torch.cat([silence[:, None], sent[:, :-1]], 1).mean((0, 1))
-    means["E"], means["I"] = before[:12], before[12:]
-    drive = torch.zeros(12)
-    size = torch.zeros(12)
-    for source, valence in (("x", 1.0), ("E", 1.0), ("I", -0.4)):
-        part = (net.conductance(source, "E").detach() * means[source]).sum(1) * valence
-        drive, size = drive + part, size + part.abs()
-    assert (drive.abs() / size).median() < 0.5  # the last slice's balance changes the slices before it
 
 
 @given(circuits(timeless=True))
 def test_readers_agree_with_what_neurons_are(circuit):
-    net = circuit.build(outputs=list(circuit.populations), slices=3)
+    net = circuit.build(outputs=list(circuit.populations), slices=3, settle=False)
     with torch.no_grad():
         for population in net.populations.values():
             population.synapses.leak.pair.add_(0.01)
@@ -134,7 +121,7 @@ def test_readers_agree_with_what_neurons_are(circuit):
 
 @given(circuits())
 def test_a_state_dict_brings_its_synapses(circuit):
-    options = {"outputs": list(circuit.populations), "slices": 2}
+    options = {"outputs": list(circuit.populations), "slices": 2, "settle": False}
     torch.manual_seed(0)
     net = circuit.build(**options)
     torch.manual_seed(1)

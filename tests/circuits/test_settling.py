@@ -12,7 +12,7 @@ from torch import nn
 from conductance import init
 from conductance.circuits import Circuit, Sparse
 from conductance.errors import InputError
-from conductance.nn import CWARNN, spectral_radius
+from conductance.nn import CWARNN, settling, spectral_radius
 from conductance.nn.recurrence import growth, steady_state
 from conductance.nn.settling import RADIUS
 
@@ -60,7 +60,7 @@ def test_the_radius_is_the_largest_eigenvalue(seed, excitatory):
 
 
 @given(circuits())
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_random_circuits_start_where_their_slices_come_to_rest(circuit):
     """Unless all that closes loops was given, and may not be scaled."""
     net = circuit.build(outputs=list(circuit.populations))
@@ -114,12 +114,10 @@ def test_initialize_balances_where_slices_come_to_rest(sparse):
     batch = torch.rand(100, 20)
     init.initialize(net, batch)
     slices = net.slice_map(batch)
-    before = steady_state(slices)
-    with torch.no_grad():
-        V = net.run(batch, state=net.silence(net._coded((batch,))[0])).sent["E"].mean()
-        excited = slices.step(before).sent["I"][0].mean()
-    assert 0.02 < V < 0.6
-    assert excited > 0.02
+    read = settling._received(slices, steady_state(slices))
+    for loop, p in read.items():
+        E, I = settling._conductances(loop.layer, p, loop.layer.conductance, torch.zeros(2, len(loop.layer.g)))
+        assert ((E - I).abs() / (E + I)).median() < 0.1
     assert spectral_radius(net, batch) <= 1.1 * RADIUS
 
 

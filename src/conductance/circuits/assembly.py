@@ -37,6 +37,7 @@ def assemble(
     potentials: PotentialRange,
     *,
     slice_duration: float,
+    settled: bool,
     **running: Any,
 ) -> CircuitNetwork:
     """The network of a circuit.
@@ -49,6 +50,7 @@ def assemble(
         readout: see `Circuit.build`.
         potentials: the mV that valences -1 and +1 stand for.
         slice_duration: in ms.
+        settled: whether loops are weakened until slices come to rest.
         running: options of `CircuitNetwork`.
 
     Raises:
@@ -83,7 +85,8 @@ def assemble(
         **running,
     )
     _set_given(network, projections)
-    settle_on_noise(network)
+    if settled:
+        settle_on_noise(network)
     return network
 
 

@@ -247,6 +247,7 @@ class Circuit:
         slice_duration: float = 1.0,
         truncation: int | None = None,
         checkpoint: int | None = None,
+        settle: bool = True,
     ) -> CircuitNetwork:
         """Make the network; rules that draw synapses do it now, with torch's generator.
 
@@ -262,6 +263,8 @@ class Circuit:
             truncation: let gradients go back through at most so many slices (elements of a sequence).
             checkpoint: keep only every so many slices' (elements') state for the backward pass, and compute the rest
                 again: less memory for about a third more time.
+            settle: weaken projections that close loops, where need be, until slices come to rest (`init.settle_`, on
+                inputs of noise). False leaves all conductances as they were drawn.
 
         Raises:
             InputError: projections without delay form a circle; nothing reaches a population, or it reaches no output;
@@ -286,6 +289,7 @@ class Circuit:
             tolerance=tolerance,
             truncation=truncation,
             checkpoint=checkpoint,
+            settled=settle,
         )
 
     def _outputs(self, outputs: Neurons | str | Sequence[Neurons | str] | None, edges: list[order.Edge]) -> list[str]:

@@ -12,11 +12,12 @@ from conductance.nn.held import HeldLayer, holding
 
 # The share of the way to the next slice's state that is gone at once. Where slices alternate, this comes to rest up to
 # a gain of 2 / DAMPING - 1.
-DAMPING = 0.1
-SETTLING_STEPS = 80
+DAMPING = 0.2
+SETTLING_STEPS = 40
 POWER_STEPS = 16
 MOST_SAMPLES = 32
 SMALLEST = 1e-30
+AT_REST = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,14 +79,21 @@ def spectral_radius(module: RecurrentModule, *inputs: Any) -> float:
 
 
 @torch.no_grad()
-def steady_state(slices: SliceMap) -> Any:
-    """Where the state comes to rest, found by small steps, so that it is found where slices alternate too."""
-    state = slices.state
+def steady_state(slices: SliceMap, near: Any = None) -> Any:
+    """Where the state comes to rest, found by small steps, so that it is found where slices alternate too.
+
+    Args:
+        slices: a module's step.
+        near: a state to begin with; by default that in which nothing has been sent.
+    """
+    state = slices.state if near is None else near
     with holding(loop.layer for loop in slices.loops):
         for _ in range(SETTLING_STEPS):
             before, shape = tree_flatten(state)
-            after, _ = tree_flatten(slices.step(state))
-            state = tree_unflatten([torch.lerp(a, b.to(a), DAMPING) for a, b in zip(before, after, strict=True)], shape)
+            after = [b.to(a) for a, b in zip(before, tree_flatten(slices.step(state))[0], strict=True)]
+            state = tree_unflatten([torch.lerp(a, b, DAMPING) for a, b in zip(before, after, strict=True)], shape)
+            if all(torch.allclose(a, b, rtol=0, atol=AT_REST) for a, b in zip(before, after, strict=True)):
+                break
     return state
 
 

@@ -14,7 +14,7 @@ from conductance.nn.recurrence import Loop, SliceMap, growth, steady_state
 RADIUS = 0.95
 """The spectral radius at which a recurrent module starts, at most."""
 
-HALVINGS = 6
+HALVINGS = 5
 BALANCING_STEPS = 4
 WEAKEST = 1e-3
 # A leak makes up for missing inhibition by its resting potential. Where that lies at the middle of the range or above,
@@ -26,9 +26,9 @@ STRONGEST_LEAK = 4.0
 def settle(slices: SliceMap, radius: float = RADIUS, *, balance: bool = False) -> float:
     """Weaken all synapses that close loops by one factor, as far as needed for a spectral radius below ``radius``.
 
-    A unit that so loses inhibition gets it back from where no loop is closed: by its other inhibitory synapses, or if it
-    has none by its leak, so that its potential at rest stays where it was. Synapses that are constant stay, and so do
-    those whose conductance was given.
+    A unit that so loses inhibition gets it back from where no loop is closed: by its other inhibitory synapses, or if
+    it has none by its leak, so that its potential at rest stays where it was. Synapses that are constant stay, and so
+    do those whose conductance was given.
 
     Args:
         slices: a module's step.
@@ -38,25 +38,28 @@ def settle(slices: SliceMap, radius: float = RADIUS, *, balance: bool = False) -
     Returns:
         The factor.
     """
+    rest = steady_state(slices)
     if balance:
         for _ in range(BALANCING_STEPS):
-            for loop, p in _received(slices).items():
+            for loop, p in _received(slices, rest).items():
                 _balance(loop, p)
-    if _radius(slices) <= radius:
+            rest = steady_state(slices, rest)
+    if float(growth(slices, rest).amax()) <= radius:
         return 1.0
     start = {loop: (loop.layer.conductance.clone(), loop.layer.leak.conductance.clone()) for loop in slices.loops}
     scaled = {loop: _closing(loop) for loop in slices.loops}
-    received = _received(slices)
-    wanted = {loop: _mean_potential(loop.layer, p) for loop, p in received.items()}
+    wanted = {loop: _mean_potential(loop.layer, p) for loop, p in _received(slices, rest).items()}
 
     def radius_at(factor: float) -> float:
+        nonlocal rest
         for loop, (G, leak) in start.items():
             loop.layer.leak.set_conductance(leak)
             loop.layer.set_conductance(torch.where(scaled[loop], factor * G, G))
         for _ in range(2):  # the state of rest moves with what makes up for the loops
-            for loop, p in _received(slices).items():
+            for loop, p in _received(slices, rest).items():
                 _make_up(loop, p, scaled[loop], start[loop], wanted[loop])
-        return _radius(slices)
+            rest = steady_state(slices, rest)
+        return float(growth(slices, rest).amax())
 
     weak, strong = WEAKEST, 1.0
     for _ in range(HALVINGS):
@@ -66,15 +69,11 @@ def settle(slices: SliceMap, radius: float = RADIUS, *, balance: bool = False) -
     return weak
 
 
-def _radius(slices: SliceMap) -> float:
-    return float(growth(slices, steady_state(slices)).amax())
-
-
-def _received(slices: SliceMap) -> dict[Loop, Tensor]:
+def _received(slices: SliceMap, rest: Any) -> dict[Loop, Tensor]:
     """What each layer reads in the state of rest."""
     found: dict[Any, Tensor] = {}
     with _listening(slices, found):
-        slices.step(steady_state(slices))
+        slices.step(rest)
     return {loop: found[loop.layer] for loop in slices.loops}
 
 

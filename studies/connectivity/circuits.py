@@ -1,0 +1,90 @@
+"""Circuits that differ in who connects to whom, and networks that differ in the synapses of each unit alone."""
+
+import torch
+from torch import Tensor, nn
+
+from conductance.circuits import Circuit, InDegree, Rule, Sparse, WithinDistance
+
+SIDE, CLASSES, EXCITATORY, INTERNEURONS = 28, 10, 144, 36
+GRID = (12, 12)
+RADIUS = 5.0
+SLICES = 4
+SYNAPSES = 50_000
+FAN_INS = (25, 100, 400, 2 * SIDE * SIDE)
+
+SHARES = (5, 10, 20, 50)
+CIRCUITS = (
+    "dense",
+    "feed-forward interneurons",
+    "lateral interneurons",
+    "E to E",
+    *(f"sparse {share} %" for share in SHARES),
+    "local",
+    "random, as many as local",
+)
+
+
+def neighbors() -> int:
+    """How many synapses a neuron has in the mean with the local rule."""
+    probe = Circuit()
+    x, e = probe.input("x", (SIDE, SIDE), coding="doubled"), probe.population("E", GRID)
+    probe.connect(x, e, rule=WithinDistance(RADIUS))
+    return round(probe.build().synapse_count / EXCITATORY)
+
+
+def _rule(name: str) -> Rule | None:
+    if name.startswith("sparse"):
+        return Sparse(int(name.split()[1]) / 100)
+    if name == "local":
+        return WithinDistance(RADIUS)
+    return InDegree(neighbors()) if name.startswith("random") else None
+
+
+def circuit(name: str) -> nn.Module:
+    """A layer of half excitatory, half inhibitory neurons that read a doubled image, and what its name adds."""
+    made = Circuit()
+    x = made.input("x", (SIDE, SIDE), coding="doubled")
+    half = [1.0] * (EXCITATORY // 2) + [-1.0] * (EXCITATORY // 2)
+    e = made.population("E", GRID, valence=half, resting_potential=-50)
+    if "interneurons" in name:
+        i = made.population("I", INTERNEURONS, valence=-1, resting_potential=-50, tau_synapse=2)
+        made.connect(x if name.startswith("feed-forward") else e, i, delay=0 if name.startswith("feed-forward") else 1)
+        made.connect(i, e, delay=0)
+    made.connect(x, e, rule=_rule(name))
+    if name == "E to E":
+        made.connect(e, e, delay=1)
+    return made.build(slices=1 if name in ("dense", "local") or _rule(name) else SLICES, readout=CLASSES, outputs=e)
+
+
+class SparseAffine(nn.Module):
+    """Rectified affine units of so many synapses each, from pixels drawn at random."""
+
+    exists: Tensor
+
+    def __init__(self, received: int, units: int, synapses: int) -> None:
+        super().__init__()
+        chosen = torch.rand(units, received).topk(synapses, 1).indices
+        self.register_buffer("exists", torch.zeros(units, received).scatter(1, chosen, 1.0))
+        self.weights = nn.Parameter(torch.randn(units, received) * (2 / synapses) ** 0.5)
+        self.bias = nn.Parameter(torch.zeros(units))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, units)."""
+        return nn.functional.linear(images.flatten(1), self.weights * self.exists, self.bias).relu()
+
+
+def units_of(fan_in: int) -> int:
+    """So many units that all their synapses, those of the readout too, are about `SYNAPSES`."""
+    return SYNAPSES // (fan_in + CLASSES)
+
+
+def by_fan_in(family: str, fan_in: int) -> nn.Module:
+    """One hidden layer in which each unit has so many synapses; affine ones half as many, for their input is single."""
+    units = units_of(fan_in)
+    if family == "affine":
+        return nn.Sequential(SparseAffine(SIDE * SIDE, units, max(1, fan_in // 2)), nn.Linear(units, CLASSES))
+    made = Circuit()
+    x = made.input("x", (SIDE, SIDE), coding="doubled")
+    half = [1.0] * (units // 2) + [-1.0] * (units - units // 2)
+    made.connect(x, made.population("E", units, valence=half, resting_potential=-50), rule=InDegree(fan_in))
+    return made.build(readout=CLASSES)
