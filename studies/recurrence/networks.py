@@ -110,10 +110,12 @@ SETTINGS: dict[str, dict[str, tuple[Make, Callable[[nn.Module], torch.optim.Opti
             lambda network: create_optimizer(network, lr=0.05),
         ),
     },
-    "RNN": {f"Adam {step:g}": (_torch(nn.RNN), _adam(step)) for step in (3e-4, 1e-3, 3e-3)},
-    "GRU": {f"Adam {step:g}": (_torch(nn.GRU), _adam(step)) for step in (1e-3, 3e-3, 1e-2)},
+    "RNN": {f"Adam {step:g}": (_torch(nn.RNN), _adam(step)) for step in (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)},
+    "GRU": {f"Adam {step:g}": (_torch(nn.GRU), _adam(step)) for step in (1e-3, 3e-3, 1e-2, 3e-2)},
     "Dale RNN": {
-        f"Adam {step:g}, alpha {alpha:g}": (_dale(alpha), _adam(step)) for step in (1e-3, 3e-3) for alpha in (0.2, 0.5)
+        f"Adam {step:g}, alpha {alpha:g}": (_dale(alpha), _adam(step))
+        for step in (1e-3, 3e-3, 1e-2, 3e-2)
+        for alpha in (0.2, 0.5, 1.0)
     },
 }
 
