@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import erfc, sqrt
 from typing import Literal
 
@@ -59,14 +60,17 @@ def difference(rows: Sequence[Mapping[str, str]], others: Sequence[Mapping[str, 
         return None
     samples = round(_right(pairs[0][0]).sum() / float(pairs[0][0]["test"]) * 100)  # without the padding
     gains = np.stack([_right(row) - _right(other) for row, other in pairs])[:, :samples]
-    random = np.random.default_rng(0)
-    of_seeds = random.multinomial(len(pairs), [1 / len(pairs)] * len(pairs), DRAWS) / len(pairs)
-    of_samples = random.multinomial(samples, [1 / samples] * samples, DRAWS) / samples
-    drawn = 100 * np.einsum("ds,si,di->d", of_seeds, gains, of_samples, optimize=True)
+    drawn = 100 * ((gains @ _shares(samples).T).T * _shares(len(pairs))).sum(1)
     low, high = np.quantile(drawn, [LEVEL / 2, 1 - LEVEL / 2])
     points, error = 100 * gains.mean(), drawn.std()
     p = erfc(abs(points) / error / sqrt(2)) if error else 1.0
     return Difference(float(points), float(low), float(high), float(p), len(pairs))
+
+
+@lru_cache(maxsize=4)
+def _shares(number: int) -> np.ndarray:
+    """How often each of so many things is drawn, as a share of all, (draws, number)."""
+    return np.random.default_rng(number).multinomial(number, [1 / number] * number, DRAWS) / number
 
 
 def _right(row: Mapping[str, str]) -> np.ndarray:
