@@ -22,7 +22,7 @@ TOLERANCE = {"rtol": 0, "atol": 1e-5}  # mV
 
 
 def build(circuit, **options):
-    return circuit.build(outputs=list(circuit.populations), **options).double()
+    return circuit.build(outputs=list(circuit.populations), settle=False, **options).double()
 
 
 def at_rest(network, x):
