@@ -51,6 +51,7 @@ docs: $(STAMP)  ## build the site, tutorials included: docs/_build/html/index.ht
 
 study: $(STAMP)  ## measure a study again: make study NAME=ablation (without NAME: list them; options in ARGS="...")
 	$(BIN)/python -m studies $(NAME) $(ARGS)
+	$(BIN)/python -m tools.write_circuit_claims
 	$(BIN)/python tools/embed_tables.py
 
 tables: $(STAMP)  ## write results/runs.csv and all tables again from the runs

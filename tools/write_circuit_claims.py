@@ -5,6 +5,7 @@ from pathlib import Path
 
 from conductance.files import write_text
 from conductance.report.table import markdown_lines
+from studies.recurrence.measure import reported
 from studies.shared.growing import read_rows
 from studies.shared.paired import difference, verdicts
 
@@ -31,11 +32,12 @@ class Claim:
     other: dict[str, str]
 
     def rows(self, side: dict[str, str]) -> list[dict[str, str]]:
-        """The runs of one side; of several settings, those of the one with the most seeds."""
+        """The runs of one side; of recurrent networks, those of the settings chosen by validation."""
+        rows = read_rows(ROOT / "studies" / self.study / "result.csv")
+        if self.study == "recurrence":
+            rows = reported(rows)
         wanted = {**self.place, **side}.items()
-        found = [row for row in read_rows(ROOT / "studies" / self.study / "result.csv") if wanted <= row.items()]
-        settings = [row.get("setting") for row in found]
-        return [row for row in found if row.get("setting") == max(settings, key=settings.count)]
+        return [row for row in rows if wanted <= row.items()]
 
 
 def claims() -> list[Claim]:

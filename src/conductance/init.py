@@ -80,7 +80,8 @@ def settle_(model: M, batch: Any, radius: float = RADIUS, *, balance: bool = Fal
     Args:
         model: a `circuits.CircuitNetwork`, a `nn.CWARNN`, or a model with such modules.
         batch: what the model takes; some samples are enough.
-        radius: > 0; 1 is where changes neither grow nor fade.
+        radius: > 0; 1 is where changes neither grow nor fade. Slow membranes and synapses remember without loops; where
+            there are any, loops may fill this share of what they leave below 1.
         balance: first scale each unit's inhibition until it equals its excitation in the state of rest.
 
     Raises:

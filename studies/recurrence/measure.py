@@ -32,6 +32,9 @@ COLUMNS = ("task", "network", "setting", "seed", "parameters", "training", "vali
 COLUMNS += ("command", "right")
 
 
+Row = dict[str, str]
+
+
 @dataclass(frozen=True)
 class Case:
     """One run."""
@@ -59,7 +62,7 @@ def choices(task: str) -> list[Case]:
     return [Case(task, network, setting, 0) for network, known in SETTINGS.items() for setting in known]
 
 
-def chosen(rows: Sequence[Mapping[str, str]], task: str, network: str) -> str | None:
+def chosen(rows: Sequence[Row], task: str, network: str) -> str | None:
     """The setting with the highest validation accuracy of the first seed; None before all have been measured."""
     on = CHOSEN_BY[task]
     found = {
@@ -70,7 +73,7 @@ def chosen(rows: Sequence[Mapping[str, str]], task: str, network: str) -> str | 
     return max(found, key=found.__getitem__) if found.keys() >= SETTINGS[network].keys() else None
 
 
-def reported(rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+def reported(rows: Sequence[Row]) -> list[Row]:
     """The rows of chosen settings, task by task."""
     return [
         row

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_circuits import circuits, samples
+from random_circuits import circuits
 from torch import nn
 
 from conductance import init
@@ -59,15 +59,25 @@ def test_the_radius_is_the_largest_eigenvalue(seed, excitatory):
     torch.testing.assert_close(found, exact, rtol=0.25, atol=0.02)
 
 
-@given(circuits())
+@given(circuits(timeless=True))
 @settings(max_examples=15)
 def test_random_circuits_start_where_their_slices_come_to_rest(circuit):
-    """Unless all that closes loops was given, and may not be scaled."""
+    """Unless some of what closes loops was given, and may not be scaled."""
     net = circuit.build(outputs=list(circuit.populations))
-    loops = [loop.channels.any() for loop in net.slice_map(*(each.float() for each in samples(circuit))).loops]
-    noise = [torch.rand(8, *each.shape, generator=torch.Generator().manual_seed(0)) for each in circuit.inputs.values()]
-    if any(loops) and all(projection.plastic for projection in circuit.projections):
+    random = torch.Generator().manual_seed(0)
+    noise = [torch.rand(8, *each.shape, generator=random) for each in circuit.inputs.values()]
+    if all(projection.plastic for projection in circuit.projections):
         assert spectral_radius(net, *noise) <= 1.05 * RADIUS
+
+
+def test_what_remembers_without_loops_keeps_its_loops():
+    torch.manual_seed(0)
+    layer = CWARNN(8, 30, tau_membrane=1000.0)
+    steps = torch.rand(6, 4, 8)
+    before = layer.cells[0].synapses.conductance.clone()
+    assert RADIUS < spectral_radius(layer, steps) < 1
+    init.settle_(layer, steps)
+    torch.testing.assert_close(layer.cells[0].synapses.conductance, before)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -117,8 +127,8 @@ def test_initialize_balances_where_slices_come_to_rest(sparse):
     read = settling._received(slices, steady_state(slices))
     for loop, p in read.items():
         E, I = settling._conductances(loop.layer, p, loop.layer.conductance, torch.zeros(2, len(loop.layer.g)))
-        assert ((E - I).abs() / (E + I)).median() < 0.1
-    assert spectral_radius(net, batch) <= 1.1 * RADIUS
+        assert ((E - I).abs() / (E + I)).median() < 0.25
+    assert spectral_radius(net, batch) < 1
 
 
 def test_initialize_settles_loops_without_time_constants():

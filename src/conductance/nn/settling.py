@@ -12,10 +12,10 @@ from conductance.nn.held import HeldLayer
 from conductance.nn.recurrence import Loop, SliceMap, growth, steady_state
 
 RADIUS = 0.95
-"""The spectral radius at which a recurrent module starts, at most."""
+"""The spectral radius at which a recurrent module starts, at most, where nothing in it takes time."""
 
 HALVINGS = 5
-BALANCING_STEPS = 4
+BALANCING_STEPS = 6
 WEAKEST = 1e-3
 # A leak makes up for missing inhibition by its resting potential. Where that lies at the middle of the range or above,
 # a leak that is as strong as the excitation itself shunts it; no leak is stronger than this many times the excitation.
@@ -24,7 +24,11 @@ STRONGEST_LEAK = 4.0
 
 @torch.no_grad()
 def settle(slices: SliceMap, radius: float = RADIUS, *, balance: bool = False) -> float:
-    """Weaken all synapses that close loops by one factor, as far as needed for a spectral radius below ``radius``.
+    r"""Weaken all synapses that close loops by one factor, as far as needed for a spectral radius below a limit.
+
+    Slow membranes and synapses remember without any loop: with all loops cut, the spectral radius is still
+    :math:`\rho_0`. Loops may fill a share of what is left below 1; the limit is
+    :math:`1 - (1 - \rho_0)(1 - \mathrm{radius})`, which is ``radius`` itself where nothing takes time.
 
     A unit that so loses inhibition gets it back from where no loop is closed: by its other inhibitory synapses, or if
     it has none by its leak, so that its potential at rest stays where it was. Synapses that are constant stay, and so
@@ -32,7 +36,7 @@ def settle(slices: SliceMap, radius: float = RADIUS, *, balance: bool = False) -
 
     Args:
         slices: a module's step.
-        radius: > 0.
+        radius: > 0; see above.
         balance: first scale each unit's inhibition until it equals its excitation in the state of rest.
 
     Returns:
@@ -48,6 +52,8 @@ def settle(slices: SliceMap, radius: float = RADIUS, *, balance: bool = False) -
         return 1.0
     start = {loop: (loop.layer.conductance.clone(), loop.layer.leak.conductance.clone()) for loop in slices.loops}
     scaled = {loop: _closing(loop) for loop in slices.loops}
+    if not any(bool(each.any()) for each in scaled.values()):
+        return 1.0
     wanted = {loop: _mean_potential(loop.layer, p) for loop, p in _received(slices, rest).items()}
 
     def radius_at(factor: float) -> float:
@@ -61,10 +67,13 @@ def settle(slices: SliceMap, radius: float = RADIUS, *, balance: bool = False) -
             rest = steady_state(slices, rest)
         return float(growth(slices, rest).amax())
 
+    limit = 1 - max(0.0, 1 - radius_at(0.0)) * (1 - radius)
     weak, strong = WEAKEST, 1.0
+    if radius_at(strong) <= limit:
+        return strong
     for _ in range(HALVINGS):
         middle = (weak * strong) ** 0.5
-        weak, strong = (middle, strong) if radius_at(middle) <= radius else (weak, middle)
+        weak, strong = (middle, strong) if radius_at(middle) <= limit else (weak, middle)
     radius_at(weak)
     return weak
 
