@@ -28,10 +28,20 @@ CHOSEN_BY = {"rows": "rows", "permuted rows": "rows", "decision": "decision", "p
     "rows, 50,000 images": "rows"
 }
 """The task on which a task's settings are chosen."""
-COLUMNS = ("task", "network", "setting", "seed", "parameters", "training", "validation", "test", "seconds", "commit")
-COLUMNS += ("command", "right")
-
-
+COLUMNS = (
+    "task",
+    "network",
+    "setting",
+    "seed",
+    "parameters",
+    "training",
+    "validation",
+    "test",
+    "seconds",
+    "commit",
+    "command",
+    "right",
+)
 Row = dict[str, str]
 
 

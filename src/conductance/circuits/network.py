@@ -295,7 +295,7 @@ class CircuitNetwork(WiredModule, RecurrentModule):
         Raises:
             InputError: an input is missing, or has another shape.
         """
-        coded, length = self._coded(inputs)
+        coded, length = self.encode(*inputs)
         shown = {
             name: spread_samples(values if length is None else values.flatten(0, 1)) for name, values in coded.items()
         }
