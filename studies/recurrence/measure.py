@@ -12,12 +12,12 @@ import torch
 from rich.console import Console
 
 from conductance.files import write_text
+from studies.recurrence.figure import recurrence_figure
 from studies.recurrence.networks import SETTINGS, build, parameters
 from studies.recurrence.tasks import TASKS
 from studies.shared import lines
 from studies.shared.folder import folder_of
 from studies.shared.growing import measure_missing, read_rows
-from studies.shared.intervals import intervals_figure
 from studies.shared.learning import is_right, judge, learn, percent
 
 FOLDER = folder_of(__file__)
@@ -97,7 +97,7 @@ def show() -> None:
     """Write the table and the figure of what has been measured."""
     found = lines.lines(reported(read_rows(FOLDER.result)), ("task",), "network", REFERENCE)
     write_text(FOLDER.table, lines.table(found, ("Task",), "Network"))
-    write_text(FOLDER.figure, intervals_figure(found, REFERENCE))
+    write_text(FOLDER.figure, recurrence_figure(found, REFERENCE))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

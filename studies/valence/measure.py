@@ -16,8 +16,8 @@ from studies.shared import lines
 from studies.shared.few_images import few_images
 from studies.shared.folder import folder_of
 from studies.shared.growing import measure_missing, read_rows
-from studies.shared.intervals import intervals_figure
 from studies.shared.learning import judge, learn
+from studies.valence.figure import valence_figure
 from studies.valence.networks import build
 
 FOLDER = folder_of(__file__)
@@ -74,7 +74,7 @@ def show() -> None:
     """Write the table and the figure of what has been measured."""
     found = lines.lines(read_rows(FOLDER.result), PLACES, "condition", REFERENCE)
     write_text(FOLDER.table, lines.table(found, ("Network", "Data"), "Valences"))
-    write_text(FOLDER.figure, intervals_figure(found, REFERENCE))
+    write_text(FOLDER.figure, valence_figure(found, REFERENCE))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -61,11 +61,11 @@ def settle(slices: SliceMap, radius: float = RADIUS, *, balance: bool = False) -
         for loop, (G, leak) in start.items():
             loop.layer.leak.set_conductance(leak)
             loop.layer.set_conductance(torch.where(scaled[loop], factor * G, G))
-        for _ in range(2):  # the state of rest moves with what makes up for the loops
+        for _ in range(2 if factor else 0):  # the state of rest moves with what makes up for the loops
             for loop, p in _received(slices, rest).items():
                 _make_up(loop, p, scaled[loop], start[loop], wanted[loop])
             rest = steady_state(slices, rest)
-        return float(growth(slices, rest).amax())
+        return float(growth(slices, rest if factor else steady_state(slices)).amax())
 
     limit = 1 - max(0.0, 1 - radius_at(0.0)) * (1 - radius)
     weak, strong = WEAKEST, 1.0
