@@ -15,11 +15,11 @@ from torch import nn
 from conductance.files import write_text
 from conductance.optim import create_optimizer
 from studies.connectivity.circuits import CIRCUITS, FAN_INS, by_fan_in, circuit
+from studies.connectivity.figure import connectivity_figure
 from studies.shared import lines
 from studies.shared.few_images import few_images
 from studies.shared.folder import folder_of
 from studies.shared.growing import measure_missing, read_rows
-from studies.shared.intervals import intervals_figure
 from studies.shared.learning import judge, learn
 
 FOLDER = folder_of(__file__)
@@ -74,7 +74,7 @@ def show() -> None:
         for line in lines.lines([row for row in rows if row["part"] == part], ("part",), "condition", reference)
     ]
     write_text(FOLDER.table, lines.table(found, ("Part",), "Condition"))
-    write_text(FOLDER.figure, intervals_figure(found, "the first of its part"))
+    write_text(FOLDER.figure, connectivity_figure(found))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

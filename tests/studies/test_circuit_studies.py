@@ -5,6 +5,7 @@ import torch
 
 from conductance.nn import ConductanceLayer
 from studies.connectivity import circuits as connectivity
+from studies.connectivity import measure as connectivity_study
 from studies.recurrence import measure as recurrence
 from studies.recurrence import networks, tasks
 from studies.shared import lines
@@ -120,6 +121,14 @@ def test_networks_of_any_fan_in_have_as_many_synapses(fan_in):
 def test_tables_are_those_of_the_rows(study, places, condition, reference, rows, headings):
     found = lines.lines(rows(study.FOLDER.result), places, condition, reference)
     assert study.FOLDER.table.read_text() == lines.table(found, headings[:-1], headings[-1])
+
+
+def test_the_table_of_connectivity_is_that_of_the_rows(monkeypatch):
+    written = {}
+    monkeypatch.setattr(connectivity_study, "write_text", written.__setitem__)
+    connectivity_study.show()
+    table = connectivity_study.FOLDER.table
+    assert written[table] == table.read_text()
 
 
 def test_the_page_of_claims_shows_what_the_rows_say():
