@@ -61,7 +61,7 @@ def settle(slices: SliceMap, radius: float = RADIUS, *, balance: bool = False) -
         for loop, (G, leak) in start.items():
             loop.layer.leak.set_conductance(leak)
             loop.layer.set_conductance(torch.where(scaled[loop], factor * G, G))
-        for _ in range(2 if factor else 0):  # the state of rest moves with what makes up for the loops
+        for _ in range(2 if 0 < factor < 1 else 0):  # rest moves with what makes up for the loops
             for loop, p in _received(slices, rest).items():
                 _make_up(loop, p, scaled[loop], start[loop], wanted[loop])
             rest = steady_state(slices, rest)
