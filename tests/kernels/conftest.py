@@ -18,18 +18,22 @@ def any_average():
 
 @pytest.fixture
 def on_triton(monkeypatch):
-    """Triton's kernels on every tensor: of a GPU where there is one, else in Triton's interpreter. Tiles are small."""
+    """Triton's kernels on every tensor: of a GPU where there is one, else in Triton's interpreter.
+
+    Tiles are small. Gives the product's usual ones, by name.
+    """
     if importlib.util.find_spec("triton") is None:
         pytest.skip("Triton is not installed: pip install 'conductance[gpu]'")
     from conductance.kernels.gpu import average, product
 
     if not torch.cuda.is_available():
         monkeypatch.setattr(choice, "triton_serves", lambda device: device.type == "cpu")
-    small = product.Tile(16, 16, 16)
+    usual, small = {name: getattr(product, name) for name in ("LARGE", "SMALL")}, product.Tile(16, 16, 16)
     monkeypatch.setattr(product, "LARGE", product.Tile(32, 16, 16))
     monkeypatch.setattr(product, "SMALL", small)
     monkeypatch.setattr(average, "TILE", 64)
     monkeypatch.setattr(average, "WIDEST_CHANNELS", 16)
+    return usual
 
 
 @pytest.fixture(autouse=True)

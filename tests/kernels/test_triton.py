@@ -156,6 +156,16 @@ def test_a_product_averages_and_has_its_gradients(drawn_product, dtype, rectify)
         close(got, want, 4 * EPS[dtype] if dtype == BF16 else 1e-5)
 
 
+@pytest.mark.parametrize("size", ["LARGE", "SMALL"])
+def test_tiles_of_full_size(size, on_triton, monkeypatch):
+    from conductance.kernels.gpu import product
+
+    monkeypatch.setattr(product, "tile_for", lambda *_: on_triton[size])
+    p, G = torch.rand(300, 90, device=DEVICE), torch.rand(150, 90, device=DEVICE)
+    leak = torch.rand(2, 150, device=DEVICE)
+    close(operators.averaged_product(p, G, leak, 50, False)[0], exactly(p, G, leak, 50, False)[0], 4e-6, least=1)
+
+
 def test_nearly_equal_conductances_are_told_apart_in_half_precision():
     p, G = torch.rand(40, 64, device=DEVICE).bfloat16(), 1 + 0.01 * torch.randn(24, 64, device=DEVICE)
     leak = torch.ones(2, 24, device=DEVICE)
