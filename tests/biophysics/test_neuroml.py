@@ -1,6 +1,8 @@
 """Units in NeuroML: valid by its schema, and with the network's potentials when their equations are solved."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -102,6 +104,19 @@ def test_conductances_that_join_from_elsewhere_are_synapses_too(tmp_path):
     [gate] = document.ComponentType
     assert gate.extends == "baseGradedSynapse"
     assert 'fileName="joined.dat"' in lems.read_text()
+
+
+@pytest.mark.skipif(shutil.which("jnml") is None, reason="jNeuroML is not installed: jnml, which needs Java")
+def test_jneuroml_simulates_the_networks_potentials(tmp_path):
+    model = nn.Sequential(CWAConv2d(1, 3, 3, doubled_input=True), nn.Flatten(), CWALinear(48, 5), nn.Linear(5, 2))
+    network = to_biophysical(model, images=torch.rand(5, 1, 6, 6))
+    image = torch.rand(1, 1, 6, 6)
+    _, lems = export_neuroml(network, "2", None, image, tmp_path / "units.nml")
+    subprocess.run(["jnml", lems.name, "-nogui"], cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    *_, last = (tmp_path / "units.dat").read_text().splitlines()
+    milliseconds, *volts = map(float, last.split())
+    assert milliseconds == pytest.approx(0.2)
+    np.testing.assert_allclose(1000 * np.array(volts), network.steady_state(image)["2"].flatten(), atol=1e-2)
 
 
 def test_mistakes_are_named_and_write_nothing(tmp_path):
