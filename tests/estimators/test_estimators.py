@@ -20,6 +20,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from conductance.errors import ConductanceError, InputError
 from conductance.sklearn import CWAClassifier, CWARegressor
+from conductance.sklearn.fitting import contrast
 
 QUICK = {"hidden_layer_sizes": (8,), "max_iter": 5, "random_state": 0}
 ESTIMATORS = (CWAClassifier, CWARegressor)
@@ -125,6 +126,15 @@ def test_rare_classes_count_more_where_they_are_told_to():
     ]
     assert found == sorted(found)
     assert found[0] < 0.1 < found[2] < found[3]
+
+
+def test_alpha_draws_the_synapses_of_a_channel_together(flowers):
+    contrasts = [
+        float(contrast(CWAClassifier((20,), alpha=alpha, max_iter=20, random_state=0).fit(*flowers).network_[0]))
+        for alpha in (0.0, 10.0, 1000.0)
+    ]
+    assert contrasts == sorted(contrasts, reverse=True)
+    assert contrasts[2] < 0.1 * contrasts[0]
 
 
 # Going on and stopping ------------------------------------------------------------------------------------------------
@@ -251,6 +261,7 @@ def test_what_is_not_finite_is_named_in_one_line(kind, bad, flowers):
         ({"max_iter": 0}, "max_iter=0"),
         ({"batch_size": "half"}, "batch_size='half'.* or 'auto'"),
         ({"solver": "lbfgs"}, "unknown optimizer 'lbfgs'"),
+        ({"alpha": -0.1}, "alpha=-0.1"),
         ({"learning_rate_init": -1.0}, "learning_rate_init=-1.0"),
         ({"early_stopping": True, "validation_fraction": 1.0}, "validation_fraction=1.0"),
         ({"class_weight": {7: 1.0}}, r"class_weight has \[7\]"),

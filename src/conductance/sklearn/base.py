@@ -30,6 +30,7 @@ class CWAEstimator(BaseEstimator):
     hidden_layer_sizes: Sequence[int] | int
     solver: RuleName
     learning_rate_init: float | None
+    alpha: float
     batch_size: int | Literal["auto"]
     max_iter: int
     random_state: Any
@@ -86,9 +87,7 @@ class CWAEstimator(BaseEstimator):
             samples, held_out = samples.split(self.validation_fraction, recipe.seed, stratified)
         if new:
             self._begin(samples, recipe)
-        if held_out is not None:
-            held_out = self._encoded(held_out)
-        history = train(self.network_, self._encoded(samples), self._loss, recipe, held_out)
+        history = self._train(samples, recipe, held_out)
         self._optimizer: torch.optim.Optimizer | None = None
         self.loss_curve_ = [epoch["train_loss"] for epoch in history]
         self.validation_loss_curve_ = [epoch["validation_loss"] for epoch in history if "validation_loss" in epoch]
@@ -108,10 +107,21 @@ class CWAEstimator(BaseEstimator):
             self._see(samples)
         self._optimizer = getattr(self, "_optimizer", None) or optimizer_of(self.network_, recipe)
         recipe = replace(recipe, seed=(recipe.seed + done) % 2**31)
-        [epoch] = train(self.network_, self._encoded(samples), self._loss, recipe, optimizer=self._optimizer)
+        [epoch] = self._train(samples, recipe, optimizer=self._optimizer)
         self.loss_curve_.append(epoch["train_loss"])
         self.n_iter_, self.loss_ = done + 1, epoch["train_loss"]
         return self
+
+    def _train(
+        self,
+        samples: Samples,
+        recipe: Recipe,
+        held_out: Samples | None = None,
+        optimizer: torch.optim.Optimizer | None = None,
+    ) -> list[dict[str, Any]]:
+        recipe = replace(recipe, alpha=recipe.alpha / self._scale.total)
+        judged = None if held_out is None else self._encoded(held_out)
+        return train(self.network_, self._encoded(samples), self._loss, recipe, judged, optimizer)
 
     def _begin(self, samples: Samples, recipe: Recipe) -> None:
         """A new network, and how large the features are."""
@@ -167,10 +177,13 @@ class CWAEstimator(BaseEstimator):
         step = self.learning_rate_init
         if step is not None and not 0 < step < np.inf:
             raise InputError(f"learning_rate_init={step!r}: must be positive and finite, or None for the default")
+        if not 0 <= self.alpha < np.inf:
+            raise InputError(f"alpha={self.alpha!r}: must not be negative, and finite")
         batch = min(max(len(samples) // 20, 50), 200) if self.batch_size == "auto" else int(self.batch_size)
         return Recipe(
             solver=self.solver,
             step=step,
+            alpha=float(self.alpha),
             batch_size=batch,
             epochs=int(self.max_iter),
             seed=int(check_random_state(self.random_state).randint(2**31 - 1)),

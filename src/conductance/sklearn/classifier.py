@@ -36,6 +36,8 @@ class CWAClassifier(ClassifierMixin, CWAEstimator):
         hidden_layer_sizes: units of each hidden layer.
         solver: the rule that moves the conductances, see `optim.create_optimizer`.
         learning_rate_init: its step, a share of the mean conductance of a layer; by default that of `create_optimizer`.
+        alpha: how strongly the excitatory and the inhibitory synapse of a channel are drawn together, which lets units
+            ignore what says little: the loss of all rows together has ``alpha`` times `contrast` more.
         batch_size: rows in a batch; "auto" for a twentieth of the different rows, between 50 and 200.
         max_iter: epochs. The step goes up and, at the end, down to 0.
         random_state: of the start and the order of rows.
@@ -67,6 +69,7 @@ class CWAClassifier(ClassifierMixin, CWAEstimator):
         *,
         solver: RuleName = "adam",
         learning_rate_init: float | None = None,
+        alpha: float = 0.3,
         batch_size: int | Literal["auto"] = "auto",
         max_iter: int = 100,
         random_state: Any = None,
@@ -80,6 +83,7 @@ class CWAClassifier(ClassifierMixin, CWAEstimator):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.solver = solver
         self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.random_state = random_state

@@ -19,12 +19,12 @@ class Scale:
 
     Attributes:
         mean: (columns,), float64.
-        deviation: (columns,); 1 where a column is constant.
+        total: of the weights.
     """
 
     def __init__(self, columns: int) -> None:
         self.mean = np.zeros(columns)
-        self._total = 0.0
+        self.total = 0.0
         self._squares = np.zeros(columns)
 
     def update(self, values: Array, weights: Array) -> None:
@@ -33,16 +33,16 @@ class Scale:
         total = weights.sum()
         mean = weights @ values / total
         squares = weights @ (values - mean) ** 2
-        share = total / (self._total + total)
+        share = total / (self.total + total)
         apart = mean - self.mean
-        self._squares += squares + apart**2 * self._total * share
+        self._squares += squares + apart**2 * self.total * share
         self.mean = self.mean + share * apart
-        self._total += total
+        self.total += total
 
     @property
     def deviation(self) -> Array:
         """(columns,); 1 where a column is constant."""
-        deviation = np.sqrt(self._squares / self._total)
+        deviation = np.sqrt(self._squares / self.total)
         constant = deviation <= 10 * np.finfo(np.float64).eps * np.abs(self.mean)
         return np.where(constant, 1.0, deviation)
 

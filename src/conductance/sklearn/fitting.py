@@ -31,6 +31,7 @@ class Recipe:
     Attributes:
         solver: the rule of `create_optimizer`.
         step: of the conductances; None for the default.
+        alpha: strength of `contrast` in the loss, for one row.
         batch_size: rows in a batch.
         epochs: passes over the rows.
         seed: of their order.
@@ -41,6 +42,7 @@ class Recipe:
 
     solver: RuleName
     step: float | None
+    alpha: float
     batch_size: int
     epochs: int
     seed: int
@@ -117,13 +119,35 @@ def train(
             _data(learned, dtype),
             config,
             validation=None if held_out is None else _data(held_out, dtype),
-            loss=loss,
+            loss=_penalized(loss, network, recipe.alpha),
             optimizer=optimizer or optimizer_of(network, recipe),
             callbacks=[] if held_out is None else [Patience(recipe.patience)],
             device="cpu",
             progress=recipe.verbose,
         )
         return trainer.fit()
+
+
+def contrast(layer: CWALinear) -> Tensor:
+    """How much a unit's excitatory and inhibitory synapses from the same channel differ.
+
+    The squared difference, in units of the layer's mean conductance, summed over channels and averaged over units.
+    Where it is zero, a unit does not see what its channels say.
+    """
+    G = layer.conductance
+    excitatory, inhibitory = (G / G.mean().detach()).chunk(2, 1)
+    return (excitatory - inhibitory).square().sum(1).mean()
+
+
+def _penalized(loss: Loss, network: nn.Sequential, strength: float) -> Loss:
+    first = network[0]
+    assert isinstance(first, CWALinear)
+
+    def of_training(outputs: Tensor, targets: tuple[Tensor, Tensor]) -> Tensor:
+        each = loss(outputs, targets)
+        return each + strength * contrast(first) if network.training and strength else each
+
+    return of_training
 
 
 def _precision(network: nn.Module) -> torch.dtype:

@@ -32,6 +32,7 @@ class CWARegressor(RegressorMixin, CWAEstimator):
         *,
         solver: RuleName = "adam",
         learning_rate_init: float | None = None,
+        alpha: float = 0.3,
         batch_size: int | Literal["auto"] = "auto",
         max_iter: int = 100,
         random_state: Any = None,
@@ -44,6 +45,7 @@ class CWARegressor(RegressorMixin, CWAEstimator):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.solver = solver
         self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.random_state = random_state
