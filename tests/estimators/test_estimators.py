@@ -235,6 +235,9 @@ def test_features_have_shares_of_the_conductance():
     assert shares.shape == (6, 2)
     assert (shares > 0).all()
     assert shares.sum() < 1
+    importances = fitted.feature_importances_
+    assert importances.sum() == pytest.approx(1)
+    assert importances.argmax() == abs(np.corrcoef(X.T, y)[-1, :-1]).argmax()
 
 
 # Bad input ------------------------------------------------------------------------------------------------------------

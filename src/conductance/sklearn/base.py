@@ -214,14 +214,29 @@ class CWAEstimator(BaseEstimator):
         synapses that read a feature, then of the inhibitory ones. The rest are thresholds: it reads channels that are
         always open.
         """
+        by_kind: Array = self._shares().sum(2).mean(0).T
+        return by_kind
+
+    @property
+    def feature_importances_(self) -> Array:
+        """How much units depend on each feature, (features,), which add up to 1; for `SelectFromModel` and its like.
+
+        How far the excitatory and the inhibitory synapse of each of its two channels differ, averaged over units. Where
+        they are equal, a unit does not see what the channel says.
+        """
+        excitatory, inhibitory = self._shares().swapaxes(0, 1)
+        contrasts = np.abs(excitatory - inhibitory).sum(1).mean(0)
+        importances: Array = contrasts / contrasts.sum()
+        return importances
+
+    def _shares(self) -> Array:
+        """The conductances of the first layer, (units, excitatory and inhibitory, sides, features); each unit's total,
+        thresholds included, is 1."""
         check_is_fitted(self, "network_")
         first = self.network_[0]
         assert isinstance(first, CWALinear)
         G = first.conductance.detach().double().numpy()
-        shares = G / G.sum(1, keepdims=True)
-        kinds = by_feature(shares.reshape(len(G), 2, -1))  # units, excitatory and inhibitory, sides, features
-        by_kind: Array = kinds.sum(2).mean(0).T
-        return by_kind
+        return by_feature((G / G.sum(1, keepdims=True)).reshape(len(G), 2, -1))
 
 
 def _dense(X: Any) -> Array:
