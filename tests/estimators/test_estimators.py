@@ -130,7 +130,9 @@ def test_rare_classes_count_more_where_they_are_told_to():
 
 def test_alpha_draws_the_synapses_of_a_channel_together(flowers):
     contrasts = [
-        float(contrast(CWAClassifier((20,), alpha=alpha, max_iter=20, random_state=0).fit(*flowers).network_[0]))
+        float(
+            contrast(CWAClassifier((20,), alpha=alpha, max_iter=20, random_state=0).fit(*flowers).network_[0]).detach()
+        )
         for alpha in (0.0, 10.0, 1000.0)
     ]
     assert contrasts == sorted(contrasts, reverse=True)
