@@ -64,6 +64,26 @@ def test_a_network_of_this_package_becomes_an_onnx_file_that_takes_images(tmp_pa
 
 
 @ignore_torch_internals
+def test_potentials_on_mnist_are_those_of_double_precision(call, tmp_path):
+    try:
+        pixels = load_dataset("mnist", download=False).test.pixels[:200]
+    except DataError:
+        pytest.skip("MNIST is not here; $CONDUCTANCE_DATA says where it is")
+    assert call("mnist-cnn", "--out", "m.onnx", "--internals")[0] == 0
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_outputs()]
+    found = dict(zip(names, session.run(None, {"images": (pixels.float() / 255).numpy()}), strict=True))
+    classifier = conductance.load("mnist-cnn")
+    inputs = classifier.preprocessing(pixels).double()
+    exact = classifier.network.double()
+    with torch.no_grad():
+        assert (torch.from_numpy(found["output"]).argmax(1) == exact(inputs).argmax(1)).all()
+    for seen in conductance.observe(exact, inputs):
+        z = torch.from_numpy(found[f"{seen.name}.z"]).double()
+        torch.testing.assert_close(z, seen.z, atol=1e-5, rtol=0)
+
+
+@ignore_torch_internals
 def test_a_run_becomes_a_program_of_torch_that_states_its_preprocessing(finished, call, tmp_path):
     status, out, err = call(finished / "affine_bn", "--out", "r.pt2", "--preprocessing", "stated", "--images", 20)
     assert (status, err) == (0, "")

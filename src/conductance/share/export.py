@@ -166,7 +166,7 @@ def _images(network: ImageClassifier, dataset: Any, data_dir: Path | None) -> tu
     try:
         if isinstance(dataset, str):
             height = DataConfig.image_size if shape is None else shape[1]
-            found: Dataset = load_dataset(dataset, data_dir, image_size=height)
+            found: Dataset = load_dataset(dataset, data_dir, download=False, image_size=height)
             return found.test.pixels, True
     except DataError:
         if data_dir is not None:
