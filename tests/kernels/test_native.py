@@ -125,6 +125,15 @@ def test_without_a_compiler_the_numbers_are_the_same_and_one_warning_says_so(mon
 
 
 @pytest.mark.usefixtures("anew")
+def test_no_code_is_loaded_from_where_others_can_write(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "conductance").mkdir()
+    (tmp_path / "conductance").chmod(0o777)
+    with pytest.warns(UserWarning, match="others can write there"):
+        assert native.library() is None
+
+
+@pytest.mark.usefixtures("anew")
 def test_small_tensors_build_nothing(monkeypatch):
     monkeypatch.setattr(native, "build", lambda: pytest.fail("built for a small tensor"))
     kernels.average(torch.rand(10, 20), -1, True)

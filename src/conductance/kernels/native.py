@@ -1,9 +1,9 @@
 """The average as compiled C++: one pass each way, several threads, built by the machine's own compiler when it pays.
 
 `average.cpp` includes nothing of torch. It takes a second to build, fits every version of torch, and needs a C++
-compiler with OpenMP but no build system. The library lies in the user's cache folder, under a name that changes with
-its source, the compiler and the processor's instructions. Processes that build at the same time each write a file of
-their own and move it into place, so none reads a part.
+compiler with OpenMP but no build system. The library lies in a folder that the user alone can write, under a name that
+changes with its source, the compiler and the processor's instructions. Processes that build at the same time each
+write a file of their own and move it into place, so none reads a part.
 """
 
 import ctypes
@@ -78,10 +78,18 @@ def build() -> Path:
 
 
 def _folder() -> Path:
-    """Where libraries lie that the user alone can write."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(cache) / "conductance"
+    """Where libraries lie that the user alone can write: the cache folder that is named, or one for temporary files.
+
+    Raises:
+        OSError: the folder belongs to somebody else, or others may write to it.
+    """
+    cache = os.environ.get("XDG_CACHE_HOME")
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    folder = Path(cache, "conductance") if cache else Path(tempfile.gettempdir(), f"conductance-{user}")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    found = folder.lstat()
+    if hasattr(os, "getuid") and (found.st_uid != user or found.st_mode & 0o022 or folder.is_symlink()):
+        raise OSError(f"{folder}: others can write there, so that code is not loaded from it")
     return folder
 
 
