@@ -104,6 +104,8 @@ def growth(slices: SliceMap, state: Any) -> Tensor:
     half of the iterations is right for complex pairs too.
     """
     before, shape = tree_flatten(tree_map(lambda values: values.detach().clone().requires_grad_(), state))
+    if not before:  # nothing is remembered from one slice to the next
+        return torch.zeros(1)
     with torch.enable_grad(), holding(loop.layer for loop in slices.loops):
         after, _ = tree_flatten(slices.step(tree_unflatten(before, shape)))
     acted_on = [each.requires_grad for each in after]
@@ -115,7 +117,7 @@ def growth(slices: SliceMap, state: Any) -> Tensor:
         logs.append(size.log())
         v = [each / size.view(-1, *(1,) * (each.ndim - 1)) for each in v]
         sent_back = [each for each, acts in zip(v, acted_on, strict=True) if acts]
-        if not sent_back:  # nothing is remembered from one slice to the next
+        if not sent_back:
             return torch.zeros_like(size)
         ends = [each for each in after if each.requires_grad]
         found = torch.autograd.grad(ends, before, sent_back, retain_graph=True, allow_unused=True)

@@ -65,7 +65,7 @@ def settle(slices: SliceMap, radius: float = RADIUS, *, balance: bool = False) -
             for loop, p in _received(slices, rest).items():
                 _make_up(loop, p, scaled[loop], start[loop], wanted[loop])
             rest = steady_state(slices, rest)
-        return float(growth(slices, rest if factor else steady_state(slices)).amax())
+        return float(growth(slices, steady_state(slices)).amax())  # as `spectral_radius` finds it
 
     limit = 1 - max(0.0, 1 - radius_at(0.0)) * (1 - radius)
     weak, strong = WEAKEST, 1.0
@@ -74,7 +74,8 @@ def settle(slices: SliceMap, radius: float = RADIUS, *, balance: bool = False) -
     for _ in range(HALVINGS):
         middle = (weak * strong) ** 0.5
         weak, strong = (middle, strong) if radius_at(middle) <= limit else (weak, middle)
-    radius_at(weak)
+    while radius_at(weak) > limit and weak > WEAKEST:  # what makes up for the loops depends on the way to here
+        weak *= 0.8
     return weak
 
 
