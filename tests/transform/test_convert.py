@@ -497,6 +497,9 @@ def test_an_encoder_layers_feed_forward_part_is_converted_and_its_attention_is_n
         (nn.Linear(4, 2), torch.rand(2, 4), {"keep": (), "inplace": True}, "in place"),
         (Attention(), None, {}, "give an example"),
         (mlp(nn.ReLU(), nn.ReLU()), torch.utils.data.DataLoader([]), {}, "without batches"),
+        (mlp(nn.ReLU(), nn.ReLU()), torch.rand(0, 6), {}, "of shape \\(0, 6\\), holds no samples"),
+        (mlp(nn.ReLU(), nn.ReLU()), torch.rand(2, 6), {"keep": (3,)}, "keep has 3; give names"),
+        (mlp(nn.ReLU(), nn.ReLU()), torch.rand(2, 6), {"select": "0"}, "select='0': give a function"),
     ],
 )
 def test_mistakes_are_answered_in_one_line(model, example, options, said):

@@ -14,7 +14,7 @@ from conductance.analysis.validate import SATURATED, Validation, validate
 from conductance.errors import InputError
 from conductance.nn import state
 from conductance.nn.conductance import ConductanceLayer
-from conductance.nn.modes import call, evaluating
+from conductance.nn.modes import evaluating, require_module, run_example
 from conductance.nn.units import Reading, read_valences
 from conductance.nonnegative import NONNEGATIVE
 from conductance.ranges import Extent, extent
@@ -137,6 +137,7 @@ def check(model: nn.Module, batch: Any = None) -> CheckReport:
     Raises:
         InputError: the model has no layers of conductances, or does not take the batch.
     """
+    require_module(model)
     layers = {layer: name for name, layer in model.named_modules() if isinstance(layer, ConductanceLayer)}
     if not layers:
         raise InputError("the model has no layers of conductances to check")
@@ -249,7 +250,7 @@ def _run(model: nn.Module, batch: Any) -> tuple[dict[ConductanceLayer, _Activity
         with warnings.catch_warnings(), evaluating(model):
             warnings.simplefilter("ignore", UserWarning)
             with validate(model, mode="warn") as judged:
-                call(model, batch)
+                run_example(model, batch, "batch")
     finally:
         for handle in handles:
             handle.remove()

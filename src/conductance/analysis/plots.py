@@ -1,5 +1,6 @@
 """Figures of what `check` measured, and of receptive fields, by matplotlib; each returns its axes."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,9 @@ from conductance.analysis.internals import CONDUCTANCE_EDGES
 from conductance.errors import InputError
 from conductance.extras import import_extra
 from conductance.nn.conductance import ConductanceLayer
+
+COLUMNS = 5
+"""So many layers are drawn side by side."""
 
 EXCITATORY, INHIBITORY = "#c0392b", "#2769b0"
 
@@ -26,7 +30,8 @@ def plot_conductances(report: CheckReport, axes: Any = None) -> Any:
     Returns:
         The axes, an array.
     """
-    axes = _row_of_axes(len(report.layers), axes)
+    _require_report(report)
+    axes = _axes_of_layers(len(report.layers), axes)
     for ax, layer in zip(axes, report.layers, strict=True):
         for kind, color in (("excitatory", EXCITATORY), ("inhibitory", INHIBITORY)):
             ax.stairs(layer.histograms[kind], CONDUCTANCE_EDGES, color=color, label=kind)
@@ -68,11 +73,16 @@ def plot_singular_values(report: CheckReport, ax: Any = None) -> Any:
     """
     _require_batch(report)
     ax = _one_axes(ax)
-    for layer in report.layers:
+    for depth, layer in enumerate(report.layers):
         values = np.asarray(layer.singular_values)
-        ax.plot(np.arange(1, len(values) + 1), values / max(values[0], 1e-300), label=layer.name)
+        ax.plot(
+            np.arange(1, len(values) + 1),
+            values / max(values[0], 1e-300),
+            color=_shade(depth, report),
+            label=layer.name,
+        )
     ax.set(yscale="log", xlabel="rank", ylabel="singular value of z, largest = 1", ylim=(1e-4, 1.5))
-    ax.legend()
+    ax.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1.01, 1.0))
     return ax
 
 
@@ -93,6 +103,8 @@ def plot_receptive_fields(
     Raises:
         InputError: the layer's receptive fields are no images.
     """
+    if not isinstance(layer, ConductanceLayer):
+        raise InputError(f"the layer is a {type(layer).__name__}; give one of conductances, such as model[0]")
     excitatory, inhibitory = _fields(layer, shape)
     return draw_fields({"excitatory": excitatory, "inhibitory": -inhibitory}, units, axes)
 
@@ -141,7 +153,13 @@ def _fields(layer: ConductanceLayer, shape: tuple[int, int] | None) -> tuple[Ten
     return parts[0].sum(1), parts[1].sum(1)
 
 
+def _require_report(report: Any) -> None:
+    if not isinstance(report, CheckReport):
+        raise InputError(f"this is a {type(report).__name__} and no report; give conductance.check(model, batch)")
+
+
 def _require_batch(report: CheckReport) -> None:
+    _require_report(report)
     if any(layer.balance is None for layer in report.layers):
         raise InputError("this report was made without a batch; call check(model, batch)")
 
@@ -149,11 +167,24 @@ def _require_batch(report: CheckReport) -> None:
 def _one_axes(ax: Any) -> Any:
     if ax is not None:
         return ax
-    return import_extra("matplotlib.pyplot", "to draw", "report").subplots()[1]
+    return import_extra("matplotlib.pyplot", "to draw", "report").subplots(layout="constrained")[1]
 
 
-def _row_of_axes(number: int, axes: Any) -> Any:
+def _shade(depth: int, report: CheckReport) -> Any:
+    """A color for each layer, dark at the input, however many there are."""
+    colors = import_extra("matplotlib", "to draw", "report").colormaps["viridis"]
+    return colors(0.9 * depth / max(len(report.layers) - 1, 1))
+
+
+def _axes_of_layers(number: int, axes: Any) -> Any:
+    """Axes for so many layers, in as many rows as a page needs."""
     if axes is not None:
         return np.atleast_1d(axes)
     pyplot = import_extra("matplotlib.pyplot", "to draw", "report")
-    return pyplot.subplots(1, number, squeeze=False, figsize=(2.6 * number, 2.4))[1][0]
+    columns = min(number, COLUMNS)
+    rows = math.ceil(number / columns)
+    size = 2.6 * columns, 2.4 * rows
+    grid = pyplot.subplots(rows, columns, squeeze=False, figsize=size, layout="constrained")[1].ravel()
+    for spare in grid[number:]:
+        spare.remove()
+    return grid[:number]

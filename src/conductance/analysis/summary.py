@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from conductance.errors import InputError
 from conductance.nn.base import AveragingLayer
 from conductance.nn.conductance import ConductanceLayer
-from conductance.nn.modes import call, evaluating
+from conductance.nn.modes import evaluating, require_module, run_example
 from conductance.text_table import table
 
 
@@ -88,6 +88,7 @@ def summary(model: nn.Module, batch: Any) -> Summary:
     Raises:
         InputError: the model has no such layers, or does not take the batch.
     """
+    require_module(model)
     found: dict[str, LayerSize] = {}
 
     def look(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
@@ -119,7 +120,7 @@ def summary(model: nn.Module, batch: Any) -> Summary:
     ]
     try:
         with evaluating(model), torch.compiler.set_stance("force_eager"):
-            call(model, batch)
+            run_example(model, batch, "batch")
     finally:
         for handle in handles:
             handle.remove()

@@ -10,6 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from conductance.errors import InputError
+from conductance.nested import tensors_of
+
+
+def require_module(model: Any) -> None:
+    """Refuse what is no network, before anything is done with it.
+
+    Raises:
+        InputError: it is no ``nn.Module``. What holds one, as the report of `convert` does, is said.
+    """
+    if isinstance(model, nn.Module):
+        return
+    held = [name for name in ("model", "network", "network_") if isinstance(getattr(model, name, None), nn.Module)]
+    remedy = f"give its .{held[0]}" if held else "give an nn.Module"
+    raise InputError(f"the model is a {type(model).__name__}, which is no network; {remedy}")
 
 
 @contextmanager
@@ -47,6 +61,33 @@ def call(model: nn.Module, batch: Any) -> Any:
             f"{error}; give the model's inputs alone, without labels, as a tuple if there are several"
         ) from None
     return model(*args, **keywords)
+
+
+def run_example(model: nn.Module, example: Any, what: str) -> Any:
+    """`call` for a batch that a person chose to look at a model with; what the model answers is put in one line.
+
+    Args:
+        model: any module.
+        example: as for `call`.
+        what: what the batch is called, "example" or "batch".
+
+    Raises:
+        InputError: there are no samples in it, or the model cannot take it.
+    """
+    example = as_tensors(model, example)
+    parts = list(tensors_of(example))
+    shapes = ", ".join(str(tuple(part.shape)) for part in parts)
+    if parts and all(part.numel() == 0 for part in parts):
+        raise InputError(f"the {what}, of shape {shapes}, holds no samples; give at least one")
+    try:
+        return call(model, example)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a model says of what it cannot take
+        first = (str(error).strip().splitlines() or [""])[0]
+        raise InputError(
+            f"{type(model).__name__} cannot take the {what}, of shape {shapes}: {type(error).__name__}: {first}"
+        ) from error
 
 
 def as_tensors(model: nn.Module, value: Any) -> Any:

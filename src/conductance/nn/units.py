@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from conductance.errors import InputError
 from conductance.nn.base import AveragingLayer
 from conductance.nn.conductance import ConductanceLayer
-from conductance.nn.modes import call, evaluating
+from conductance.nn.modes import evaluating, require_module, run_example
 from conductance.valence import excitatory_first
 
 # What hands on each channel as it is, as far as its valence goes.
@@ -78,6 +78,7 @@ def read_valences(model: nn.Module, example: Any) -> list[Reading]:
         model: any module with conductance layers; it is run in evaluation mode and left as it was.
         example: input of the model, see `modes.call`; one sample is enough.
     """
+    require_module(model)
     layers = {module: name for name, module in model.named_modules() if isinstance(module, ConductanceLayer)}
     readings = {layer: Reading(name, layer) for layer, name in layers.items()}
     silence = _received(model, example, None)
@@ -133,7 +134,7 @@ def _received(model: nn.Module, example: Any, speaking: float | None) -> dict[Co
         module: [] for module in model.modules() if isinstance(module, ConductanceLayer)
     }
     with _units_sending(model, received, speaking), evaluating(model), torch.compiler.set_stance("force_eager"):
-        call(model, example)
+        run_example(model, example, "example")
     return received
 
 

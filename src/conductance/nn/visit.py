@@ -11,7 +11,7 @@ from conductance.errors import InputError
 from conductance.nested import tensors_of
 from conductance.nn.base import AveragingLayer
 from conductance.nn.conductance import ConductanceLayer
-from conductance.nn.modes import as_tensors, call, evaluating
+from conductance.nn.modes import as_tensors, evaluating, require_module, run_example
 from conductance.nn.origin import Origin
 from conductance.ranges import extent, refusal_of_input
 
@@ -40,6 +40,7 @@ def visit_inputs(
     model: nn.Module, batch: Any, look: Callable[[str, ConductanceLayer, Tensor, Tensor | None], None]
 ) -> None:
     """`visit`, with the ``extra_conductances`` that the layer is given."""
+    require_module(model)
     batch = as_tensors(model, batch)
     origin = Origin(tensors_of(batch))
 
@@ -57,7 +58,7 @@ def visit_inputs(
     ]
     try:
         with evaluating(model), torch.compiler.set_stance("force_eager"), origin:
-            call(model, batch)
+            run_example(model, batch, "batch")
     finally:
         for handle in handles:
             handle.remove()

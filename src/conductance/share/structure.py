@@ -8,6 +8,7 @@ from torch import nn
 
 from conductance.nn.base import AveragingLayer
 from conductance.nn.inputs import ScaledInput
+from conductance.nn.modes import require_module
 from conductance.share.circuits import CIRCUIT_KINDS
 from conductance.share.kinds import TORCH_KINDS, NotPlainError
 from conductance.share.layers import LAYER_KINDS
@@ -108,6 +109,7 @@ def _averages(module: nn.Module) -> bool:
 
 def unwrapped(model: nn.Module) -> nn.Module:
     """What `torch.compile` or data-parallel training was given."""
+    require_module(model)
     if "_orig_mod" in model._modules:
         return unwrapped(model.get_submodule("_orig_mod"))
     if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from conductance.errors import InputError, UnknownNameError
 from conductance.nested import tensors_of
+from conductance.nn.modes import require_module
 from conductance.transform.build import carry_out
 from conductance.transform.chain import chain
 from conductance.transform.finish import finish
@@ -77,10 +78,11 @@ def convert(
         The converted network with a line for each layer, converted or not.
 
     Raises:
-        InputError: no layer can be converted; an example that holds NaN or that the model does not take; a choice,
-            option, name or pattern that does not exist; ``signed_input="error"`` and a layer that may be given
-            negative values; without an example, a model that is no ``nn.Sequential``.
+        InputError: a model that is no module; no layer can be converted; an example that is empty, holds NaN or that
+            the model does not take; a choice, option, name or pattern that does not exist; ``signed_input="error"``
+            and a layer that may be given negative values; without an example, a model that is no ``nn.Sequential``.
     """
+    require_module(model)
     _check_choices(normalization=normalization, signed_input=signed_input, activations=activations)
     target = model.get_submodule("_orig_mod") if "_orig_mod" in model._modules else model
     if not inplace:

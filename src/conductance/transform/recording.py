@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from conductance.errors import InputError
 from conductance.nested import tensors_of
-from conductance.nn.modes import as_tensors, call, evaluating
+from conductance.nn.modes import as_tensors, evaluating, run_example
 from conductance.ranges import Extent, extent
 
 DATA, PARAMETER, CONSTANT, CALL, UNKNOWN = "data", "parameter", "constant", "call", "unknown"
@@ -82,7 +82,7 @@ def record(model: nn.Module, example: Any, whole: Collection[nn.Module]) -> Reco
         whole: modules whose calls are recorded as one step each, whatever they do inside.
 
     Raises:
-        InputError: the example holds NaN or infinite values, or the model does not take it.
+        InputError: the example holds no samples, or NaN or infinite values, or the model does not take it.
     """
     example = as_tensors(model, example)
     for part in tensors_of(example):
@@ -90,16 +90,7 @@ def record(model: nn.Module, example: Any, whole: Collection[nn.Module]) -> Reco
             raise InputError("the example holds NaN or infinite values; give one of finite numbers")
     recorder = _Recorder(model, example, whole)
     with evaluating(model), torch.compiler.set_stance("force_eager"), _layers_called(), recorder.watching():
-        try:
-            output = call(model, example)
-        except InputError:
-            raise
-        except Exception as error:
-            lines = str(error).strip().splitlines() or [""]
-            shapes = ", ".join(str(tuple(part.shape)) for part in tensors_of(example))
-            raise InputError(
-                f"{type(model).__name__} cannot take the example, of shape {shapes}: {type(error).__name__}: {lines[0]}"
-            ) from None
+        output = run_example(model, example, "example")
     recorder.note_output(output)
     return Recording(recorder.values, recorder.inputs, recorder.read_outside)
 

@@ -175,6 +175,8 @@ def outer_names(name: str) -> list[str]:
 
 
 def _choice(select: Select, name: str, module: nn.Module) -> Choice:
+    if not callable(select):
+        raise InputError(f"select={select!r}: give a function of a layer's name and module, or names to keep")
     answer = select(name, module)
     if isinstance(answer, (bool, Mapping)):
         return answer
@@ -185,6 +187,8 @@ def _require_known(keep: Keep, modules: Mapping[str, nn.Module]) -> None:
     if isinstance(keep, (str, type)):
         raise InputError(f"keep={keep!r}: give a tuple of names, patterns or types, such as ({keep!r},)")
     for entry in keep:
+        if not isinstance(entry, (str, type)):
+            raise InputError(f"keep has {entry!r}; give names, patterns or types of modules")
         if entry != LAST_LINEAR and not any(_answers(entry, name, module) for name, module in modules.items()):
             raise InputError(f"keep has {entry!r}, which is no module's name, pattern or type in this model")
 
