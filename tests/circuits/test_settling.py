@@ -125,9 +125,8 @@ def test_initialize_balances_where_slices_come_to_rest(sparse):
     init.initialize(net, batch)
     slices = net.slice_map(batch)
     read = settling._received(slices, steady_state(slices))
-    for loop, p in read.items():
-        E, I = settling._conductances(loop.layer, p, loop.layer.conductance, torch.zeros(2, len(loop.layer.g)))
-        assert ((E - I).abs() / (E + I)).median() < 0.25
+    for loop, p in read.items():  # with what the leak makes up for
+        assert settling._mean_potential(loop.layer, p).abs().median() < 0.25
     assert spectral_radius(net, batch) < 1
 
 
