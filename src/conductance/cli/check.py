@@ -53,8 +53,10 @@ def _of_network(chosen: CheckArguments) -> "CheckReport":
     if chosen.images < 1:
         raise InputError(f"images={chosen.images}: must be positive")
     source = Source.of(chosen.network, chosen.data_dir)
-    images = source.preprocessing(source.images[: chosen.images]) if source.are_real else None
-    return check(source.network, images)
+    if not source.are_real:
+        return check(source.network)
+    prepare, pixels = source.pixels()
+    return check(source.network, prepare(pixels[: chosen.images]))
 
 
 def _of_file(path: Path) -> "CheckReport":

@@ -23,8 +23,9 @@ class EvaluateArguments:
 def run(arguments: list[str]) -> None:
     """Print accuracy and loss in one line."""
     chosen = parse(EvaluateArguments, "evaluate", arguments)
-    from conductance.share.places import is_saved
+    from conductance.share.places import is_saved, require_place
 
+    require_place(chosen.run)
     if is_saved(chosen.run):
         from conductance.share.run import evaluate_saved
 

@@ -14,7 +14,7 @@ from conductance.errors import DataError, InputError, SavedNetworkError
 from conductance.runs import DataConfig, load_run
 from conductance.share.classifier import FULL, ImageClassifier
 from conductance.share.loading import load
-from conductance.share.places import about, is_saved
+from conductance.share.places import about, is_saved, require_place
 from conductance.transform.export import ConductanceTable, Exported, export_onnx, export_program, export_table
 
 PreprocessingPlace = Literal["inside", "stated"]
@@ -30,17 +30,17 @@ class Source:
     Attributes:
         name: of the run or the folder.
         network: what takes preprocessed images.
-        preprocessing: what makes its input of pixels.
+        preprocessing: what makes its input of pixels; None where a saved network does not say.
         classes: their names, if they have any.
-        images: test images of its data set, uint8 (N, C, H, W), or random ones of its shape.
+        images: test images of its data set, uint8 (N, C, H, W), or random ones of its shape; None likewise.
         are_real: whether they are of its data set.
     """
 
     name: str
     network: nn.Module
-    preprocessing: Preprocessing
+    preprocessing: Preprocessing | None
     classes: tuple[str, ...] | None
-    images: Tensor
+    images: Tensor | None
     are_real: bool
 
     @classmethod
@@ -52,8 +52,9 @@ class Source:
             data_dir: where to look for the data set first.
 
         Raises:
-            ConductanceError: there is neither; or a saved network does not say what its images are.
+            ConductanceError: there is neither.
         """
+        require_place(source)
         if is_saved(source):
             return _saved(source if source.exists() else str(source), data_dir)
         run = load_run(source, data_dir)
@@ -61,15 +62,18 @@ class Source:
             run.config.name, run.network, run.preprocessing, tuple(run.dataset.classes), run.dataset.test.pixels, True
         )
 
-    def first(self, images: int) -> Tensor:
-        """So many of its images, as values in [0, 1].
+    def pixels(self) -> tuple[Preprocessing, Tensor]:
+        """Its preprocessing and its images.
 
         Raises:
-            InputError: less than one.
+            SavedNetworkError: it was saved without them.
         """
-        if images < 1:
-            raise InputError(f"images={images}: must be positive")
-        return self.images[:images].float() / FULL
+        if self.preprocessing is None or self.images is None:
+            raise SavedNetworkError(
+                f"{self.name} was saved without preprocessing, so it does not say what its images are; export it in "
+                "Python: conductance.transform.export_onnx(conductance.load(...), example, file)"
+            )
+        return self.preprocessing, self.images
 
     def export_graph(
         self,
@@ -95,11 +99,14 @@ class Source:
         Raises:
             ConductanceError: see `export_onnx` and `export_program`.
         """
-        example, before = self.first(images), None
+        if images < 1:
+            raise InputError(f"images={images}: must be positive")
+        prepare, pixels = self.pixels()
+        example, before = pixels[:images].float() / FULL, None
         if preprocessing == "inside":
-            before = ImageClassifier(nn.Identity(), self.preprocessing)
+            before = ImageClassifier(nn.Identity(), prepare)
         else:
-            example = self.preprocessing.of_values(example * FULL)
+            example = prepare.of_values(example * FULL)
         if kind == "torch-export":
             return export_program(self.network, example, file, preprocessing=before, internals=internals)
         said = self._metadata(preprocessing)
@@ -108,8 +115,9 @@ class Source:
         )
 
     def _metadata(self, place: PreprocessingPlace) -> dict[str, Any]:
-        shape = ", ".join(map(str, self.images.shape[1:]))
-        kind, scale, shift = self.preprocessing.kind, self.preprocessing.scale, self.preprocessing.shift
+        prepare, pixels = self.pixels()
+        shape = ", ".join(map(str, pixels.shape[1:]))
+        kind, scale, shift = prepare.kind, prepare.scale, prepare.shift
         said: dict[str, Any] = {"name": self.name}
         if self.classes is not None:
             said["classes"] = list(self.classes)
@@ -134,14 +142,15 @@ class Source:
         Raises:
             ConductanceError: no such image or layer, or see `to_biophysical` and `export_neuroml`.
         """
-        if not 0 <= image < len(self.images):
-            raise InputError(f"image={image}: there are {len(self.images)}, numbered from 0")
-        shown = self.preprocessing(self.images[:_SCALING_IMAGES])
+        prepare, pixels = self.pixels()
+        if not 0 <= image < len(pixels):
+            raise InputError(f"image={image}: there are {len(pixels)}, numbered from 0")
+        shown = prepare(pixels[:_SCALING_IMAGES])
         network = to_biophysical(self.network, images=shown)
         if layer is None and len(network.layers) > 1:
             raise InputError(f"layer: choose one of {', '.join(network.by_name)}")
         chosen = network.layers[0].name if layer is None else layer
-        one = self.preprocessing(self.images[image : image + 1])
+        one = prepare(pixels[image : image + 1])
         return export_neuroml(network, chosen, None if units is None else list(units), one, file)
 
     def export_siemens(self, file: Path, *, layer: str | None, g_max: float) -> list[ConductanceTable]:
@@ -152,10 +161,7 @@ class Source:
 def _saved(source: Path | str, data_dir: Path | None) -> Source:
     network, description = load(source), about(source)
     if not isinstance(network, ImageClassifier):
-        raise SavedNetworkError(
-            f"{source} was saved without preprocessing, so it does not say what its images are; export it in Python: "
-            "conductance.transform.export_onnx(conductance.load(...), example, file)"
-        )
+        return Source(Path(source).name, network, None, None, None, False)
     images, are_real = _images(network, (description.accuracy or {}).get("dataset"), data_dir)
     return Source(Path(source).name, network.network, network.preprocessing, network.classes, images, are_real)
 

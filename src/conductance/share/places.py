@@ -1,6 +1,7 @@
 """Where a saved network is: in a folder, in this package, or on the Hub."""
 
 import re
+from difflib import get_close_matches
 from pathlib import Path
 
 from conductance.errors import SavedNetworkError, UnknownNameError
@@ -19,6 +20,20 @@ def names() -> list[str]:
 def is_saved(source: Path) -> bool:
     """Whether a path, as it was typed, is the folder of a saved network or the name of one of this package."""
     return (source / FILE).exists() or (not source.exists() and str(source) in names())
+
+
+def require_place(source: Path) -> None:
+    """Refuse a path, as it was typed, that is neither a folder nor the name of a network of this package.
+
+    Raises:
+        SavedNetworkError: so it is.
+    """
+    if not source.exists() and str(source) not in names():
+        close = get_close_matches(str(source), names(), n=1)
+        raise SavedNetworkError(
+            f"there is no folder {source}, and no network of this package has that name"
+            + (f"; did you mean {close[0]}?" if close else f" ({', '.join(names())}); give the folder of a run")
+        )
 
 
 def about(source: str | Path, *, revision: str | None = None) -> Description:

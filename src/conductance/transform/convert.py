@@ -132,7 +132,7 @@ def _require_layers(plan: Plan, found: Survey) -> None:
         return
     if not found.kept:
         raise InputError("the model has no layer to convert: none of nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d")
-    first = found.kept[0]
+    first = next((kept for kept in found.kept if kept.remedy), found.kept[0])  # rather what can be remedied
     others = f" (and {len(found.kept) - 1} more)" if len(found.kept) > 1 else ""
     remedy = first.remedy or "change select or keep; keep=() converts readouts too"
     raise InputError(f"no layer can be converted: {first.name or 'the model'}{others}: {first.reason}; {remedy}")

@@ -1,0 +1,50 @@
+"""Commands that take a saved network do what can be done without images."""
+
+import csv
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+import conductance
+from conductance import cli
+from conductance.nn import CWALinear
+
+
+@pytest.fixture
+def call(capsys):
+    def run(*arguments):
+        try:
+            cli.main([str(each) for each in arguments])
+            status = 0
+        except SystemExit as ended:
+            status = ended.code
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def test_conductances_of_a_network_saved_without_preprocessing_are_exported(call, tmp_path):
+    torch.manual_seed(0)
+    layer = CWALinear(6, 4, doubled_input=True)
+    conductance.save(nn.Sequential(layer, nn.Linear(4, 2)), tmp_path / "mine")
+    status, _, err = call("export", tmp_path / "mine", "--out", tmp_path / "siemens.csv", "--g-max", "1")
+    assert (status, err) == (0, "")
+    rows = list(csv.DictReader((tmp_path / "siemens.csv").open()))
+    assert len(rows) == 4 * (6 + 1)  # a row for each input of each unit, and its leak
+    assert call("check", tmp_path / "mine")[0] == 0
+
+
+def test_images_are_asked_for_where_they_are_needed(call, tmp_path):
+    conductance.save(nn.Sequential(CWALinear(6, 4), nn.Linear(4, 2)), tmp_path / "mine")
+    status, _, err = call("export", tmp_path / "mine", "--out", tmp_path / "mine.onnx")
+    assert status == 2
+    assert "mine was saved without preprocessing" in err
+    assert err.count("\n") == 1
+
+
+def test_the_package_is_a_command(call):
+    shown = subprocess.run([sys.executable, "-m", "conductance", "--version"], capture_output=True, text=True)
+    assert (shown.returncode, shown.stdout) == call("--version")[:2]
