@@ -32,7 +32,7 @@ def test_conductances_of_a_network_saved_without_preprocessing_are_exported(call
     conductance.save(nn.Sequential(layer, nn.Linear(4, 2)), tmp_path / "mine")
     status, _, err = call("export", tmp_path / "mine", "--out", tmp_path / "siemens.csv", "--g-max", "1")
     assert (status, err) == (0, "")
-    rows = list(csv.DictReader((tmp_path / "siemens.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "siemens.csv").read_text().splitlines()))
     assert len(rows) == 4 * (6 + 1)  # a row for each input of each unit, and its leak
     assert call("check", tmp_path / "mine")[0] == 0
 
