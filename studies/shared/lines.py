@@ -62,8 +62,18 @@ def lines(rows: Sequence[Row], places: Sequence[str], condition: str, reference:
     return found
 
 
-def table(found: Sequence[Line], places: Sequence[str], condition: str) -> str:
-    """As Markdown."""
+def table(
+    found: Sequence[Line], places: Sequence[str], condition: str, *, means: Mapping[str, str] | None = None
+) -> str:
+    """As Markdown.
+
+    Args:
+        found: the lines.
+        places: headings of what they are compared within.
+        condition: heading of what they differ in.
+        means: further columns, a field of the rows for each heading; its mean is shown.
+    """
+    means = means or {}
     cells = [
         [
             *line.place,
@@ -71,9 +81,11 @@ def table(found: Sequence[Line], places: Sequence[str], condition: str) -> str:
             line.accuracy,
             "" if line.difference is None else line.difference.text,
             line.verdict or "",
+            *(f"{fmean(float(row[field]) for row in line.rows):.2f}" for field in means.values()),
             str(len(line.rows)),
         ]
         for line in found
     ]
-    headings = [*places, condition, "Test %", "Difference [95 %]", "Verdict", "Seeds"]
-    return markdown_lines(headings, [*[False] * (len(places) + 1), True, True, False, True], cells)
+    headings = [*places, condition, "Test %", "Difference [95 %]", "Verdict", *means, "Seeds"]
+    right = [*[False] * (len(places) + 1), True, True, False, *[True] * len(means), True]
+    return markdown_lines(headings, right, cells)

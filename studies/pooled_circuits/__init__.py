@@ -1,0 +1,1 @@
+"""The study: pooled_circuits."""
