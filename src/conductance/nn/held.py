@@ -24,7 +24,7 @@ class HeldLayer(ConductanceLayer):
 
     def release(self) -> None:
         """Compute them anew at each call, as any layer does."""
-        self._held = None
+        vars(self).pop("_held", None)
 
     def packed(self) -> Tensor:
         """The conductances in the order that the products read, see `kernels.pack`."""
