@@ -5,7 +5,10 @@ from pathlib import Path
 
 from conductance.files import write_text
 from conductance.report.table import markdown_lines
+from studies.pooled_circuits.circuits import AT_ONCE, FREE, FREE_POOLED, NONE, SLOW, SLOW_NONE, SYNAPTIC
 from studies.recurrence.measure import reported
+from studies.rollout import measure as rollout
+from studies.rollout.circuits import WITHOUT
 from studies.shared.growing import read_rows
 from studies.shared.paired import difference, verdicts
 
@@ -60,7 +63,29 @@ def claims() -> list[Claim]:
     for part in ("conductances, fan-in", "affine, fan-in"):
         most = {"condition": "1568"}
         found.append(Claim("high connectivity is needed", "connectivity", {"part": part}, most, {"condition": "25"}))
+    return found + _rollouts() + _pools()
+
+
+def _rollouts() -> list[Claim]:
+    """What time slices and interneurons are worth; those of the highest validation accuracy."""
+    found = [
+        Claim("discrete time slices", "rollout", {"part": part}, {"condition": "16"}, {"condition": "1"})
+        for part in rollout.STARTS
+    ]
+    room, best = {"part": rollout.ROOM}, rollout.chosen(read_rows(rollout.FOLDER.result))
+    if best is not None:
+        question = "inhibitory neurons, recurrently"
+        found.append(Claim(question, "rollout", room, {"condition": best}, {"condition": WITHOUT}))
     return found
+
+
+def _pools() -> list[Claim]:
+    """What pooled interneurons are worth, and whether they make up for Dale's law."""
+    pairs = ((AT_ONCE, NONE), (SLOW, SLOW_NONE), (SYNAPTIC, NONE), (FREE_POOLED, FREE), (FREE, NONE))
+    question = "how brains afford Dale's law"
+    return [
+        Claim(question, "pooled_circuits", {}, {"condition": better}, {"condition": other}) for better, other in pairs
+    ]
 
 
 def table() -> str:
@@ -71,7 +96,7 @@ def table() -> str:
     cells = [
         [
             claim.question,
-            ", ".join(claim.place.values()),
+            ", ".join(claim.place.values()) or claim.study.replace("_", " "),
             ", ".join(claim.better.values()),
             ", ".join(claim.other.values()),
             found.text,

@@ -3,11 +3,15 @@
 import pytest
 import torch
 
-from conductance.nn import ConductanceLayer
+from conductance.nn import ConductanceLayer, spectral_radius
 from studies.connectivity import circuits as connectivity
 from studies.connectivity import measure as connectivity_study
+from studies.pooled_circuits import circuits as pools
+from studies.pooled_circuits import measure as pooled_study
 from studies.recurrence import measure as recurrence
 from studies.recurrence import networks, tasks
+from studies.rollout import circuits as rollouts
+from studies.rollout import measure as rollout_study
 from studies.shared import lines
 from studies.shared.few_images import FewImages, Part
 from studies.shared.growing import read_rows
@@ -123,12 +127,79 @@ def test_tables_are_those_of_the_rows(study, places, condition, reference, rows,
     assert study.FOLDER.table.read_text() == lines.table(found, headings[:-1], headings[-1])
 
 
-def test_the_table_of_connectivity_is_that_of_the_rows(monkeypatch):
+@pytest.mark.parametrize("name", rollout_study.ROOMS[::4])
+def test_interneurons_have_the_room_that_is_named(name):
+    share, strength = (float(part.split()[1]) for part in name.split(", "))
+    torch.manual_seed(0)
+    network = rollouts.with_room(name)
+    torch.manual_seed(0)
+    usual = rollouts.rollout(rollouts.SLICES, share)
+    inhibition, of_usual = (each.conductance("PV", "E") for each in (network, usual))
+    assert inhibition.shape == (rollouts.EXCITATORY, round(share * rollouts.EXCITATORY))
+    torch.testing.assert_close(inhibition, strength * of_usual)
+
+
+def test_slices_come_to_rest_from_a_settled_start_and_not_from_any():
+    images = torch.rand(5, 28, 28, generator=torch.Generator().manual_seed(0))
+    found = []
+    for settled in rollout_study.STARTS.values():
+        torch.manual_seed(0)
+        found.append(spectral_radius(rollouts.rollout(4, settled=settled), images))
+    assert found[0] < 1 < found[1]
+    assert "PV" not in rollouts.with_room(rollouts.WITHOUT).populations
+
+
+def test_room_is_chosen_by_mean_validation_accuracy():
+    accuracies = {(rollouts.WITHOUT, "0"): 99, ("a", "0"): 80, ("a", "1"): 90, ("b", "0"): 88, ("b", "1"): 81}
+    rows = [
+        {"part": rollout_study.ROOM, "condition": name, "seed": seed, "validation": str(value)}
+        for (name, seed), value in accuracies.items()
+    ]
+    assert rollout_study.chosen(rows) == "a"
+    assert rollout_study.chosen(rows[:1]) is None
+
+
+@pytest.mark.parametrize("name", pools.CONDITIONS)
+def test_networks_with_pools_are_what_they_are_called(name):
+    torch.manual_seed(0)
+    network = pools.build(name)
+    assert network(torch.rand(3, 28, 28)).shape == (3, pools.CLASSES)
+    if name in pools.UNDER_DALE:
+        populations = network.populations
+        classes = name in (pools.PER_CLASS, pools.SLOW_PER_CLASS)
+        layers = ("E1", "I1", "E2", "I2") if classes else ("layer1", "layer2")
+        assert {key for key in populations if not key.startswith("pool")} == set(layers)
+        pooled = "pool" in name and not name.startswith("synaptic")
+        assert all(populations[layer].pooled_interneuron == pooled for layer in layers)
+        assert all(populations[layer].leaky == name.startswith("slow") for layer in layers)
+
+
+@pytest.mark.parametrize("name", [pools.SYNAPTIC, pools.SYNAPTIC_LEARNED])
+def test_a_synaptic_pool_reads_what_excites_and_inhibits_all(name):
+    torch.manual_seed(0)
+    network = pools.build(name)
+    read, back = network.conductance("layer1", "pool1"), network.conductance("pool1", "layer1")
+    half = pools.WIDTHS[0] // 2
+    assert torch.equal(read, (torch.arange(2 * half) < half).to(read)[None])
+    torch.testing.assert_close(back, pools.FEEDBACK * network.conductance("x", "layer1").sum(1, keepdim=True))
+
+
+def test_the_affine_step_is_chosen_by_validation_accuracy_and_shown_alone():
+    rows = [
+        {"condition": pools.AFFINE, "step": step, "seed": "0", "validation": accuracy}
+        for step, accuracy in zip(pooled_study.STEPS, ("80", "90", "85", "70"), strict=True)
+    ]
+    assert pooled_study.chosen(rows) == pooled_study.STEPS[1]
+    assert pooled_study.chosen(rows[1:]) is None
+    assert pooled_study.reported(rows) == [rows[1]]
+
+
+@pytest.mark.parametrize("study", [connectivity_study, rollout_study, pooled_study])
+def test_tables_of_circuits_are_those_of_the_rows(study, monkeypatch):
     written = {}
-    monkeypatch.setattr(connectivity_study, "write_text", written.__setitem__)
-    connectivity_study.show()
-    table = connectivity_study.FOLDER.table
-    assert written[table] == table.read_text()
+    monkeypatch.setattr(study, "write_text", written.__setitem__)
+    study.show()
+    assert written[study.FOLDER.table] == study.FOLDER.table.read_text()
 
 
 def test_the_page_of_claims_shows_what_the_rows_say():
