@@ -48,3 +48,10 @@ def test_images_are_asked_for_where_they_are_needed(call, tmp_path):
 def test_the_package_is_a_command(call):
     shown = subprocess.run([sys.executable, "-m", "conductance", "--version"], capture_output=True, text=True)
     assert (shown.returncode, shown.stdout) == call("--version")[:2]
+
+
+@pytest.mark.parametrize("command", [("check",), ("evaluate",), ("export", "--out", "x.csv")])
+def test_a_folder_of_something_else_is_named(command, call, tmp_path):
+    status, out, err = call(command[0], tmp_path, *command[1:])
+    assert (status, out) == (2, "")
+    assert f"{tmp_path} holds neither a run (config.json) nor a saved network (conductance.json)" in err

@@ -72,8 +72,8 @@ def _of_file(path: Path) -> "CheckReport":
 
             weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged file or one of another kind brings
-        lines = str(error).splitlines() or [""]
-        raise InputError(f"{path} holds no weights that can be read: {lines[0]}") from None
+        first = (str(error).splitlines() or [""])[0].split(". ")[0]
+        raise InputError(f"{path} holds no weights that can be read: {first}") from None
     if not isinstance(weights, dict):
         raise InputError(f"{path} holds a {type(weights).__name__}; give the file of a state dict")
     return check_weights(weights)

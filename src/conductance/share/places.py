@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from conductance.errors import SavedNetworkError, UnknownNameError
+from conductance.runs import RunFolder
 from conductance.share.description import FILE, Description, read_description
 
 HERE = Path(__file__).parent / "networks"
@@ -23,11 +24,15 @@ def is_saved(source: Path) -> bool:
 
 
 def require_place(source: Path) -> None:
-    """Refuse a path, as it was typed, that is neither a folder nor the name of a network of this package.
+    """Refuse a path, as it was typed, that is neither a run, a saved network nor the name of one of this package.
 
     Raises:
         SavedNetworkError: so it is.
     """
+    if source.is_dir() and not (source / FILE).exists() and not RunFolder(source).config_file.exists():
+        raise SavedNetworkError(
+            f"{source} holds neither a run (config.json) nor a saved network ({FILE}); give the folder of one"
+        )
     if not source.exists() and str(source) not in names():
         close = get_close_matches(str(source), names(), n=1)
         raise SavedNetworkError(
