@@ -1,16 +1,41 @@
 """Circuits that differ in who connects to whom, and networks that differ in the synapses of each unit alone."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from conductance.circuits import Circuit, InDegree, Rule, Sparse, WithinDistance
+from conductance.nn import CWAConv2d
 
 SIDE, CLASSES, EXCITATORY, INTERNEURONS = 28, 10, 144, 36
 GRID = (12, 12)
 RADIUS = 5.0
 SLICES = 4
-SYNAPSES = 50_000
-FAN_INS = (25, 100, 400, 2 * SIDE * SIDE)
+KERNELS = (3, 5, 7, 9, 11)
+OF_KERNELS = 20_000  # synapses of the two convolutions together
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A hidden layer that reads images of so many numbers by so many synapses in all, those of the readout too."""
+
+    data: str
+    received: int
+    synapses: int
+
+    @property
+    def fan_ins(self) -> tuple[int, ...]:
+        """Synapses of each unit; at most one to excite and one to inhibit for each number."""
+        all_of_them = 2 * self.received
+        return (*(each for each in (25, 100, 400, 1568) if each < all_of_them), all_of_them)
+
+    def units(self, fan_in: int) -> int:
+        """So many units that all synapses together are about `synapses`."""
+        return self.synapses // (fan_in + CLASSES)
+
+
+MNIST, CIFAR10 = Layer("mnist", SIDE * SIDE, 50_000), Layer("cifar10", 3 * 32 * 32, 200_000)
 
 SHARES = (5, 10, 20, 50)
 CIRCUITS = (
@@ -73,18 +98,31 @@ class SparseAffine(nn.Module):
         return nn.functional.linear(images.flatten(1), self.weights * self.exists, self.bias).relu()
 
 
-def units_of(fan_in: int) -> int:
-    """So many units that all their synapses, those of the readout too, are about `SYNAPSES`."""
-    return SYNAPSES // (fan_in + CLASSES)
-
-
-def by_fan_in(family: str, fan_in: int) -> nn.Module:
+def by_fan_in(family: str, layer: Layer, fan_in: int) -> nn.Module:
     """One hidden layer in which each unit has so many synapses; affine ones half as many, for their input is single."""
-    units = units_of(fan_in)
+    units = layer.units(fan_in)
     if family == "affine":
-        return nn.Sequential(SparseAffine(SIDE * SIDE, units, max(1, fan_in // 2)), nn.Linear(units, CLASSES))
+        return nn.Sequential(SparseAffine(layer.received, units, max(1, fan_in // 2)), nn.Linear(units, CLASSES))
     made = Circuit()
-    x = made.input("x", (SIDE, SIDE), coding="doubled")
+    x = made.input("x", layer.received, coding="doubled")
     half = [1.0] * (units // 2) + [-1.0] * (units - units // 2)
     made.connect(x, made.population("E", units, valence=half, resting_potential=-50), rule=InDegree(fan_in))
-    return made.build(readout=CLASSES)
+    return nn.Sequential(nn.Flatten(), made.build(readout=CLASSES))
+
+
+def channels(kernel: int) -> int:
+    """So many channels, an even number, that both convolutions have about `OF_KERNELS` synapses together."""
+    synapses = OF_KERNELS / kernel**2  # of a channel with itself: channels * (2 + channels)
+    return 2 * round(((synapses + 1) ** 0.5 - 1) / 2)
+
+
+def by_kernel(kernel: int) -> nn.Module:
+    """Two convolutions of conductances with this kernel, whose units are then averaged over all positions."""
+    width = channels(kernel)
+    return nn.Sequential(
+        CWAConv2d(1, width, kernel, stride=2, padding=kernel // 2),
+        CWAConv2d(width, width, kernel, stride=2, padding=kernel // 2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(width, CLASSES),
+    )

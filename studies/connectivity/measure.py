@@ -1,10 +1,11 @@
 """Which connectivity helps, and do conductance networks need many synapses for each unit?
 
 A layer of 144 neurons on 2,000 images of MNIST: dense, with interneurons, recurrent, sparse, local. Then layers of
-about 50,000 synapses in all, of which each unit has few or many, beside affine ones.
+as many synapses in all, of which each unit has few or many, beside affine ones, on MNIST and on CIFAR-10; and
+convolutions of as many synapses in all, with small kernels or large ones.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from torch import nn
 
 from conductance.files import write_text
 from conductance.optim import create_optimizer
-from studies.connectivity.circuits import CIRCUITS, FAN_INS, by_fan_in, circuit
+from studies.connectivity.circuits import CIFAR10, CIRCUITS, KERNELS, MNIST, Layer, by_fan_in, by_kernel, circuit
 from studies.connectivity.figure import connectivity_figure
 from studies.shared import lines
 from studies.shared.few_images import few_images
@@ -26,10 +27,19 @@ FOLDER = folder_of(__file__)
 
 IMAGES, EPOCHS, BATCH, SEEDS = 2000, 5, 50, 5
 AFFINE_STEP = 1e-3  # of Adam
-CIRCUIT = "circuit"
-FAMILIES = {"conductances, fan-in": "conductance", "affine, fan-in": "affine"}
+CIRCUIT, KERNEL = "circuit", "kernels"
+FAN_INS: dict[str, tuple[str, Layer]] = {
+    "conductances, fan-in": ("conductance", MNIST),
+    "affine, fan-in": ("affine", MNIST),
+    "conductances, fan-in, CIFAR-10": ("conductance", CIFAR10),
+    "affine, fan-in, CIFAR-10": ("affine", CIFAR10),
+}
 COLUMNS = ("part", "condition", "seed", "validation", "test", "seconds", "commit", "command", "right")
-REFERENCES = {CIRCUIT: "dense", **{part: str(FAN_INS[-1]) for part in FAMILIES}}
+REFERENCES = {
+    CIRCUIT: "dense",
+    **{part: str(layer.fan_ins[-1]) for part, (_, layer) in FAN_INS.items()},
+    KERNEL: str(KERNELS[-1]),
+}
 
 
 @dataclass(frozen=True)
@@ -41,23 +51,30 @@ class Case:
     seed: int
 
 
-def cases(seeds: int) -> list[Case]:
-    """All runs, seed by seed."""
+def cases(seeds: int, parts: Collection[str]) -> list[Case]:
+    """All runs of these parts, seed by seed."""
     found = []
     for seed in range(seeds):
         found += [Case(CIRCUIT, name, seed) for name in CIRCUITS]
-        found += [Case(part, str(fan_in), seed) for part in FAMILIES for fan_in in FAN_INS]
-    return found
+        found += [Case(KERNEL, str(kernel), seed) for kernel in KERNELS]
+        for part, (_, layer) in FAN_INS.items():
+            found += [Case(part, str(fan_in), seed) for fan_in in layer.fan_ins]
+    return [case for case in found if case.part in parts]
 
 
 def train(case: Case, data_dir: Path | None = None) -> Mapping[str, float | str]:
     """One run: accuracies in %, and which test images are right."""
-    images = few_images("mnist", IMAGES, case.seed, data_dir).each(lambda pixels: pixels.squeeze(1))
+    family, layer = FAN_INS.get(case.part, ("conductance", MNIST))
+    images = few_images(layer.data, IMAGES, case.seed, data_dir)
     torch.manual_seed(case.seed)
-    network = circuit(case.condition) if case.part == CIRCUIT else by_fan_in(FAMILIES[case.part], int(case.condition))
-    learn(
-        network, images.learned, epochs=EPOCHS, batch=BATCH, make=_adam if "affine" in case.part else create_optimizer
-    )
+    if case.part == CIRCUIT:
+        network, images = circuit(case.condition), images.each(lambda pixels: pixels.squeeze(1))
+    elif case.part == KERNEL:
+        network = by_kernel(int(case.condition))
+    else:
+        network = by_fan_in(family, layer, int(case.condition))
+    make = _adam if family == "affine" else create_optimizer
+    learn(network, images.learned, epochs=EPOCHS, batch=BATCH, make=make)
     return judge(network, images.validation, images.test)
 
 
@@ -81,12 +98,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, on one thread, and show what there is."""
     parser = FOLDER.parser(__doc__)
     parser.add_argument("--seeds", type=int, default=SEEDS, help="how many; 0 train nothing (default: %(default)s)")
+    parser.add_argument("--parts", nargs="+", choices=REFERENCES, default=list(REFERENCES), help="which (default: all)")
     parser.add_argument("--data-dir", type=Path, help="where the data sets lie")
     choices = parser.parse_args(arguments)
     measure_missing(
         FOLDER.result,
         COLUMNS,
-        cases(choices.seeds),
+        cases(choices.seeds, choices.parts),
         lambda case: train(case, choices.data_dir),
         command=FOLDER.command,
         console=Console(),

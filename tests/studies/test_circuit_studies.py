@@ -101,11 +101,21 @@ def test_a_network_learns_what_is_easy():
     assert is_right(network, part).float().mean() > 0.9
 
 
-@pytest.mark.parametrize("fan_in", connectivity.FAN_INS)
-def test_networks_of_any_fan_in_have_as_many_synapses(fan_in):
-    units = connectivity.units_of(fan_in)
-    assert connectivity.SYNAPSES * 0.96 < units * (fan_in + connectivity.CLASSES) <= connectivity.SYNAPSES
-    assert connectivity.by_fan_in("conductance", fan_in).synapse_count == units * fan_in
+@pytest.mark.parametrize("layer", [connectivity.MNIST, connectivity.CIFAR10])
+def test_networks_of_any_fan_in_have_as_many_synapses(layer):
+    for fan_in in layer.fan_ins:
+        units = layer.units(fan_in)
+        assert layer.synapses * 0.96 < units * (fan_in + connectivity.CLASSES) <= layer.synapses
+        [_, network] = connectivity.by_fan_in("conductance", layer, fan_in)
+        assert network.synapse_count == units * fan_in
+
+
+@pytest.mark.parametrize("kernel", connectivity.KERNELS)
+def test_convolutions_of_any_kernel_have_as_many_synapses(kernel):
+    network = connectivity.by_kernel(kernel)
+    synapses = sum(layer.g.numel() for layer in network[:2])
+    assert abs(synapses - connectivity.OF_KERNELS) < 0.15 * connectivity.OF_KERNELS
+    assert network(torch.rand(2, 1, 28, 28)).shape == (2, connectivity.CLASSES)
 
 
 @pytest.mark.parametrize(
