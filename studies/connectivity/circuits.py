@@ -13,7 +13,8 @@ GRID = (12, 12)
 RADIUS = 5.0
 SLICES = 4
 KERNELS = (3, 5, 7, 9, 11)
-OF_KERNELS = 20_000  # synapses of the two convolutions together
+OF_KERNELS = 40_000  # synapses of two convolutions and a readout
+PLACES = (SIDE // 4) ** 2
 
 
 @dataclass(frozen=True)
@@ -111,18 +112,18 @@ def by_fan_in(family: str, layer: Layer, fan_in: int) -> nn.Module:
 
 
 def channels(kernel: int) -> int:
-    """So many channels, an even number, that both convolutions have about `OF_KERNELS` synapses together."""
-    synapses = OF_KERNELS / kernel**2  # of a channel with itself: channels * (2 + channels)
-    return 2 * round(((synapses + 1) ** 0.5 - 1) / 2)
+    """So many channels, an even number, that all synapses, those of the readout too, are about `OF_KERNELS`."""
+    square = kernel**2  # synapses: square * (2 * width + width**2) + CLASSES * PLACES * width
+    half = square + CLASSES * PLACES / 2
+    return 2 * round(((half**2 + square * OF_KERNELS) ** 0.5 - half) / square / 2)
 
 
 def by_kernel(kernel: int) -> nn.Module:
-    """Two convolutions of conductances with this kernel, whose units are then averaged over all positions."""
+    """Two convolutions of conductances with this kernel, each at every second place, and a readout."""
     width = channels(kernel)
     return nn.Sequential(
         CWAConv2d(1, width, kernel, stride=2, padding=kernel // 2),
         CWAConv2d(width, width, kernel, stride=2, padding=kernel // 2),
-        nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
-        nn.Linear(width, CLASSES),
+        nn.Linear(PLACES * width, CLASSES),
     )
