@@ -63,6 +63,8 @@ def claims() -> list[Claim]:
     for part in ("conductances, fan-in", "affine, fan-in"):
         most = {"condition": "1568"}
         found.append(Claim("high connectivity is needed", "connectivity", {"part": part}, most, {"condition": "25"}))
+    kernels = {"part": "kernels"}
+    found.append(Claim("high connectivity is needed", "connectivity", kernels, {"condition": "11"}, {"condition": "3"}))
     return found + _rollouts() + _pools()
 
 
