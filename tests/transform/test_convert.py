@@ -530,3 +530,9 @@ def test_converting_warns_of_nothing_and_is_repeatable():
 def test_kinds_of_layers():
     assert isinstance(conductance.convert(nn.Conv1d(2, 2, 3), torch.rand(2, 2, 5), keep=()).model, CWAConv1d)
     assert isinstance(conductance.convert(nn.Conv3d(2, 2, 2), torch.rand(2, 2, 3, 3, 3), keep=()).model, CWAConv3d)
+
+
+@pytest.mark.parametrize("empty", [(), [], {}])
+def test_an_empty_example_is_named(empty):
+    with pytest.raises(InputError, match="the example is empty"):
+        conductance.convert(mlp(nn.ReLU(), widths=(6, 8, 4)), empty)

@@ -153,6 +153,8 @@ def _refuse_signed(plan: Plan) -> None:
 
 def _batch(example: Any) -> Any:
     """An example as a model takes it; of a loader, its first batches without their labels."""
+    if isinstance(example, (tuple, list, Mapping)) and not example:
+        raise InputError("the example is empty; give a batch of the model's input")
     if isinstance(example, (Tensor, np.ndarray, Mapping, tuple, list, str)) or not isinstance(example, Iterable):
         return example
     batches = list(_first_batches(example))
