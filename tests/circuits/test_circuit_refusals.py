@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from conductance.circuits import (
     Blocks,
@@ -25,10 +27,14 @@ def circuit_of_two():
     return circuit
 
 
-def one_line(action):
+def message_of(action):
     with pytest.raises(ConductanceError) as caught:
         action()
-    message = str(caught.value)
+    return str(caught.value)
+
+
+def one_line(action):
+    message = message_of(action)
     assert "\n" not in message
     return message
 
@@ -46,6 +52,10 @@ def one_line(action):
         (lambda c: c.population("E", 3), "the circuit has 'E' already"),
         (lambda c: c.population("a.b", 3), "cannot be a population's name"),
         (lambda c: c.population("keys", 3), "cannot be a population's name"),
+        (lambda c: c.population("training", 3), "cannot be a population's name"),
+        (lambda c: c.population("P", 2.5), "give whole numbers, 1 or more"),
+        (lambda c: c.population("P", None), "give whole numbers, 1 or more"),
+        (lambda c: c.connect("x", {"E"}), "unknown population"),
         (lambda c: c.population("P", 0), "give whole numbers, 1 or more"),
         (lambda c: c.population("P", (2, 2, 2, 2)), "has 4 axes; give one to three"),
         (lambda c: c.population("P", 3, reversal=-120.0), "reversal of -120 mV lies outside the circuit's range"),
@@ -150,3 +160,45 @@ def test_sequences_of_different_lengths_are_refused():
     net = circuit.build()
     assert "sequences of different lengths" in one_line(lambda: net(torch.rand(1, 3, 4), torch.rand(1, 2, 2)))
     assert net(torch.rand(1, 3, 4), torch.rand(1, 2)).shape == (1, 3, 2)
+
+
+no_numbers = st.one_of(
+    st.text(),
+    st.lists(st.floats()),
+    st.just(torch.ones(3)),
+    st.floats(max_value=0, exclude_max=True),
+    st.sampled_from([float("nan"), float("inf")]),
+)
+PLACES_OF_NUMBERS = {
+    "conductance": lambda value: circuit_of_two().connect("I", "E", conductance=value),
+    "resting_conductance": lambda value: Circuit().population("P", 3, resting_conductance=value),
+    "width": lambda value: Circuit().population("P", 3, width=value),
+    "tau_membrane": lambda value: Circuit().population("P", 3, tau_membrane=value),
+    "tau_synapse": lambda value: Circuit().population("P", 3, tau_synapse=value),
+    "tolerance": lambda value: circuit_of_two().build(tolerance=value),
+    "slice_duration": lambda value: circuit_of_two().build(slice_duration=value),
+    "Sparse": Sparse,
+    "Gaussian": Gaussian,
+    "Exponential": Exponential,
+    "WithinDistance": WithinDistance,
+}
+
+
+@pytest.mark.parametrize("place", PLACES_OF_NUMBERS)
+@given(value=no_numbers)
+def test_what_is_no_number_in_range_is_refused(place, value):
+    assert place in message_of(lambda: PLACES_OF_NUMBERS[place](value))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (None, "NoneType; give a tensor"),
+        ([[0.5] * 4], "list; give a tensor"),
+        (torch.ones(2, 4, dtype=torch.long), "torch.int64; give a tensor of floating point"),
+        (torch.ones(2, 0, 4), "sequences without elements"),
+    ],
+)
+def test_what_is_no_input_is_refused(values, message):
+    net = circuit_of_two().build(outputs=["E", "I"])
+    assert message in one_line(lambda: net(values))

@@ -242,3 +242,16 @@ def test_padding_and_packing_agree():
     whole, _ = rnn(x)
     for n, length in enumerate([5, 3, 2]):
         torch.testing.assert_close(padded[n, :length], whole[n, :length])
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_sequences_without_elements_are_refused(batch_first):
+    layer = CWARNN(3, 4, batch_first=batch_first)
+    for shape in ((2, 0, 3) if batch_first else (0, 2, 3)), (0, 3):
+        with pytest.raises(InputError, match="sequences need one element or more"):
+            layer(torch.rand(shape))
+
+
+def test_a_state_of_another_batch_is_refused_by_the_cell():
+    with pytest.raises(InputError, match=r"the state has the shape \(5, 4\), but it must be \(2, 4\)"):
+        CWARNNCell(3, 4)(torch.rand(2, 3), torch.zeros(5, 4))

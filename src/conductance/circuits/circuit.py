@@ -23,6 +23,7 @@ from conductance.circuits.neurons import (
 )
 from conductance.circuits.places import Places, places
 from conductance.circuits.projection import Projection
+from conductance.circuits.quantities import is_not_negative, is_positive
 from conductance.circuits.rules import Dense, Rule
 from conductance.errors import InputError, UnknownNameError
 from conductance.nn.unroll import check_unrolling
@@ -168,7 +169,7 @@ class Circuit:
         where = places(name, size, channels)
         if reversal is None and valence is None:
             reversal = "AMPA"
-        if resting_conductance is not None and not 0 <= resting_conductance < float("inf"):
+        if resting_conductance is not None and not is_not_negative(resting_conductance):
             raise InputError(f"{name}: resting_conductance={resting_conductance} must be finite and not negative")
         if tau_membrane is not None and resting_conductance == 0:
             raise InputError(f"{name}: tau_membrane is C/G_r, so resting_conductance must be above 0")
@@ -315,7 +316,7 @@ class Circuit:
                 )
 
     def _check_name(self, name: str) -> None:
-        if not isinstance(name, str) or not name or "." in name or hasattr(nn.ModuleDict, name):
+        if not isinstance(name, str) or not name or "." in name or hasattr(nn.ModuleDict(), name):
             raise InputError(f"{name!r} cannot be a population's name; give a word without dots")
         if name in self.inputs or name in self.populations:
             raise InputError(f"the circuit has {name!r} already; give another name")
@@ -323,17 +324,17 @@ class Circuit:
     @staticmethod
     def _known(neurons: object, known: dict) -> str:
         name = neurons.name if isinstance(neurons, Neurons) else neurons
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise UnknownNameError("population", name, known)
-        return str(name)
+        return name
 
     @staticmethod
     def _check_numbers(slices: int, tolerance: float | None, duration: float) -> None:
         if not (isinstance(slices, int) and slices >= 1):
             raise InputError(f"slices={slices}: give a whole number of time slices, 1 or more")
-        if tolerance is not None and not tolerance >= 0:
-            raise InputError(f"tolerance={tolerance}: must not be negative")
-        if not 0 < duration < float("inf"):
+        if tolerance is not None and not is_not_negative(tolerance):
+            raise InputError(f"tolerance={tolerance}: give a finite number, 0 or more")
+        if not is_positive(duration):
             raise InputError(f"slice_duration={duration} ms: must be above 0")
 
 

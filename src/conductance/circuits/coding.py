@@ -31,8 +31,11 @@ class InputCode:
         """The data as (N, values), or (N, time, values) for a sequence.
 
         Raises:
-            InputError: they have another shape.
+            InputError: they are no tensor of floating point numbers, or have another shape.
         """
+        if not isinstance(values, Tensor) or not values.is_floating_point():
+            given = values.dtype if isinstance(values, Tensor) else type(values).__name__
+            raise InputError(f"input {name!r} was given {given}; give a tensor of floating point numbers")
         axes = len(self.shape)
         if values.ndim not in (axes + 1, axes + 2) or tuple(values.shape[-axes:]) != self.shape:
             shape = ", ".join(map(str, self.shape))
@@ -40,6 +43,8 @@ class InputCode:
                 f"input {name!r} was given the shape {tuple(values.shape)}; give (N, {shape}), or (N, time, {shape}) "
                 "for a sequence"
             )
+        if values.ndim == axes + 2 and not values.shape[1]:
+            raise InputError(f"input {name!r} was given sequences without elements; give one element or more")
         return values.flatten(-axes)
 
     def encode(self, values: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from conductance.biophysics._checks import refuse_volts
 from conductance.biophysics.synapses import SYNAPSE_CLASSES
 from conductance.circuits.coding import Coding
 from conductance.circuits.places import Places
+from conductance.circuits.quantities import is_positive
 from conductance.errors import InputError, UnknownNameError
 from conductance.valence import Valences
 
@@ -131,7 +132,7 @@ def gate_of(
     theta = rescaled(name, "threshold", threshold, potentials)
     if width is None:
         width = potentials.maximum - threshold if kind == "rectified" else LOGISTIC_WIDTH
-    if not 0 < width < float("inf"):
+    if not is_positive(width):
         raise InputError(f"{name}: width={width} mV; how far a gate opens must be above 0")
     k = width / potentials.half_width
     return None if (kind, theta, k, learn) == ("rectified", 0.0, 1.0, False) else (kind, theta, k, learn)
@@ -143,7 +144,7 @@ def time_constant(name: str, what: str, tau: float | None) -> float | None:
     Raises:
         InputError: it is not positive.
     """
-    if tau is not None and not 0 < tau < float("inf"):
+    if tau is not None and not is_positive(tau):
         raise InputError(f"{name}: {what}={tau} ms; a time constant must be above 0, or None for no time at all")
     return tau
 

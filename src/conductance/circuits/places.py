@@ -47,7 +47,7 @@ def places(name: str, size: int | tuple[int, ...], channels: int = 1) -> Places:
     Raises:
         InputError: a size below 1, or more than three axes.
     """
-    grid = (size,) if isinstance(size, int) else tuple(size)
+    grid = tuple(size) if isinstance(size, (tuple, list)) else (size,)
     if not 1 <= len(grid) <= MOST_AXES:
         raise InputError(f"{name}: the grid {grid} has {len(grid)} axes; give one to three")
     if any(not isinstance(n, int) or n < 1 for n in (*grid, channels)):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from conductance.circuits.places import Places
+from conductance.circuits.quantities import is_not_negative
 from conductance.circuits.rules import Convolution, Dense, Rule
 from conductance.errors import InputError
 
@@ -40,7 +41,7 @@ class Projection:
             raise InputError(f"{self}: rule={self.rule!r} is no connectivity rule, such as Sparse(0.1) or Mask(matrix)")
         if not isinstance(self.delay, int) or self.delay < 0:
             raise InputError(f"{self}: delay={self.delay}; give a whole number of time slices, 0 or more")
-        if self.conductance is not None and not 0 <= self.conductance < float("inf"):
+        if self.conductance is not None and not is_not_negative(self.conductance):
             raise InputError(f"{self}: conductance={self.conductance}; give a finite number, 0 or more")
 
     @property

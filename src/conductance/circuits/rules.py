@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from conductance.circuits.places import Places, distances
+from conductance.circuits.quantities import is_positive
 from conductance.errors import InputError
 
 
@@ -330,13 +331,13 @@ class Convolution(Rule):
 
 
 def _share(rule: str, share: float) -> float:
-    if not 0 < share <= 1:
+    if not (is_positive(share) and share <= 1):
         raise InputError(f"{rule}: the probability {share} must lie in (0, 1]")
     return share
 
 
 def _length(rule: str, length: float) -> float:
-    if not 0 < length < float("inf"):
+    if not is_positive(length):
         raise InputError(f"{rule}: the length {length} must be above 0, in steps of the grid")
     return length
 

@@ -123,11 +123,14 @@ class CWARNNCell(nn.Module):
         """V after one step; at rest before it where no state is given.
 
         Raises:
-            InputError: the input has another size.
+            InputError: the input or the state has another shape.
         """
         if input.shape[-1] != self.input_size:
             raise InputError(f"the input has {input.shape[-1]} channels, but the cell reads {self.input_size}")
         V = self.at_rest(input) if hx is None else hx
+        if V.shape != (*input.shape[:-1], self.hidden_size):
+            expected = (*input.shape[:-1], self.hidden_size)
+            raise InputError(f"the state has the shape {tuple(V.shape)}, but it must be {expected}")
         p = V.clamp(min=0)
         received = torch.cat([input, p, input] if self.doubled_input else [input, p], -1)
         both = kernels.dense(self.synapses(received), -1)
@@ -246,6 +249,8 @@ class CWARNN(RecurrentModule):
                 f"(L, {self.input_size}) for one sequence"
             )
         batched = input.ndim == 3
+        if not input.shape[1 if batched and self.batch_first else 0]:
+            raise InputError(f"the input has the shape {tuple(input.shape)}: sequences need one element or more")
         steps = input.transpose(0, 1) if batched and self.batch_first else input if batched else input.unsqueeze(1)
         state = self._state(steps[0], hx if hx is None or batched else hx.unsqueeze(1))
         outputs, state = self._run(list(steps.unbind(0)), state)
