@@ -27,24 +27,40 @@ _PRECISION = [np.float64, np.float32]
 class CWAEstimator(BaseEstimator):
     """A network of conductance layers as an estimator."""
 
-    hidden_layer_sizes: Sequence[int] | int
-    solver: RuleName
-    learning_rate_init: float | None
-    alpha: float
-    batch_size: int | Literal["auto"]
-    max_iter: int
-    random_state: Any
-    warm_start: bool
-    early_stopping: bool
-    validation_fraction: float
-    n_iter_no_change: int
-    verbose: bool
-
     network_: nn.Sequential
     n_iter_: int
     loss_: float
     loss_curve_: list[float]
     validation_loss_curve_: list[float]
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Sequence[int] | int = (100,),
+        *,
+        solver: RuleName = "adam",
+        learning_rate_init: float | None = None,
+        alpha: float = 0.3,
+        batch_size: int | Literal["auto"] = "auto",
+        max_iter: int = 100,
+        random_state: Any = None,
+        warm_start: bool = False,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        verbose: bool = False,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.solver = solver
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.verbose = verbose
 
     # What the two differ in -------------------------------------------------------------------------------------------
 

@@ -1,8 +1,7 @@
 """The regressor."""
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +10,6 @@ from sklearn.utils import Tags
 from torch import Tensor
 
 from conductance.errors import InputError
-from conductance.optim.optimizer import RuleName
 from conductance.sklearn.base import CWAEstimator
 from conductance.sklearn.features import Scale
 from conductance.sklearn.samples import Samples
@@ -25,35 +23,6 @@ class CWARegressor(RegressorMixin, CWAEstimator):
     Features and targets may have any range; targets are standardized inside, and may be several for each row. All else
     is as in `CWAClassifier`, which describes the parameters.
     """
-
-    def __init__(
-        self,
-        hidden_layer_sizes: Sequence[int] | int = (100,),
-        *,
-        solver: RuleName = "adam",
-        learning_rate_init: float | None = None,
-        alpha: float = 0.3,
-        batch_size: int | Literal["auto"] = "auto",
-        max_iter: int = 100,
-        random_state: Any = None,
-        warm_start: bool = False,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
-        verbose: bool = False,
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.solver = solver
-        self.learning_rate_init = learning_rate_init
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.verbose = verbose
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Learn one more epoch from these rows, in batches, with a steady step.

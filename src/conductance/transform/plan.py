@@ -19,7 +19,7 @@ _ORDER_PRESERVING = SAME | frozenset(
     (
         "cat", "stack", "slice", "select", "split", "max_pool2d", "max_pool2d_with_indices",
     )
-)  # fmt: skip  # fmt: skip
+)  # fmt: skip
 
 
 @dataclass
