@@ -36,21 +36,6 @@ SMALL = [
 ]
 
 
-@pytest.fixture
-def call(capsys):
-    """Run a command in this process; returns its exit status, stdout and stderr."""
-
-    def run(*arguments):
-        try:
-            cli.main([str(argument) for argument in arguments])
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-        return status, *capsys.readouterr()
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """The folder of a run made on the command line."""

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 import conductance
-from conductance import cli
 from conductance.data import load_dataset
 from conductance.errors import DataError
 from conductance.runs import load_run
@@ -20,19 +19,10 @@ ignore_torch_internals = pytest.mark.filterwarnings("ignore::DeprecationWarning"
 
 
 @pytest.fixture
-def call(capsys, tmp_path, monkeypatch):
+def export_here(call, tmp_path, monkeypatch):
     """Run the command in an empty folder; returns its exit status, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        try:
-            cli.main(["export", *map(str, arguments)])
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-        return status, *capsys.readouterr()
-
-    return run
+    return lambda *arguments: call("export", *arguments)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the program has another name there")
@@ -64,12 +54,12 @@ def test_a_network_of_this_package_becomes_an_onnx_file_that_takes_images(tmp_pa
 
 
 @ignore_torch_internals
-def test_potentials_on_mnist_are_those_of_double_precision(call, tmp_path):
+def test_potentials_on_mnist_are_those_of_double_precision(export_here, tmp_path):
     try:
         pixels = load_dataset("mnist", download=False).test.pixels[:200]
     except DataError:
         pytest.skip("MNIST is not here; $CONDUCTANCE_DATA says where it is")
-    assert call("mnist-cnn", "--out", "m.onnx", "--internals")[0] == 0
+    assert export_here("mnist-cnn", "--out", "m.onnx", "--internals")[0] == 0
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_outputs()]
     found = dict(zip(names, session.run(None, {"images": (pixels.float() / 255).numpy()}), strict=True))
@@ -84,8 +74,10 @@ def test_potentials_on_mnist_are_those_of_double_precision(call, tmp_path):
 
 
 @ignore_torch_internals
-def test_a_run_becomes_a_program_of_torch_that_states_its_preprocessing(finished, call, tmp_path):
-    status, out, err = call(finished / "affine_bn", "--out", "r.pt2", "--preprocessing", "stated", "--images", 20)
+def test_a_run_becomes_a_program_of_torch_that_states_its_preprocessing(finished, export_here, tmp_path):
+    status, out, err = export_here(
+        finished / "affine_bn", "--out", "r.pt2", "--preprocessing", "stated", "--images", 20
+    )
     assert (status, err) == (0, "")
     assert "on 20 test images: the same class for 20" in out
     assert "operators" not in out
@@ -95,16 +87,18 @@ def test_a_run_becomes_a_program_of_torch_that_states_its_preprocessing(finished
     torch.testing.assert_close(found, run.network(inputs), atol=1e-4, rtol=1e-4)
 
 
-def test_units_in_neuroml(finished, call, tmp_path):
-    status, out, err = call(finished / "cwa", "--out", "u.nml", "--layer", "hidden.1", "--units", 0, 5, "--image", 3)
+def test_units_in_neuroml(finished, export_here, tmp_path):
+    status, out, err = export_here(
+        finished / "cwa", "--out", "u.nml", "--layer", "hidden.1", "--units", 0, 5, "--image", 3
+    )
     assert (status, err) == (0, "")
     assert out == "tiny: u.nml LEMS_u.xml\n"
     assert {file.name for file in tmp_path.iterdir()} == {"u.nml", "LEMS_u.xml"}
-    assert "layer: choose one of hidden.0, hidden.1" in call(finished / "cwa", "--out", "v.nml")[2]
+    assert "layer: choose one of hidden.0, hidden.1" in export_here(finished / "cwa", "--out", "v.nml")[2]
 
 
-def test_a_table_of_siemens(call, tmp_path):
-    status, out, err = call("digits-fcn", "--out", "t.csv", "--g-max", "2e-5")
+def test_a_table_of_siemens(export_here, tmp_path):
+    status, out, err = export_here("digits-fcn", "--out", "t.csv", "--g-max", "2e-5")
     assert (status, err) == (0, "")
     assert re.search(r"layer hidden\.0: \d+ units, 64 inputs each; 1 is [\d.e-]+ siemens", out)
     assert (
@@ -134,8 +128,8 @@ def test_a_table_of_siemens(call, tmp_path):
     ],
     ids=" ".join,
 )
-def test_a_mistake_is_one_line_and_status_2(arguments, complaint, call, tmp_path):
-    status, out, err = call(*arguments)
+def test_a_mistake_is_one_line_and_status_2(arguments, complaint, export_here, tmp_path):
+    status, out, err = export_here(*arguments)
     assert (status, out) == (2, "")
     assert re.match(f"error: .*{complaint}", err)
     assert err.count("\n") == 1
@@ -143,11 +137,11 @@ def test_a_mistake_is_one_line_and_status_2(arguments, complaint, call, tmp_path
 
 
 @ignore_torch_internals
-def test_a_saved_network_whose_data_are_elsewhere_is_held_against_random_images(call, monkeypatch):
+def test_a_saved_network_whose_data_are_elsewhere_is_held_against_random_images(export_here, monkeypatch):
     def missing(*_, **__):
         raise DataError("no data set here")
 
     monkeypatch.setattr(export, "load_dataset", missing)
-    status, out, _ = call("digits-fcn", "--out", "a.pt2", "--images", 10)
+    status, out, _ = export_here("digits-fcn", "--out", "a.pt2", "--images", 10)
     assert status == 0
     assert "on 10 random images, for its data set is not here" in out

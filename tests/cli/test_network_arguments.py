@@ -9,21 +9,7 @@ import torch
 from torch import nn
 
 import conductance
-from conductance import cli
 from conductance.nn import CWALinear
-
-
-@pytest.fixture
-def call(capsys):
-    def run(*arguments):
-        try:
-            cli.main([str(each) for each in arguments])
-            status = 0
-        except SystemExit as ended:
-            status = ended.code
-        return status, *capsys.readouterr()
-
-    return run
 
 
 def test_conductances_of_a_network_saved_without_preprocessing_are_exported(call, tmp_path):
