@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from torch import nn
 
 from conductance.files import write_text
@@ -20,7 +19,7 @@ from studies.connectivity.figure import connectivity_figure
 from studies.shared import lines
 from studies.shared.few_images import few_images
 from studies.shared.folder import folder_of
-from studies.shared.growing import measure_missing, read_rows
+from studies.shared.growing import measure_study, read_rows
 from studies.shared.learning import judge, learn
 
 FOLDER = folder_of(__file__)
@@ -84,30 +83,21 @@ def _adam(network: nn.Module) -> torch.optim.Optimizer:
 
 def show() -> None:
     """Write the table and the figure of what has been measured."""
-    rows = read_rows(FOLDER.result)
-    found = [
-        line
-        for part, reference in REFERENCES.items()
-        for line in lines.lines([row for row in rows if row["part"] == part], ("part",), "condition", reference)
-    ]
+    found = lines.lines_of_parts(read_rows(FOLDER.result), REFERENCES)
     write_text(FOLDER.table, lines.table(found, ("Part",), "Condition"))
     write_text(FOLDER.figure, connectivity_figure(found))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, on one thread, and show what there is."""
-    parser = FOLDER.parser(__doc__)
-    parser.add_argument("--seeds", type=int, default=SEEDS, help="how many; 0 train nothing (default: %(default)s)")
+    parser = FOLDER.parser(__doc__, seeds=SEEDS, reads_data=True)
     parser.add_argument("--parts", nargs="+", choices=REFERENCES, default=list(REFERENCES), help="which (default: all)")
-    parser.add_argument("--data-dir", type=Path, help="where the data sets lie")
     choices = parser.parse_args(arguments)
-    measure_missing(
-        FOLDER.result,
+    measure_study(
+        FOLDER,
         COLUMNS,
         cases(choices.seeds, choices.parts),
         lambda case: train(case, choices.data_dir),
-        command=FOLDER.command,
-        console=Console(),
     )
     if read_rows(FOLDER.result):
         show()

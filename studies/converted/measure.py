@@ -114,8 +114,7 @@ def _held_out(digits: Digits) -> Digits:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, and show what there is."""
-    parser = FOLDER.parser(__doc__)
-    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"0, 1, ...; 0 seeds train nothing (default: {SEEDS})")
+    parser = FOLDER.parser(__doc__, seeds=SEEDS)
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS, help="train these alone")
     chosen = parser.parse_args(arguments)
     console = Console()

@@ -11,7 +11,6 @@ from itertools import product
 from typing import Any
 
 import torch
-from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,7 +21,7 @@ from studies.default_start.figure import default_start_figure
 from studies.default_start.table import all_starts, default_start
 from studies.shared.digits import split_digits
 from studies.shared.folder import folder_of
-from studies.shared.growing import measure_missing, read_rows
+from studies.shared.growing import measure_study, read_rows
 from studies.shared.stacks import NETWORKS
 
 FOLDER = folder_of(__file__)
@@ -107,11 +106,10 @@ def show() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, and show what there is."""
-    parser = FOLDER.parser(__doc__)
-    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"0, 1, ...; 0 seeds train nothing (default: {SEEDS})")
+    parser = FOLDER.parser(__doc__, seeds=SEEDS)
     parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS, choices=DEPTHS, help="train these alone")
     choices = parser.parse_args(arguments)
     wanted = [case for case in cases() if case.seed < choices.seeds and case.depth in choices.depths]
-    measure_missing(FOLDER.result, COLUMNS, wanted, train, command=FOLDER.command, console=Console())
+    measure_study(FOLDER, COLUMNS, wanted, train)
     if read_rows(FOLDER.result):
         show()

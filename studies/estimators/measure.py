@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.console import Console
 from sklearn import datasets
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
@@ -26,7 +25,7 @@ from conductance.sklearn import CWAClassifier, CWARegressor
 from studies.estimators.figure import estimators_figure
 from studies.estimators.table import estimators_table
 from studies.shared.folder import folder_of
-from studies.shared.growing import measure_missing, read_rows
+from studies.shared.growing import measure_study, read_rows
 
 FOLDER = folder_of(__file__)
 
@@ -111,10 +110,9 @@ def run(case: Case) -> Mapping[str, float]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, on one thread, and show what there is."""
-    parser = FOLDER.parser(__doc__)
-    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"0, 1, ...; 0 seeds train nothing (default: {SEEDS})")
+    parser = FOLDER.parser(__doc__, seeds=SEEDS)
     wanted = cases(parser.parse_args(arguments).seeds)
-    measure_missing(FOLDER.result, COLUMNS, wanted, run, command=FOLDER.command, console=Console())
+    measure_study(FOLDER, COLUMNS, wanted, run)
     rows = read_rows(FOLDER.result)
     if rows:
         write_text(FOLDER.table, estimators_table(rows))

@@ -8,15 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from rich.console import Console
-
 from conductance.files import write_text
 from conductance.presets.named import get_preset
 from conductance.report.table import markdown_lines
 from conductance.runs import RunConfig
 from studies.shared import changes
 from studies.shared.folder import folder_of
-from studies.shared.growing import measure_missing, read_rows
+from studies.shared.growing import measure_study, read_rows
 from studies.shared.short import train_shortly
 
 FOLDER = folder_of(__file__)
@@ -83,11 +81,10 @@ def table(rows: Sequence[dict[str, str]]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, and write the table of what there is."""
-    parser = FOLDER.parser(__doc__)
-    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"0, 1, ...; 0 seeds train nothing (default: {SEEDS})")
+    parser = FOLDER.parser(__doc__, seeds=SEEDS)
     parser.add_argument("--datasets", nargs="+", default=list(DATASETS), choices=DATASETS, help="these alone")
     chosen = parser.parse_args(arguments)
     wanted = [case for case in cases() if case.seed < chosen.seeds and case.dataset in chosen.datasets]
-    measure_missing(FOLDER.result, COLUMNS, wanted, train, command=FOLDER.command, console=Console())
+    measure_study(FOLDER, COLUMNS, wanted, train)
     if rows := read_rows(FOLDER.result):
         write_text(FOLDER.table, table(rows))

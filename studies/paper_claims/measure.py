@@ -10,7 +10,6 @@ from functools import partial
 
 import numpy as np
 import torch
-from rich.console import Console
 from torch import nn
 
 from conductance import init
@@ -20,7 +19,7 @@ from conductance.runs import RunConfig
 from studies.paper_claims.table import packed, table
 from studies.shared import changes
 from studies.shared.folder import folder_of
-from studies.shared.growing import measure_missing, read_rows
+from studies.shared.growing import measure_study, read_rows
 from studies.shared.short import train_shortly
 
 FOLDER = folder_of(__file__)
@@ -76,10 +75,8 @@ def train(case: Case) -> dict[str, float | str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, and write the table of what there is."""
-    parser = FOLDER.parser(__doc__)
-    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"0, 1, ...; 0 seeds train nothing (default: {SEEDS})")
-    chosen = parser.parse_args(arguments)
+    chosen = FOLDER.parser(__doc__, seeds=SEEDS).parse_args(arguments)
     wanted = [case for case in cases() if case.seed < chosen.seeds]
-    measure_missing(FOLDER.result, COLUMNS, wanted, train, command=FOLDER.command, console=Console())
+    measure_study(FOLDER, COLUMNS, wanted, train)
     if rows := read_rows(FOLDER.result):
         write_text(FOLDER.table, table(rows))

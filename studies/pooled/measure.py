@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from rich.console import Console
 from torch import nn
 
 from conductance.files import write_text
@@ -18,7 +17,7 @@ from studies.pooled.table import table
 from studies.pooled.variants import VARIANTS, with_variant
 from studies.shared import changes
 from studies.shared.folder import folder_of
-from studies.shared.growing import measure_missing, read_rows
+from studies.shared.growing import measure_study, read_rows
 from studies.shared.short import train_shortly
 
 FOLDER = folder_of(__file__)
@@ -93,8 +92,7 @@ def _with_variant(network: nn.Module, variant: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, and write the table of what there is."""
-    parser = FOLDER.parser(__doc__)
-    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"0, 1, ...; 0 seeds train nothing (default: {SEEDS})")
+    parser = FOLDER.parser(__doc__, seeds=SEEDS)
     parser.add_argument("--networks", nargs="+", default=["cnn", "fcn"], choices=["cnn", "fcn"], help="these alone")
     parser.add_argument("--only", nargs="+", default=list(CHANGES), choices=CHANGES, metavar="CHANGE", help="likewise")
     chosen = parser.parse_args(arguments)
@@ -103,6 +101,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for case in cases()
         if case.seed < chosen.seeds and case.network in chosen.networks and case.change in chosen.only
     ]
-    measure_missing(FOLDER.result, COLUMNS, wanted, train, command=FOLDER.command, console=Console())
+    measure_study(FOLDER, COLUMNS, wanted, train)
     if rows := read_rows(FOLDER.result):
         write_text(FOLDER.table, table(rows))

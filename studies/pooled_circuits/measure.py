@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from conductance.files import write_text
 from conductance.optim import create_optimizer
@@ -17,7 +16,7 @@ from studies.pooled_circuits.figure import pooled_circuits_figure
 from studies.shared import lines
 from studies.shared.few_images import few_images
 from studies.shared.folder import folder_of
-from studies.shared.growing import measure_missing, read_rows
+from studies.shared.growing import measure_study, read_rows
 from studies.shared.learning import judge, learn
 
 FOLDER = folder_of(__file__)
@@ -88,19 +87,14 @@ def show() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, on one thread, and show what there is."""
-    parser = FOLDER.parser(__doc__)
-    parser.add_argument("--seeds", type=int, default=SEEDS, help="how many; 0 train nothing (default: %(default)s)")
-    parser.add_argument("--data-dir", type=Path, help="where the data sets lie")
-    options = parser.parse_args(arguments)
+    options = FOLDER.parser(__doc__, seeds=SEEDS, reads_data=True).parse_args(arguments)
 
     def measure(cases: list[Case]) -> None:
-        measure_missing(
-            FOLDER.result,
+        measure_study(
+            FOLDER,
             COLUMNS,
             cases,
             lambda case: train(case, options.data_dir),
-            command=FOLDER.command,
-            console=Console(),
         )
 
     if options.seeds:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from conductance.files import write_text
 from studies.recurrence.figure import recurrence_figure
@@ -17,7 +16,7 @@ from studies.recurrence.networks import SETTINGS, build, parameters
 from studies.recurrence.tasks import TASKS
 from studies.shared import lines
 from studies.shared.folder import folder_of
-from studies.shared.growing import measure_missing, read_rows
+from studies.shared.growing import measure_study, read_rows
 from studies.shared.learning import is_right, judge, learn, percent
 
 FOLDER = folder_of(__file__)
@@ -102,21 +101,17 @@ def show() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, on one thread, and show what there is."""
-    parser = FOLDER.parser(__doc__)
-    parser.add_argument("--seeds", type=int, default=SEEDS, help="how many; 0 train nothing (default: %(default)s)")
+    parser = FOLDER.parser(__doc__, seeds=SEEDS, reads_data=True)
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS), help="these alone")
     parser.add_argument("--networks", nargs="+", default=list(SETTINGS), choices=list(SETTINGS), help="these alone")
-    parser.add_argument("--data-dir", type=Path, help="where the data sets lie")
     options = parser.parse_args(arguments)
 
     def measure(cases: list[Case]) -> None:
-        measure_missing(
-            FOLDER.result,
+        measure_study(
+            FOLDER,
             COLUMNS,
             cases,
             lambda case: train(case, options.data_dir),
-            command=FOLDER.command,
-            console=Console(),
         )
 
     if options.seeds:

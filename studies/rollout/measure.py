@@ -10,7 +10,6 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
-from rich.console import Console
 
 from conductance.files import write_text
 from conductance.nn import spectral_radius
@@ -19,7 +18,7 @@ from studies.rollout.figure import rollout_figure
 from studies.shared import lines
 from studies.shared.few_images import few_images
 from studies.shared.folder import folder_of
-from studies.shared.growing import measure_missing, read_rows
+from studies.shared.growing import measure_study, read_rows
 from studies.shared.learning import judge, learn
 
 FOLDER = folder_of(__file__)
@@ -76,29 +75,19 @@ def chosen(rows: Sequence[Mapping[str, str]]) -> str | None:
 
 def show() -> None:
     """Write the table and the figure of what has been measured."""
-    rows = read_rows(FOLDER.result)
-    found = [
-        line
-        for part, reference in REFERENCES.items()
-        for line in lines.lines([row for row in rows if row["part"] == part], ("part",), "condition", reference)
-    ]
+    found = lines.lines_of_parts(read_rows(FOLDER.result), REFERENCES)
     write_text(FOLDER.table, lines.table(found, ("Part",), "Condition", means={"Radius": "radius"}))
     write_text(FOLDER.figure, rollout_figure(found))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, on one thread, and show what there is."""
-    parser = FOLDER.parser(__doc__)
-    parser.add_argument("--seeds", type=int, default=SEEDS, help="how many; 0 train nothing (default: %(default)s)")
-    parser.add_argument("--data-dir", type=Path, help="where the data sets lie")
-    choices = parser.parse_args(arguments)
-    measure_missing(
-        FOLDER.result,
+    choices = FOLDER.parser(__doc__, seeds=SEEDS, reads_data=True).parse_args(arguments)
+    measure_study(
+        FOLDER,
         COLUMNS,
         cases(choices.seeds),
         lambda case: train(case, choices.data_dir),
-        command=FOLDER.command,
-        console=Console(),
     )
     if read_rows(FOLDER.result):
         show()

@@ -40,10 +40,23 @@ class StudyFolder:
         """What makes the result again."""
         return f"make study NAME={self.path.name}"
 
-    def parser(self, description: str | None) -> ArgumentParser:
-        """The command line of the study, for its options."""
+    def parser(self, description: str | None, *, seeds: int | None = None, reads_data: bool = False) -> ArgumentParser:
+        """The command line of the study, for its options.
+
+        Args:
+            description: what the study asks.
+            seeds: the default of ``--seeds``; no such option where None.
+            reads_data: whether there is a ``--data-dir``.
+        """
         program = f"python -m studies {self.path.name}"
-        return ArgumentParser(program, description=description, formatter_class=RawDescriptionHelpFormatter)
+        parser = ArgumentParser(program, description=description, formatter_class=RawDescriptionHelpFormatter)
+        if seeds is not None:
+            parser.add_argument(
+                "--seeds", type=int, default=seeds, help="how many; 0 train nothing (default: %(default)s)"
+            )
+        if reads_data:
+            parser.add_argument("--data-dir", type=Path, help="where the data sets lie")
+        return parser
 
 
 def folder_of(file: str) -> StudyFolder:

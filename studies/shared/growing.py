@@ -13,6 +13,7 @@ from rich.progress import track
 
 from conductance.files import write_table
 from conductance.runs.provenance import git_commit
+from studies.shared.folder import StudyFolder
 
 Case = TypeVar("Case")
 """A dataclass that says which run it is."""
@@ -52,6 +53,13 @@ def measure_missing(
                 csv.DictWriter(file, columns, lineterminator="\n").writerow(row)
     finally:
         torch.set_num_threads(threads)
+
+
+def measure_study(
+    folder: StudyFolder, columns: Sequence[str], cases: Iterable[Case], run: Callable[[Case], Mapping[str, Any]]
+) -> None:
+    """`measure_missing` for the result of a study, with a bar."""
+    measure_missing(folder.result, columns, cases, run, command=folder.command, console=Console())
 
 
 def read_rows(result: Path) -> list[dict[str, str]]:

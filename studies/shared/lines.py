@@ -45,6 +45,15 @@ class Line:
         return with_spread(self.mean, spread(self.tests))
 
 
+def lines_of_parts(rows: Sequence[Row], references: Mapping[str, str]) -> list[Line]:
+    """`lines` of the conditions within each part of a study, compared with the part's own reference."""
+    return [
+        line
+        for part, reference in references.items()
+        for line in lines([row for row in rows if row["part"] == part], ("part",), "condition", reference)
+    ]
+
+
 def lines(rows: Sequence[Row], places: Sequence[str], condition: str, reference: str) -> list[Line]:
     """A line for each condition, in the order in which they were first measured, place by place."""
     found: list[Line] = []

@@ -9,7 +9,6 @@ from statistics import fmean
 from typing import get_args
 
 import torch
-from rich.console import Console
 from torch.nn import functional as F
 
 from conductance.files import write_text
@@ -19,7 +18,7 @@ from conductance.optim.optimizer import RuleName
 from conductance.report.table import markdown_lines
 from studies.shared.digits import split_digits
 from studies.shared.folder import folder_of
-from studies.shared.growing import measure_missing, read_rows
+from studies.shared.growing import measure_study, read_rows
 from studies.shared.stacks import NETWORKS
 
 FOLDER = folder_of(__file__)
@@ -95,5 +94,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=SEEDS, help="of the %(default)s, how many to measure")
     seeds = parser.parse_args(arguments).seeds
     wanted = [case for case in cases() if case.seed < seeds]
-    measure_missing(FOLDER.result, COLUMNS, wanted, train, command=FOLDER.command, console=Console())
+    measure_study(FOLDER, COLUMNS, wanted, train)
     write_text(FOLDER.table, markdown(read_rows(FOLDER.result)))

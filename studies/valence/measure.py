@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from conductance.files import write_text
 from studies.shared import lines
 from studies.shared.few_images import few_images
 from studies.shared.folder import folder_of
-from studies.shared.growing import measure_missing, read_rows
+from studies.shared.growing import measure_study, read_rows
 from studies.shared.learning import judge, learn
 from studies.valence.figure import valence_figure
 from studies.valence.networks import build
@@ -79,17 +78,12 @@ def show() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, on one thread, and show what there is."""
-    parser = FOLDER.parser(__doc__)
-    parser.add_argument("--seeds", type=int, default=SEEDS, help="how many; 0 train nothing (default: %(default)s)")
-    parser.add_argument("--data-dir", type=Path, help="where the data sets lie")
-    choices = parser.parse_args(arguments)
-    measure_missing(
-        FOLDER.result,
+    choices = FOLDER.parser(__doc__, seeds=SEEDS, reads_data=True).parse_args(arguments)
+    measure_study(
+        FOLDER,
         COLUMNS,
         cases(choices.seeds),
         lambda case: train(case, choices.data_dir),
-        command=FOLDER.command,
-        console=Console(),
     )
     if read_rows(FOLDER.result):
         show()
