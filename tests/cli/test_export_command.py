@@ -11,7 +11,7 @@ import conductance
 from conductance.data import load_dataset
 from conductance.errors import DataError
 from conductance.runs import load_run
-from conductance.share import export
+from conductance.share import source
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra export is not installed")
 neuroml = pytest.importorskip("neuroml", reason="the extra export is not installed")
@@ -141,7 +141,7 @@ def test_a_saved_network_whose_data_are_elsewhere_is_held_against_random_images(
     def missing(*_, **__):
         raise DataError("no data set here")
 
-    monkeypatch.setattr(export, "load_dataset", missing)
+    monkeypatch.setattr(source, "load_dataset", missing)
     status, out, _ = export_here("digits-fcn", "--out", "a.pt2", "--images", 10)
     assert status == 0
     assert "on 10 random images, for its data set is not here" in out

@@ -48,7 +48,7 @@ def run(arguments: list[str]) -> None:
 
 def _of_network(chosen: CheckArguments) -> "CheckReport":
     from conductance.analysis.check import check
-    from conductance.share.export import Source
+    from conductance.share.source import Source
 
     if chosen.images < 1:
         raise InputError(f"images={chosen.images}: must be positive")

@@ -65,7 +65,7 @@ def run(arguments: list[str]) -> None:
     """Write the file, and say what was written."""
     chosen = parse(ExportArguments, "export", arguments)
     kind = _format(chosen)
-    from conductance.share.export import Source
+    from conductance.share.source import Source
 
     source = Source.of(chosen.network, chosen.data_dir)
     if kind in ("onnx", "torch-export"):
