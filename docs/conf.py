@@ -82,7 +82,7 @@ def _skip_member(app, what, name, member, skip, options):
 
 
 def _without_links_to_folders(app, page, source):
-    """What is in the repository and no page of the site has no link here."""
+    """Turn links to folders, and to files that are no pages of the site, into plain text."""
     folder = Path(app.env.doc2path(page)).parent
 
     def text_or_link(found):

@@ -27,7 +27,7 @@ def require_place(source: Path) -> None:
     """Refuse a path, as it was typed, that is neither a run, a saved network nor the name of one of this package.
 
     Raises:
-        SavedNetworkError: so it is.
+        SavedNetworkError: the path is none of these.
     """
     if source.is_dir() and not (source / FILE).exists() and not RunFolder(source).config_file.exists():
         raise SavedNetworkError(
