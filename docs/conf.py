@@ -24,7 +24,7 @@ include_patterns = [
     "benchmarks/README.md",
     "*.md",
 ]
-exclude_patterns = ["docs/_build", "README.md", "SECURITY.md", "docs/static", "docs/site_root", "docs/live"]
+exclude_patterns = ["docs/_build", "README.md", "docs/static", "docs/site_root", "docs/live"]
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
