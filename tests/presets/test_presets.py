@@ -1,6 +1,7 @@
 """Every preset is a complete run that can be built."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -18,10 +19,12 @@ SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_is_the_run_it_is_named_after(name):
     config = get_preset(name)
-    dataset, architecture, family = name.rsplit("-", 2)
+    pooled = name.endswith("-pooled")
+    dataset, architecture, family = name.removesuffix("-pooled").rsplit("-", 2)
     assert config.name == name
     assert config.data.dataset == dataset.replace("-", "_")
     assert (config.model.architecture, config.model.family) == (architecture, family)
+    assert config.conductance.pooled_interneuron == pooled
     assert config_from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
@@ -47,7 +50,15 @@ def test_the_shapes_of_these_tests_are_those_of_the_data_sets():
 def test_every_data_set_architecture_and_family_has_its_preset():
     combinations = {(data, network) for data in ("mnist", "fashion-mnist", "cifar10") for network in ARCHITECTURES}
     combinations |= {("digits", "fcn"), ("digits", "cnn")}
-    assert PRESETS.keys() == {f"{data}-{network}-{family}" for data, network in combinations for family in FAMILIES}
+    kinds = {*FAMILIES, "cwa-pooled", "absnorm-pooled"}
+    assert PRESETS.keys() == {f"{data}-{network}-{kind}" for data, network in combinations for kind in kinds}
+
+
+def test_a_pooled_preset_differs_by_its_interneuron_alone():
+    for name in (name for name in PRESETS if name.endswith("-pooled")):
+        config, plain = get_preset(name), get_preset(name.removesuffix("-pooled"))
+        without = replace(config.conductance, pooled_interneuron=False)
+        assert replace(config, name=plain.name, conductance=without) == plain
 
 
 def test_what_is_augmented_is_never_a_mirrored_digit():

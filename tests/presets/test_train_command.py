@@ -45,6 +45,12 @@ def test_it_is_the_config(recipe, cell, monkeypatch):
     assert trained_by(command, monkeypatch) == config
 
 
+def test_it_starts_from_the_preset_that_the_config_is_named_after(monkeypatch):
+    config = replace(get_preset("cifar10-cnn-cwa-pooled"), seed=1)
+    assert train_command(config) == "conductance train cifar10-cnn-cwa-pooled --seed 1"
+    assert trained_by(train_command(config), monkeypatch) == config
+
+
 def test_every_kind_of_value_survives(monkeypatch):
     config = RECIPES["presets"].config(CELLS["mnist-fcn-cwa"])
     config = replace(

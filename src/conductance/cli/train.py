@@ -77,6 +77,6 @@ def run(arguments: list[str]) -> None:
 
 
 def _preset_names() -> str:
-    """A line for each data set and architecture, with one preset for each family."""
-    lines = groupby(PRESETS, lambda name: name.rpartition("-")[0])
+    """A line for each data set and architecture, with one preset for each family, and those with an interneuron."""
+    lines = groupby(PRESETS, lambda name: name.removesuffix("-pooled").rpartition("-")[0])
     return "\n".join("  " + " ".join(names) for _, names in lines)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from conductance.data import FOLDER
-from conductance.presets.named import get_preset
+from conductance.presets.named import PRESETS, get_preset
 from conductance.runs import RunConfig
 from conductance.runs.names import preset_name
 
@@ -16,18 +16,26 @@ def train_command(config: RunConfig, preset: str | None = None, data_dir: Path |
 
     Args:
         config: the complete run.
-        preset: where to start from; that of the config's data set, architecture and family where left out.
+        preset: where to start from; where left out, the one that the config is named after, else that of its data set,
+            architecture and family.
         data_dir: the folder of images, for the data set "folder"; other data sets are found anywhere.
 
     Raises:
         UnknownNameError: there is no such preset.
     """
-    preset = preset or preset_name(config.data.dataset, config.model.architecture, config.model.family)
+    preset = preset or _nearest(config)
     options = [option for option in _options(get_preset(preset), config) if option[0] != "--seed"]
     words = [word for option in options for word in option]
     if data_dir is not None and config.data.dataset == FOLDER:
         words.append(f"--data-dir={data_dir}")
     return shlex.join(["conductance", "train", preset, "--seed", str(config.seed), *words])
+
+
+def _nearest(config: RunConfig) -> str:
+    """The preset to start from."""
+    if config.name in PRESETS:
+        return config.name
+    return preset_name(config.data.dataset, config.model.architecture, config.model.family)
 
 
 def _options(there: Any, here: Any, prefix: str = "") -> list[list[str]]:
