@@ -1,8 +1,8 @@
 """Presets: named runs, each a plain function that returns a complete config.
 
 A function here stands for one data set and architecture and takes the layer family; a preset's name joins the three,
-as in ``mnist-cnn-cwa``. ``mnist-cnn-cwa-pooled`` is the same with a pooled interneuron in each layer, which the paper does
-not have. What was chosen by measurement says so where it stands; the rest is the paper's.
+as in ``mnist-cnn-cwa``. ``mnist-cnn-cwa-pooled`` is the same with a pooled interneuron in each layer, which the paper
+does not have. What was chosen by measurement says so where it stands; the rest is the paper's.
 """
 
 from collections.abc import Callable
@@ -150,14 +150,12 @@ POOLED = ("cwa", "absnorm")
 def _pooled(config: Callable[[str], RunConfig], family: str) -> RunConfig:
     """The same run with a pooled interneuron: other steps and momenta were no better (studies/pooled)."""
     plain = config(family)
-    return replace(
-        plain, name=f"{plain.name}-pooled", conductance=replace(plain.conductance, pooled_interneuron=True)
-    )
+    return replace(plain, name=f"{plain.name}-pooled", conductance=replace(plain.conductance, pooled_interneuron=True))
 
 
 def _presets(prefix: str, config: Callable[[str], RunConfig]) -> dict[str, Preset]:
     """Those of one data set and architecture, by name."""
-    plain = {f"{prefix}-{family}": partial(config, family) for family in FAMILIES}
+    plain: dict[str, Preset] = {f"{prefix}-{family}": partial(config, family) for family in FAMILIES}
     return plain | {f"{prefix}-{family}-pooled": partial(_pooled, config, family) for family in POOLED}
 
 
