@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from conductance.allocator import keep_freed_memory
-from conductance.data import DeviceLoader, load_dataset, split_validation
+from conductance.data import DeviceLoader, Images, load_dataset, split_validation
 from conductance.runs import RunConfig
 from conductance.training import Trainer, build
 from conductance.training.config import TrainingConfig
@@ -16,10 +16,11 @@ IMAGES, HELD_OUT = 20_000, 5_000
 """The first training images, and how many of them are judged on."""
 
 
+Change = Callable[[nn.Module], object]
+
+
 def train_shortly(
-    config: RunConfig,
-    change: Callable[[nn.Module], object] | None = None,
-    start: Callable[[nn.Module], object] | None = None,
+    config: RunConfig, change: Change | None = None, start: Change | None = None
 ) -> tuple[dict[str, float], np.ndarray]:
     """Train a config's network on the first training images, on one thread of the CPU. No test image is seen.
 
@@ -32,6 +33,17 @@ def train_shortly(
         Accuracies (%) of the last epoch, ``validation`` and ``training``, and whether each image that was held out is
         answered right.
     """
+    trainer, _, held_out = short_trainer(config, change, start)
+    last = trainer.fit()[-1]
+    correct = (trainer.predict(held_out).argmax(1) == held_out.labels).numpy()
+    accuracies = {"validation": last["validation_accuracy"], "training": last["train_accuracy"]}
+    return {name: round(value, 2) for name, value in accuracies.items()}, correct
+
+
+def short_trainer(
+    config: RunConfig, change: Change | None = None, start: Change | None = None
+) -> tuple[Trainer, Images, Images]:
+    """The trainer of such a run with its initialized network, the images to train on and those held out."""
     dataset = load_dataset(config.data.dataset)
     images, held_out = split_validation(dataset.train.subset(torch.arange(IMAGES)), HELD_OUT, seed=0)
     assert held_out is not None
@@ -54,7 +66,4 @@ def train_shortly(
     )
     keep_freed_memory()
     trainer = Trainer(network, loader, TrainingConfig.of(config), validation=held_out, device="cpu", progress=False)
-    last = trainer.fit()[-1]
-    correct = (trainer.predict(held_out).argmax(1) == held_out.labels).numpy()
-    accuracies = {"validation": last["validation_accuracy"], "training": last["train_accuracy"]}
-    return {name: round(value, 2) for name, value in accuracies.items()}, correct
+    return trainer, images, held_out
