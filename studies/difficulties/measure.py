@@ -15,17 +15,17 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from conductance import functional, optim
+from conductance import optim
 from conductance.data import Dataset, DeviceLoader, load_dataset
 from conductance.files import write_table, write_text
 from conductance.init import conductance_layers
-from conductance.nn import ConductanceLayer
 from conductance.presets.named import get_preset
 from conductance.runs import ProtocolConfig, RunConfig
 from conductance.runs.provenance import git_commit
 from conductance.training import Trainer, TrainingConfig, build
 from studies.difficulties.figure import difficulties_figure
 from studies.shared import changes
+from studies.shared.activity import before_rectification, common_mode
 from studies.shared.folder import folder_of
 
 IMAGES = 500
@@ -100,28 +100,6 @@ def _at_the_start(config: RunConfig, dataset: Dataset) -> Iterator[Row]:
         values = torch.linalg.svdvals(matrix.flatten(1).double())
         for rank, value in enumerate(values / values[0], start=1):
             yield {"quantity": quantity, "layer": SPECTRUM_LAYER + 1, "place": rank, "value": float(value)}
-
-
-@torch.no_grad()
-def before_rectification(network: nn.Module, images: Tensor) -> Iterator[Tensor]:
-    """z of each hidden layer of a CNN; affine sums, normalized over the batch where BatchNorm follows."""
-    hidden = network.get_submodule("hidden")
-    assert isinstance(hidden, nn.Sequential)
-    x = images
-    for stage in hidden:
-        if isinstance(stage, ConductanceLayer):
-            z = functional.membrane_potential(*stage.excitation_inhibition(x))
-        else:
-            assert isinstance(stage, nn.Sequential)
-            z = stage[:-1](x)
-        yield z
-        x = z.relu()
-
-
-def common_mode(values: Tensor) -> float:
-    """The share of the squares of a matrix (samples, units) that its first singular value holds."""
-    energies = torch.linalg.svdvals(values.double()).square()
-    return float(energies[0] / energies.sum())
 
 
 def _synapses_and_signs(network: nn.Module) -> tuple[nn.Parameter, Tensor | float]:

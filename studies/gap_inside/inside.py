@@ -10,7 +10,7 @@ from conductance.data import Images
 from conductance.nn import ConductanceLayer
 from conductance.optim import hidden_synapses
 from conductance.training import Trainer
-from studies.difficulties.measure import before_rectification, common_mode
+from studies.shared.activity import before_rectification, common_mode
 
 IMAGES = 500
 """To look at activities and gradients with."""
