@@ -19,6 +19,8 @@ WORDS = {
     "learnt strength": "one whose strength is learned, by layer",
     "recurrent": "one that reads what it acts on, at rest",
     "recurrent, 8 times as strong": "the same, eight times as strong",
+    "two slices": "one that acts a slice of time later, for two slices",
+    "after the sum": "pooled after the residual sum instead of before it",
     "divisive as well": "one, and another that divides by the mean size of what is left",
     "reads p": "one that reads p, what the units send, instead of z",
 }

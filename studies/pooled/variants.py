@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from conductance import functional
+from conductance.models.resnet import ResidualBlock
 from conductance.nn import ConductanceLayer
 
 
@@ -117,6 +119,14 @@ class StronglyRecurrent(Recurrent):
     strength = 8.0
 
 
+class TwoSlices(Pool):
+    """The interneuron acts a slice of time later, twice: at first z is pooled, then z by the mean of what was left."""
+
+    def mean(self, z: Tensor) -> Tensor:
+        """m, in a shape that broadcasts with z."""
+        return super().mean(self.act(z, super().mean(z)))
+
+
 class Divisive(Pool):
     """A second interneuron, at the mean size of what is left, shunts all units (reversal potential 0)."""
 
@@ -143,9 +153,38 @@ VARIANTS: dict[str, Callable[[ConductanceLayer], Pool]] = {
     "learnt strength": LearntStrength,
     "recurrent": Recurrent,
     "recurrent, 8 times as strong": StronglyRecurrent,
+    "two slices": TwoSlices,
     "divisive as well": Divisive,
     "reads p": ReadsWhatIsSent,
 }
+
+
+class PooledSum(nn.Module):
+    """A residual block whose pooled interneuron reads and acts on what branch and shortcut have joined to.
+
+    Args:
+        block: with pooled interneurons in its layers; its first layer keeps its own.
+    """
+
+    def __init__(self, block: ResidualBlock) -> None:
+        super().__init__()
+        assert block.join == "mean"
+        self.block = block
+        for layer in (block.second, block.shortcut):
+            if isinstance(layer, ConductanceLayer):
+                layer.pooled_interneuron = False
+
+    def forward(self, p: Tensor) -> Tensor:
+        """(N, in_channels, H, W) to (N, out_channels, H/stride, W/stride)."""
+        z = (self.block.second(self.block.first(p)) + self.block.shortcut(p)) / 2
+        return functional.pooled_interneuron(z, -3, "relu")
+
+
+def pool_sums(network: nn.Module) -> None:
+    """Let the pooled interneurons of a ResNet act after its residual sums instead of before them."""
+    for name, block in list(network.named_modules()):
+        if isinstance(block, ResidualBlock):
+            network.set_submodule(name, PooledSum(block))
 
 
 def with_variant(hidden: nn.Module, variant: str) -> None:

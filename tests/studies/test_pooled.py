@@ -7,10 +7,21 @@ import torch
 from torch import nn
 
 from conductance import functional
+from conductance.init import conductance_layers
+from conductance.models import create_model
 from conductance.nn import CWAConv2d, CWALinear
 from studies.pooled.measure import CHANGES, cases, config_of
 from studies.pooled.table import WORDS, table
-from studies.pooled.variants import VARIANTS, EightGroups, Pool, Recurrent, StronglyRecurrent, with_variant
+from studies.pooled.variants import (
+    VARIANTS,
+    EightGroups,
+    Pool,
+    PooledSum,
+    Recurrent,
+    StronglyRecurrent,
+    pool_sums,
+    with_variant,
+)
 
 
 def test_pairs_differ_in_the_interneuron_alone():
@@ -20,7 +31,7 @@ def test_pairs_differ_in_the_interneuron_alone():
             plain = by_case[network, family, "none", seed]
             assert config == replace(plain, conductance=replace(plain.conductance, pooled_interneuron=True))
     assert set(WORDS) <= set(CHANGES)
-    assert {case.change for case in cases()[:20]} == {"none", "pooled"}  # first what matters most
+    assert {case.change for case in cases()[:26]} == {"none", "pooled"}  # first what matters most
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -32,6 +43,22 @@ def test_variants_are_ways_from_z_to_p_that_learn(variant):
     assert bool((p >= 0).all())
     p.square().sum().backward()
     assert all(bool(parameter.grad.isfinite().all()) for parameter in hidden.parameters())
+
+
+def test_a_residual_sum_is_pooled_once():
+    options = {"pooled_interneuron": True}
+    network = create_model("resnet18", "cwa", (3, 8, 8), 3, widths=(4, 4, 6, 6), layer_options=options)
+    joined = []
+    pool_sums(network)
+    blocks = [module for module in network.modules() if isinstance(module, PooledSum)]
+    assert len(blocks) == 8
+    for block in blocks:
+        block.register_forward_hook(lambda *called: joined.append(called[-1]))
+    network(torch.rand(2, 3, 8, 8)).sum().backward()
+    assert all(bool(((p >= 0) & (p <= 1)).all()) for p in joined)
+    pooled = [layer.pooled_interneuron for layer in conductance_layers(network)]
+    assert sum(pooled) == 1 + len(blocks)  # the stem, and the first layer of each block
+    assert all(parameter.grad is not None for parameter in network.parameters())
 
 
 def test_the_plain_one_is_the_products():
