@@ -16,8 +16,9 @@ from conductance import init
 from conductance.files import write_text
 from conductance.presets.named import get_preset
 from conductance.runs import RunConfig
-from studies.paper_claims.table import packed, table
+from studies.paper_claims.table import table
 from studies.shared import changes
+from studies.shared.answers import packed
 from studies.shared.folder import folder_of
 from studies.shared.growing import measure_study, read_rows
 from studies.shared.short import train_shortly

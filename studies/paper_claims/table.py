@@ -7,8 +7,10 @@ import numpy as np
 from conductance.report.comparing import compare
 from conductance.report.table import markdown_lines
 from conductance.reproduction.claims import COLUMNS, NUMERIC, ONE_SEED, Finding, corrected
+from studies.shared.answers import by_change
+from studies.shared.short import HELD_OUT
 
-IMAGES = 5_000
+CLASSES, SEEDS = 10, 3
 RECIPE = "studies/paper_claims: 15,000 images, 5 epochs, validation"
 CHANCE = "always one class"
 CLAIMS = (
@@ -23,30 +25,17 @@ CLAIMS = (
 )
 
 
-def packed(correct: np.ndarray) -> str:
-    """Answers, right or wrong, as text: a bit each."""
-    return np.packbits(correct.astype(bool)).tobytes().hex()
-
-
-def unpacked(text: str) -> np.ndarray:
-    """The inverse of `packed`."""
-    return np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8)).astype(bool)[:IMAGES]
-
-
 def claims_of(rows: Sequence[Mapping[str, str]]) -> list[Finding]:
     """A finding for each claim; undecided where a side has been measured by one seed or by none."""
-    answers: dict[str, list[np.ndarray]] = {}
-    for row in rows:
-        answers.setdefault(row["change"], []).append(unpacked(row["correct"]))
-    answers[CHANCE] = [np.arange(IMAGES) % 10 == 0]
+    answers = by_change(rows)
+    answers[CHANCE] = [np.arange(HELD_OUT) % CLASSES == 0] * SEEDS  # the same by every seed
     found = []
     for text, above, below in CLAIMS:
         if not (answers.get(above) and answers.get(below)):
             found.append(Finding(text, "yes", RECIPE, obstacle="not measured"))
             continue
         comparison = compare(answers[above], answers[below])
-        sides = [len(answers[each]) for each in (above, below) if each != CHANCE]
-        found.append(Finding(text, "yes", RECIPE, comparison, ONE_SEED if min(sides) < 2 else ""))
+        found.append(Finding(text, "yes", RECIPE, comparison, ONE_SEED if min(comparison.seeds) < 2 else ""))
     return corrected(found)
 
 

@@ -9,7 +9,9 @@ import torch
 from conductance.models import create_model
 from conductance.reproduction.claims import NOT_MEASURED
 from studies.paper_claims.measure import CHANGES, at_zero, cases, config_of
-from studies.paper_claims.table import CHANCE, CLAIMS, IMAGES, claims_of, packed, unpacked
+from studies.paper_claims.table import CHANCE, CLAIMS, claims_of
+from studies.shared.answers import packed, unpacked
+from studies.shared.short import HELD_OUT
 
 
 def test_cases_are_the_preset_but_for_their_change():
@@ -29,7 +31,7 @@ def test_a_start_at_zero_has_every_conductance_at_one():
 
 
 def answers(accuracy, seed):
-    return np.random.default_rng(seed).random(IMAGES) < accuracy
+    return np.random.default_rng(seed).random(HELD_OUT) < accuracy
 
 
 def test_answers_survive_their_text():
