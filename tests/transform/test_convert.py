@@ -391,6 +391,14 @@ def test_a_layer_that_does_not_run_on_the_example_is_left_alone():
     assert {line.name: line.reason for line in report.kept}["b"] == "it does not run on the example"
 
 
+def test_lazy_layers_get_their_sizes_from_the_example():
+    model = nn.Sequential(nn.LazyConv2d(8, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(10), nn.ReLU(), nn.LazyLinear(3))
+    converted = conductance.convert(model, torch.rand(4, 2, 6, 6)).model
+    assert [type(part).__name__ for part in converted[::3]] == ["CWAConv2d", "CWALinear"]
+    assert converted[3].in_features == 8 * 4 * 4
+    assert isinstance(model[0].weight, nn.UninitializedParameter)  # the original is left as it was
+
+
 def test_a_loader_is_read_without_its_labels():
     data = torch.utils.data.TensorDataset(torch.rand(20, 6), torch.arange(20) % 4)
     loader = torch.utils.data.DataLoader(data, batch_size=8)
@@ -496,6 +504,7 @@ def test_an_encoder_layers_feed_forward_part_is_converted_and_its_attention_is_n
         (nn.Linear(4, 2), torch.rand(2, 4), {}, "readout"),
         (nn.Linear(4, 2), torch.rand(2, 4), {"keep": (), "inplace": True}, "in place"),
         (Attention(), None, {}, "give an example"),
+        (nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.LazyLinear(2)), None, {}, "run the model on a batch first"),
         (mlp(nn.ReLU(), nn.ReLU()), torch.utils.data.DataLoader([]), {}, "without batches"),
         (mlp(nn.ReLU(), nn.ReLU()), torch.rand(0, 6), {}, "of shape \\(0, 6\\), holds no samples"),
         (mlp(nn.ReLU(), nn.ReLU()), torch.rand(2, 6), {"keep": (3,)}, "keep has 3; give names"),

@@ -15,7 +15,7 @@ from conductance.transform.build import carry_out
 from conductance.transform.chain import chain
 from conductance.transform.finish import finish
 from conductance.transform.plan import Activations, Normalization, Plan, make_plan
-from conductance.transform.recording import record
+from conductance.transform.recording import let_lazy_layers_run, record
 from conductance.transform.report import Conversion
 from conductance.transform.survey import LAST_LINEAR, Keep, Kept, Select, Survey, recorded_whole, survey
 
@@ -44,7 +44,8 @@ def convert(
     >>> model = report.model  # doctest: +SKIP
 
     Weights are not carried over: conductances start anew, excitation and inhibition balanced on the example, at the
-    size of torch's own start, so that the learning rates of affine networks fit. The network is then to be trained.
+    size of torch's own start, so that the learning rates of affine networks fit. The network is then to be trained:
+    conductances require gradients also where the weights that they stand for were frozen.
 
     The example runs through the original, in evaluation mode, and every operation is recorded. From that follows who
     feeds whom, and between which bounds each layer's input lies whatever the data. In the result every converted layer
@@ -88,6 +89,8 @@ def convert(
     if not inplace:
         target = _copied(target)
     batch = None if example is None else _batch(example)
+    if batch is not None:
+        let_lazy_layers_run(target, batch)
     recording = chain(target) if batch is None else record(target, batch, recorded_whole(target))
     found = survey(target, recording, select, keep)
     plan = make_plan(target, recording, found, layer_options, normalization, activations)

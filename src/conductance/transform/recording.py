@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -70,6 +71,14 @@ class Recording:
     def calls(self, name: str) -> list[Value]:
         """The calls of a module that was recorded as a whole."""
         return [value for value in self.values if value.op == CALL and value.module == name]
+
+
+@torch.no_grad()
+def let_lazy_layers_run(model: nn.Module, example: Any) -> None:
+    """Give ``nn.LazyLinear`` and its kin their sizes, and so the classes that they stand for."""
+    if any(isinstance(part, LazyModuleMixin) for part in model.modules()):
+        with evaluating(model):
+            run_example(model, as_tensors(model, example), "example")
 
 
 @torch.no_grad()

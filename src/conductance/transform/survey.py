@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.utils import parametrize
 
 from conductance.errors import InputError
@@ -149,6 +150,8 @@ def _obstacle(
         )
     if isinstance(module, _TRANSPOSED):
         return "transposed convolutions have no layer of conductances", "nn.Upsample, then a convolution"
+    if isinstance(module, LazyModuleMixin):  # once it has run, it is of the class that it stands for
+        return "its sizes are not known before it has run", "run the model on a batch first"
     if parametrize.is_parametrized(module):
         return "its weight is parametrized", "remove the parametrization first (torch.nn.utils.parametrize)"
     if kind not in CONVERTED:
