@@ -13,7 +13,7 @@ from conductance.training import Trainer, build
 from conductance.training.config import TrainingConfig
 
 IMAGES, HELD_OUT = 20_000, 5_000
-"""The first training images, and how many of them are judged on."""
+"""The first training images, and how many of them are judged on; a quarter of all where a data set has fewer."""
 
 
 Change = Callable[[nn.Module], object]
@@ -45,7 +45,9 @@ def short_trainer(
 ) -> tuple[Trainer, Images, Images]:
     """The trainer of such a run with its initialized network, the images to train on and those held out."""
     dataset = load_dataset(config.data.dataset)
-    images, held_out = split_validation(dataset.train.subset(torch.arange(IMAGES)), HELD_OUT, seed=0)
+    number = min(IMAGES, len(dataset.train))
+    held = HELD_OUT if number == IMAGES else number // 4
+    images, held_out = split_validation(dataset.train.subset(torch.arange(number)), held, seed=0)
     assert held_out is not None
     torch.manual_seed(config.seed)
     preprocessing = build.build_preprocessing(config, images)

@@ -1,7 +1,10 @@
 """The study of recipes: its cases, and its table."""
 
+from dataclasses import replace
+
 from conductance.presets.named import get_preset
-from studies.one_recipe.measure import cases, config_of, table
+from studies.one_recipe.measure import Case, cases, config_of, table
+from studies.shared.short import short_trainer
 
 
 def test_cases_differ_and_are_complete_recipes():
@@ -14,7 +17,23 @@ def test_cases_differ_and_are_complete_recipes():
         assert config.conductance.pooled_interneuron == (case.interneuron == "pooled")
 
 
-def test_a_line_has_the_accuracies_of_its_seeds():
-    row = {"dataset": "mnist", "network": "cnn", "recipe": "cifar10", "interneuron": "none"}
-    rows = [{**row, "validation": value} for value in ("98.5", "98.61")]
-    assert table(rows).splitlines()[2] == "| mnist | cnn | cifar10 | none | 98.50, 98.61 |"
+def test_a_line_has_the_accuracies_of_its_seeds_and_what_they_gain():
+    row = {"dataset": "mnist", "network": "cnn", "interneuron": "none"}
+    rows = [
+        {**row, "recipe": recipe, "seed": str(seed), "validation": value}
+        for recipe, values in (("cifar10", ("99.0", "99.31")), ("mnist", ("98.5", "98.61")))
+        for seed, value in enumerate(values)
+    ]
+    assert table(rows).splitlines()[2:] == [
+        "| mnist | cnn | mnist | none | 98.50, 98.61 |  |",
+        "| mnist | cnn | cifar10 | none | 99.00, 99.31 | +0.60 ± 0.10 |",
+    ]
+
+
+def test_a_run_of_the_digits_is_judged_on_images_it_does_not_learn_from():
+    case = Case("digits", "fcn", "cifar10", "pooled", 0)
+    config = config_of(case)
+    config = replace(config, epochs=1, model=replace(config.model, widths=(6,)))
+    trainer, images, held_out = short_trainer(config)
+    assert (len(images), len(held_out)) == (973, 324)
+    assert trainer.fit()[0]["validation_accuracy"] >= 0
