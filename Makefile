@@ -8,7 +8,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 LOCK   := $(VENV)/bin/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
   --constraint constraints.txt --excludes requirements/apart.txt --no-annotate --custom-compile-command "make lock" --quiet
 
-.PHONY: help demo test lint types check check-slow docs lock study tables picture bench gpu bench-import format clean
+.PHONY: help demo test lint types check mutate check-slow docs lock study tables picture bench gpu bench-import format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -41,6 +41,12 @@ types: $(STAMP)  ## static types
 
 check: $(STAMP)  ## the tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
+
+COUNT ?= 20000
+SEED ?= 0
+
+mutate: $(STAMP)  ## change the files of runs at random, 20,000 times, and run what reads them (about an hour; COUNT=, SEED=)
+	PYTHONPATH=src OMP_NUM_THREADS=1 $(BIN)/python tests/mutations.py --count $(COUNT) --seed $(SEED)
 
 check-slow: $(STAMP)  ## tests that take minutes: every check of scikit-learn, every converted network
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 -m slow

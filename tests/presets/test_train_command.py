@@ -13,6 +13,7 @@ from conductance.errors import InputError
 from conductance.models import FAMILIES
 from conductance.presets import get_preset
 from conductance.presets.command import train_command
+from conductance.printable import is_printable
 from conductance.reproduction.paper import TABLES
 from conductance.reproduction.recipes import RECIPES
 from conductance.runs import ModelConfig, RunConfig
@@ -66,7 +67,7 @@ def test_every_kind_of_value_survives(monkeypatch):
 words = st.text(st.characters(exclude_categories=["C"]), max_size=12)
 positive = st.floats(0, 1e6, exclude_min=True, allow_subnormal=False)
 SETTINGS = {
-    "name": words,
+    "name": words.filter(is_printable),
     "seed": st.integers(0, 2**32 - 1),
     "precision": st.sampled_from(["no", "bf16", "fp16"]),
     "model.widths": st.none() | st.lists(st.integers(1, 4000), min_size=1, max_size=4).map(tuple),

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conductance.errors import InputError
+from conductance.printable import is_printable
 from conductance.runs.config import (
     ConductanceConfig,
     DataConfig,
@@ -24,7 +25,7 @@ steps = st.floats(1e-6, 10)
 counts = st.integers(1, 1000)
 configs = st.builds(
     RunConfig,
-    name=st.text(),
+    name=st.text().filter(is_printable),
     epochs=counts,
     seed=st.integers(0, 2**32 - 1),
     precision=st.sampled_from(["no", "bf16", "fp16"]),

@@ -60,7 +60,9 @@ def test_a_damaged_file_is_named(tmp_path, name, attribute, damage):
     folder = write_run(tmp_path / "a", epochs=2)
     (folder / name).write_bytes(damage.encode(errors="surrogateescape"))
     (run,) = load_runs([tmp_path])
-    with pytest.raises(RunError, match=rf"{re.escape(name)}.*; repeat that run, or leave its folder out"):
+    with pytest.raises(
+        RunError, match=rf"{re.escape(name)}.*; delete the folder and repeat that run, or leave the folder out"
+    ):
         getattr(run, attribute)
 
 
@@ -114,7 +116,7 @@ def test_a_finished_run_without_metrics_is_damaged(tmp_path):
     folder = write_run(tmp_path / "a", epochs=2)
     (folder / "metrics.jsonl").unlink()
     (run,) = load_runs([folder])
-    with pytest.raises(RunError, match=r"a lacks metrics\.jsonl; repeat that run"):
+    with pytest.raises(RunError, match=r"a lacks metrics\.jsonl; delete the folder and repeat"):
         _ = run.epochs
 
 

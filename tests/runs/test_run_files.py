@@ -173,8 +173,8 @@ def absent(folder, name):
     ("name", "mishap", "complaint"),
     [
         ("config.json", absent, "holds no config.json, so it is not a run"),
-        ("config.json", damaged(b'{"name": "ti'), "config.json is not valid JSON"),
-        ("config.json", damaged(b"\xff\xfe"), "config.json is not UTF-8"),
+        ("config.json", damaged(b'{"name": "ti'), "config.json is damaged .it is not valid JSON"),
+        ("config.json", damaged(b"\xff\xfe"), "config.json is damaged .it is not UTF-8"),
         ("config.json", damaged(b"[1, 2]"), "config.json is not a JSON object"),
         ("config.json", damaged(b'{"name": "tiny"}'), "config.json lacks 'seed'"),
         ("model.safetensors", absent, "holds no model.safetensors: its weights were not kept"),

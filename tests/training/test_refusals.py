@@ -51,7 +51,7 @@ from tiny_runs import contents, run, tiny
         ({"data__max_mix": 0.6}, r"data.max_mix=0.6: must lie in \[0, 0.5\]"),
         ({"data__max_stretch": math.inf}, "data.max_stretch=inf: must be .*finite"),
         ({"optimizer__learning_rate": -0.1}, "optimizer.learning_rate=-0.1: must be positive"),
-        ({"optimizer__learning_rate": math.nan}, "optimizer.learning_rate=nan: must be positive"),
+        ({"optimizer__learning_rate": math.nan}, "optimizer.learning_rate=nan: must be .*finite"),
         ({"optimizer__readout_learning_rate": math.inf}, "optimizer.readout_learning_rate=inf: must be .*finite"),
         ({"optimizer__betas": (0.9, 1.0)}, r"optimizer.betas=\(0.9, 1.0\): must be two numbers in \[0, 1\)"),
         ({"optimizer__betas": (0.9,)}, r"optimizer.betas=\(0.9,\): must be two numbers"),

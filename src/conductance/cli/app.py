@@ -6,6 +6,7 @@ with a function ``run`` that takes the words after the command's name.
 
 import io
 import os
+import re
 import sys
 import warnings
 from importlib import import_module
@@ -13,6 +14,7 @@ from types import ModuleType
 
 from conductance import __version__
 from conductance.errors import ConductanceError, UnknownNameError
+from conductance.printable import printable
 
 GROUPS = {
     "Train": {
@@ -100,7 +102,7 @@ def _load(name: str) -> ModuleType:
 
 
 def _complain(kind: str, message: object) -> None:
-    text = " ".join(str(message).splitlines())
+    text = printable(re.sub(r"\s*[\n\r\t]\s*", " ", str(message).strip()))
     if sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
         kind = f"\x1b[{31 if kind == 'error' else 33}m{kind}\x1b[0m"
     print(f"{kind}: {text}", file=sys.stderr, flush=True)

@@ -63,14 +63,9 @@ def _of_file(path: Path) -> "CheckReport":
     from conductance.analysis.check import check_weights
 
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
+        from conductance.tensor_files import read_tensors, read_torch
 
-            weights = load_file(path)
-        else:
-            import torch
-
-            weights = torch.load(path, map_location="cpu", weights_only=True)
+        weights = read_tensors(path) if path.suffix == ".safetensors" else read_torch(path)
     except Exception as error:  # whatever a damaged file or one of another kind brings
         first = (str(error).splitlines() or [""])[0].split(". ")[0]
         raise InputError(f"{path} holds no weights that can be read: {first}") from None

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from conductance.reading import parse_json
+
 FORMAT = 1
 
 # How each part is named to a person, and the remedy.
@@ -38,7 +40,7 @@ def decode(state: Tensor) -> dict[str, Any]:
     Raises:
         ValueError: it is none of `encode`'s, or a later version's.
     """
-    found = json.loads(bytes(state.cpu().tolist()).decode())
+    found = parse_json(bytes(state.cpu().tolist()).decode())
     if not isinstance(found, dict) or "format" not in found:
         raise ValueError("it does not describe a layer")
     if found.pop("format") != FORMAT:

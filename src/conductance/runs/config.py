@@ -11,6 +11,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from conductance.errors import InputError, UnknownNameError
 from conductance.runs.earlier import with_every_field
+from conductance.runs.kinds import shown
+from conductance.runs.names import check_name
+from conductance.runs.typed import fits, in_words
 
 Precision = Literal["no", "bf16", "fp16"]
 
@@ -182,6 +185,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         for part in ("", "model.", "conductance.", "data.", "optimizer.", "teacher.", "protocol."):
             _check_choices(part, getattr(self, part[:-1]) if part else self)
+        check_name("name", self.name)
         for name, value, least in (
             ("epochs", self.epochs, 1),
             ("accumulate", self.accumulate, 1),
@@ -270,8 +274,15 @@ class RunConfig:
 def _check_choices(prefix: str, part: Any) -> None:
     for name, kind in get_type_hints(type(part)).items():
         value = getattr(part, name)
+        if dataclasses.is_dataclass(kind):
+            if not isinstance(value, kind):  # type: ignore[arg-type]
+                wanted = getattr(kind, "__name__", kind)
+                raise InputError(f"{prefix}{name} must be a {wanted}, not a {type(value).__name__}")
+            continue
+        if not fits(kind, value):
+            raise InputError(f"{prefix}{name}={shown(value)}: must be {in_words(kind)}")
         if get_origin(kind) is Literal and value not in get_args(kind):
-            raise UnknownNameError(prefix + name, str(value), get_args(kind))
+            raise UnknownNameError(prefix + name, value, get_args(kind))
         if value == "None" and type(None) in get_args(kind):
             raise InputError(
                 f"{prefix}{name}='None' reads as none at all on the command line; if it is a folder, write ./None"
@@ -287,12 +298,14 @@ def config_from_dict(values: Mapping[str, Any]) -> RunConfig:
     return _build(RunConfig, with_every_field(values))
 
 
-def _build(kind: type[Any], values: dict[str, Any]) -> Any:
+def _build(kind: type[Any], values: Any) -> Any:
     types = get_type_hints(kind)
+    if not isinstance(values, dict):
+        raise InputError(f"{shown(values)} stands where the fields of a {kind.__name__} should")
     for what, names in (("has no field", set(values) - set(types)), ("lacks the field", set(types) - set(values))):
         if names:
             here = kind.__name__ if what == "has no field" else f"this {kind.__name__}"
-            raise InputError(f"{here} {what} {', '.join(sorted(names))}; another version wrote this config")
+            raise InputError(f"{here} {what} {', '.join(sorted(names)):.200}; another version wrote this config")
     return kind(**{name: _restore(types[name], value) for name, value in values.items()})
 
 
@@ -301,6 +314,5 @@ def _restore(kind: Any, value: Any) -> Any:
         return _build(kind, value)  # type: ignore[arg-type]
     if isinstance(value, list):
         return tuple(value)
-    if kind is float or (isinstance(kind, UnionType) and float in get_args(kind) and value is not None):
-        return float(value)
-    return value
+    wants_float = kind is float or (isinstance(kind, UnionType) and float in get_args(kind))
+    return float(value) if wants_float and type(value) is int else value

@@ -1,7 +1,6 @@
 """A run's folder: the names of its files, its lock, and writing that never leaves half a file."""
 
 import errno
-import io
 import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,18 +8,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
-from safetensors.torch import load_file, save
 from torch import Tensor
 
 from conductance.errors import RunError
-from conductance.files import is_temporary, write_atomically, write_json, write_text
+from conductance.files import is_temporary, write_json, write_text
+from conductance.runs import checkpoint
 from conductance.runs.config import RunConfig
 from conductance.runs.differences import differing_fields
 from conductance.runs.schema import config_of, read_settings
+from conductance.tensor_files import read_tensors, write_tensors
 
-FORMAT = "conductance-checkpoint-2"
 CONFIG = "config.json"
 
 
@@ -106,6 +104,9 @@ class RunFolder:
             config: the run's; or the settings of a `Trainer`, whose network no config describes.
             resume: whether a run with the same config may be there.
 
+        A run that ended before its first epoch did, because its loss was NaN for example, leaves nothing to lose: any
+        other may take its folder.
+
         Raises:
             RunError: the folder holds a run and ``resume`` is off, or it holds a run with another config, or it holds
                 other files and no run.
@@ -113,6 +114,8 @@ class RunFolder:
         if not self.started:
             if self.path.exists() and (not self.path.is_dir() or any(map(self._is_foreign, self.path.iterdir()))):
                 raise RunError(f"{self.path} is not empty and holds no run; choose another folder with --out")
+            return
+        if self._has_only_begun:
             return
         if not resume:
             raise RunError(f"{self.path} already holds a run; add --resume to continue it, or choose another --out")
@@ -132,6 +135,14 @@ class RunFolder:
             file.unlink(missing_ok=True)
         self.write_json(self.config_file, config.to_dict() if isinstance(config, RunConfig) else config)
 
+    @property
+    def _has_only_begun(self) -> bool:
+        """Whether the config of a run stands here, and nothing that a run writes later, or that others have written."""
+        if any(file != self.config_file and self._is_foreign(file) for file in self.path.iterdir()):
+            return False
+        read_settings(self.config_file)
+        return True
+
     def _is_foreign(self, file: Path) -> bool:
         return file.name != self.lock_file.name and not self._is_leftover(file)
 
@@ -148,11 +159,9 @@ class RunFolder:
         """
         return config_of(read_settings(self.config_file), self.config_file)
 
-    def write_epoch(self, checkpoint: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> None:
+    def write_epoch(self, state: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> None:
         """Save the state after an epoch: the checkpoint first, so that metrics never run ahead of it."""
-        contents = io.BytesIO()  # torch's own writer hides the reason when a disk is full
-        torch.save({"format": FORMAT, **checkpoint}, contents)
-        write_atomically(self.checkpoint_file, lambda file: file.write(contents.getbuffer()))
+        checkpoint.write(self.checkpoint_file, state)
         self.write_metrics(metrics)
 
     def write_metrics(self, metrics: Sequence[Mapping[str, Any]]) -> None:
@@ -167,35 +176,29 @@ class RunFolder:
         Raises:
             RunError: the file is damaged, or is no checkpoint of this package.
         """
-        if not self.checkpoint_file.exists():
-            return None
-        remedy = f"delete {self.checkpoint_file} to start this run again from its first epoch"
-        try:
-            checkpoint = torch.load(self.checkpoint_file, map_location="cpu", weights_only=True)
-        except Exception as error:  # zip, pickle and torch each raise their own kinds
-            raise RunError(f"{self.checkpoint_file} is damaged ({type(error).__name__}); {remedy}") from None
-        if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
-            raise RunError(f"{self.checkpoint_file} is not a {FORMAT} file; {remedy}")
-        return checkpoint
+        return checkpoint.read(self.checkpoint_file) if self.checkpoint_file.exists() else None
 
     def write_weights(self, state: Mapping[str, Tensor]) -> None:
         """Save the trained network."""
-        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-        write_atomically(self.weights_file, lambda file: file.write(save(contiguous)))
+        write_tensors(self.weights_file, state)
 
     def read_weights(self) -> dict[str, Tensor]:
         """The trained network.
 
         Raises:
-            RunError: the file is missing or damaged.
+            RunError: the file is missing, damaged, or holds infinite values or NaN.
         """
         if not self.weights_file.exists():
             why = "its weights were not kept" if self.finished else "the run has not finished"
             raise RunError(f"{self.path} holds no {self.weights_file.name}: {why}")
         try:
-            return load_file(self.weights_file)
-        except Exception as error:
-            raise RunError(f"{self.weights_file} is damaged: {error}") from None
+            return read_tensors(self.weights_file)
+        except ValueError as error:
+            raise RunError(
+                f"{self.weights_file} is damaged ({error}); delete the folder and repeat that run, or name another"
+            ) from None
+        except OSError as error:
+            raise RunError(f"{self.weights_file} cannot be read ({error.strerror}); make it readable") from None
 
     def write_json(self, file: Path, values: Mapping[str, Any]) -> None:
         """Write one of the run's JSON files."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from conductance.data import Dataset, Preprocessing, load_dataset
-from conductance.errors import DataError, RunError
+from conductance.errors import DataError, RunError, one_line
 from conductance.runs.config import RunConfig
 from conductance.runs.folder import RunFolder
 from conductance.runs.network import build_network, kind_of_preprocessing
@@ -132,7 +132,10 @@ class Run:
                 network.load_state_dict(_part(weights, "network."))
             preprocessing.load_state_dict(_part(weights, "preprocessing."))
         except RuntimeError as error:
-            raise RunError(f"{self.folder.weights_file} does not fit {self.folder.config_file}: {error}") from None
+            raise RunError(
+                f"{self.folder.weights_file} does not fit {self.folder.config_file}: {one_line(error):.300}; delete "
+                "the folder and repeat that run"
+            ) from None
         return network.eval(), preprocessing.eval()
 
 

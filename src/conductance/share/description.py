@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import conductance
-from conductance.errors import SavedNetworkError, one_line
+from conductance.errors import SavedNetworkError
+from conductance.reading import parse_json, read_text
 from conductance.share.structure import Tree
 
 FORMAT = 1
@@ -109,15 +110,15 @@ def read_description(folder: Path) -> Description:
     """
     file = folder / FILE
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = parse_json(read_text(file))
     except (FileNotFoundError, NotADirectoryError):
         raise SavedNetworkError(
             f"{folder} holds no {FILE}, so no network was saved there; give a folder that conductance.save has written"
         ) from None
     except OSError as error:
         raise SavedNetworkError(f"{file} cannot be read ({error.strerror}); make it readable") from None
-    except (ValueError, RecursionError) as error:
-        raise damaged(file, f"no valid JSON: {one_line(error)}") from None
+    except ValueError as error:
+        raise damaged(file, str(error)) from None
     if not isinstance(values, dict):
         raise damaged(file, "no JSON object")
     return _checked(values, file)

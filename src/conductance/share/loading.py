@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from conductance.data import Preprocessing
 from conductance.errors import InputError, SavedNetworkError, one_line
+from conductance.finite import not_finite
 from conductance.share import weights
 from conductance.share.classifier import ImageClassifier
 from conductance.share.description import FILE, WEIGHTS_FILE, Description, damaged, is_newer, newer, read_description
@@ -163,7 +164,7 @@ def _classifier(network: nn.Module, description: Description, folder: Path) -> I
         input_shape = None if shape is None else (int(shape[0]), int(shape[1]), int(shape[2]))
     except Exception as error:  # whatever wrong values bring
         raise damaged(folder / FILE, f"its preprocessing cannot be used: {one_line(error):.200}") from None
-    if weights.not_finite(preprocessing.state_dict()):
+    if not_finite(preprocessing.state_dict()):
         raise damaged(folder / FILE, "its preprocessing is not finite")
     return ImageClassifier(network, preprocessing.to(_device_of(network)), description.classes, input_shape)
 

@@ -19,6 +19,7 @@ from conductance.share.description import CARD_FILE, FILE, PICTURE_FILE, WEIGHTS
 from conductance.share.folders import check_place, write_folder
 from conductance.share.kinds import NotPlainError
 from conductance.share.structure import build, class_name, converted_parts, tree_of, unwrapped
+from conductance.tensor_files import write_tensors
 from conductance.transform.build import returns_copies
 
 StoredType = Literal["float32", "float16", "bfloat16"]
@@ -104,7 +105,7 @@ def save(
         raise InputError(f"accuracy and origin must hold plain values, for JSON: {error}") from None
 
     def write(inside: Path) -> None:
-        weights.write(state, inside / WEIGHTS_FILE)
+        write_tensors(inside / WEIGHTS_FILE, state)
         write_json(inside / FILE, values)
         write_text(inside / CARD_FILE, card(description, network, name or folder.name, picture is not None))
         if picture is not None:

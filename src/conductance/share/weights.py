@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from conductance.errors import InputError, SavedNetworkError, one_line
-from conductance.extras import import_extra
-from conductance.files import write_atomically
+from conductance.errors import InputError, SavedNetworkError
+from conductance.finite import not_finite
 from conductance.nn import state as layers
+from conductance.tensor_files import read_tensors
 
 State = dict[str, Tensor]
 
@@ -50,16 +50,6 @@ def _aliases(state: Mapping[str, Tensor]) -> dict[str, str]:
     return found
 
 
-def not_finite(state: Mapping[str, Tensor]) -> str | None:
-    """What is wrong with the first tensor that holds infinite values or NaN."""
-    for name, value in state.items():
-        if value.is_floating_point() or value.is_complex():
-            bad = value.numel() - int(value.isfinite().sum())
-            if bad:
-                return f"{name} has {bad} of {value.numel()} values that are infinite or NaN"
-    return None
-
-
 def rounded(state: State, dtype: torch.dtype | None) -> State:
     """Floating-point numbers in another type; None leaves them as they are.
 
@@ -75,38 +65,20 @@ def rounded(state: State, dtype: torch.dtype | None) -> State:
     return found
 
 
-def write(state: State, file: Path) -> None:
-    """Write a safetensors file.
-
-    Raises:
-        ConductanceError: it cannot be written, or holds a type that the format does not have.
-    """
-    safetensors = import_extra("safetensors.torch", "to save weights", "hub")
-    own = {name: value.contiguous().clone() for name, value in state.items()}  # views would share their memory
-    try:
-        content = safetensors.save(own, metadata={"format": "pt"})
-    except Exception as error:  # a type that the format does not have
-        raise InputError(f"the weights cannot be saved as safetensors: {one_line(error)}") from None
-    write_atomically(file, lambda opened: opened.write(content))
-
-
 def read(file: Path) -> State:
     """Read a safetensors file, which holds numbers and no code.
 
     Raises:
         SavedNetworkError: it is missing, damaged, or holds infinite values or NaN.
     """
-    safetensors = import_extra("safetensors.torch", "to load weights", "hub")
     try:
-        state: State = safetensors.load(file.read_bytes())
+        return read_tensors(file)
     except FileNotFoundError:
         raise SavedNetworkError(f"{file.parent} holds no {file.name}; save the network again") from None
-    except Exception as error:  # whatever damage brings
-        raise SavedNetworkError(f"{file} is damaged ({one_line(error)}); save or download it again") from None
-    refused = not_finite(state)
-    if refused:
-        raise SavedNetworkError(f"{file}: {refused}; such weights are of no use")
-    return state
+    except OSError as error:
+        raise SavedNetworkError(f"{file} cannot be read ({error.strerror}); make it readable") from None
+    except ValueError as error:
+        raise SavedNetworkError(f"{file} is damaged ({error}); save or download it again") from None
 
 
 def difference(state: Mapping[str, Tensor], here: Mapping[str, Tensor]) -> str | None:

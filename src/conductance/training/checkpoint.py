@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from conductance.errors import RunError
+from conductance.errors import RunError, one_line
+from conductance.training.checkpoint_check import check_state
 from conductance.training.randomness import random_state, set_random_state
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def restore(trainer: "Trainer", state: Mapping[str, Any], source: object) -> Non
         RunError: the state does not fit this network, optimizer or data.
     """
     try:
+        check_state(trainer, state, state_of(trainer))
         trainer.network.load_state_dict(state["network"])
         if trainer.averaged is not None:
             trainer.averaged.load_state_dict(state["averaged"])
@@ -53,7 +55,14 @@ def restore(trainer: "Trainer", state: Mapping[str, Any], source: object) -> Non
         trainer.history, trainer.stopped = list(state["metrics"]), state["stopped"]
         trainer.epoch = len(trainer.history)
         trainer.step = state.get("step", trainer.steps_per_epoch * len(trainer.history))
-    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-        raise RunError(
-            f"{source} does not fit this run ({error}); delete it to start this run again from its first epoch"
-        ) from None
+    except Exception as error:  # whatever foreign values bring
+        raise does_not_fit(source, error) from None
+    trainer.restored_from = source
+
+
+def does_not_fit(source: object, error: Exception) -> RunError:
+    """The error about a checkpoint that cannot be continued from."""
+    return RunError(
+        f"{source} does not fit this run ({one_line(error):.300}); delete it to start this run again from its first "
+        "epoch"
+    )

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from conductance.data.batches import Batch
+from conductance.errors import ConductanceError
 from conductance.nested import all_finite, to_device
+from conductance.training.checkpoint import does_not_fit
 from conductance.training.evaluation import forward, in_float32
 from conductance.training.failures import check_tally
 from conductance.training.first_look import check_open_probabilities, look_at
@@ -47,7 +49,7 @@ def train_epoch(trainer: "Trainer", network: nn.Module, optimizer: Any, progress
         if tally.steps == 0:
             _look(trainer, step[0])
         trainer.step_loss = _accumulate(trainer, network, step, tally, progress)
-        optimizer.step()
+        _take_step(trainer, optimizer)
         optimizer.zero_grad()
         trainer.protocol.after_step()
         if trainer.averaged is not None:
@@ -62,6 +64,17 @@ def train_epoch(trainer: "Trainer", network: nn.Module, optimizer: Any, progress
             progress.show(tally.loss(), tally.accuracy())
     check_tally(trainer, tally)
     return tally
+
+
+def _take_step(trainer: "Trainer", optimizer: Any) -> None:
+    """One step of the optimizer. The first after a checkpoint shows whether its state was one of this optimizer."""
+    try:
+        optimizer.step()
+    except Exception as error:
+        if trainer.restored_from is None or isinstance(error, ConductanceError):
+            raise
+        raise does_not_fit(trainer.restored_from, error) from error
+    trainer.restored_from = None
 
 
 def _look(trainer: "Trainer", batch: Batch) -> None:

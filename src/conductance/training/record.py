@@ -1,6 +1,6 @@
 """The folder of a training: settings, lock, checkpoints and results."""
 
-import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import NoneType
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from conductance.analysis.internals import internals
-from conductance.errors import RunError
+from conductance.errors import RunError, one_line
 from conductance.nested import to_device
 from conductance.nn import ConductanceLayer
 from conductance.runs import provenance
 from conductance.runs.config import RunConfig
 from conductance.runs.folder import RunFolder
 from conductance.runs.predictions import Predictions
-from conductance.runs.schema import OWN
+from conductance.runs.schema import OWN, read_history
 from conductance.training.checkpoint import restore, state_of
 from conductance.training.evaluation import predicted_classes
 
@@ -130,8 +130,11 @@ class RunRecord:
         try:
             trainer.network.load_state_dict(network)
         except RuntimeError as error:
-            raise RunError(f"{self.folder.weights_file} does not fit this network: {error}") from None
-        trainer.history = [json.loads(line) for line in self.folder.metrics_file.read_text().splitlines()]
+            raise RunError(
+                f"{self.folder.weights_file} does not fit this network: {one_line(error):.300}; load it into the "
+                "network that was trained"
+            ) from None
+        trainer.history = read_history(self.folder.metrics_file)
         trainer.epoch = len(trainer.history)
         trainer.stopped, trainer.averaged = True, None
 
@@ -145,7 +148,9 @@ def settings_of(trainer: "Trainer") -> dict[str, Any]:
         chosen = trainer.config.optimizer
         settings["optimizer"] = {
             "name": type(trainer.optimizer).__name__,
-            **{name: value for name, value in trainer.optimizer.defaults.items() if isinstance(value, _PLAIN)},
+            **{
+                name: _of_json(value) for name, value in trainer.optimizer.defaults.items() if isinstance(value, _PLAIN)
+            },
             "weight_average": chosen.weight_average,
             "label_smoothing": chosen.label_smoothing,
         }
@@ -156,6 +161,11 @@ def settings_of(trainer: "Trainer") -> dict[str, Any]:
     }
     data = {"dataset": trainer.data.name, "batch_size": batch_size, "batches": len(trainer.data.train)}
     return {**settings, "model": network, "data": data}
+
+
+def _of_json(value: Any) -> Any:
+    """JSON has no infinite numbers."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _weights(trainer: "Trainer") -> dict[str, Tensor]:

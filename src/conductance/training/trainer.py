@@ -79,6 +79,7 @@ class Trainer:
         step: number of steps of the optimizer so far.
         step_loss: mean loss of the last step, a tensor on the device.
         stopped: whether training was stopped before its last epoch.
+        restored_from: the checkpoint that was restored, until the first step after it.
 
     Raises:
         InputError: the network, data or optimizer cannot be used.
@@ -110,6 +111,7 @@ class Trainer:
         self.step_loss: Tensor | None = None
         self.stopped = False
         self.looked = False
+        self.restored_from: object = None
         self.remedy = "A smaller learning rate may help"
         self.callbacks = Callbacks(callbacks)
         self.objective = Objective(loss, self.config.optimizer.label_smoothing)
