@@ -61,7 +61,7 @@ study: $(STAMP)  ## measure a study again: make study NAME=ablation (without NAM
 	$(BIN)/python tools/embed_tables.py
 
 tables: $(STAMP)  ## write results/runs.csv and all tables again from the runs
-	$(BIN)/python tools/write_results.py
+	$(BIN)/python -m tools.write_results
 	$(BIN)/python -m studies gap
 	$(BIN)/python tools/embed_tables.py
 

@@ -19,7 +19,7 @@ def embed(page: Path) -> str:
         comment, name = found.groups()
         return f"{comment}{(ROOT / name).read_text().rstrip()}\n\n"
 
-    return re.sub(COMMENT + TABLE, with_table, page.read_text()).rstrip() + "\n"
+    return re.sub(COMMENT + TABLE, with_table, page.read_text() + "\n").rstrip() + "\n"  # a table may be the last
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 """Write ``results/runs.csv`` and the tables in ``results/tables`` anew from the runs that are checked in."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,16 @@ from conductance.reproduction.claims import Finding
 from conductance.reproduction.recipes import recipe_of
 from conductance.reproduction.rows import hardware_of
 from conductance.runs import Run, load_runs
+from studies.paper_claims.table import claims_of
+from studies.shared.growing import read_rows
+from tools.interneuron_tables import classes, comparisons, epochs
+from tools.missing import missing
 
 RESULTS = Path(__file__).parent.parent / "results"
-SECTIONS = ("presets", "retrained", "beyond", "short", "archive", "demo")
+SECTIONS = ("presets", "pooled", "retrained", "beyond", "short", "archive", "demo")
 """The folders of runs, each with a table of its name."""
 
-OF_THE_PAPERS_TABLES = ("presets", "short", "archive/early_presets", "beyond/centering", "beyond/full_range")
+OF_THE_PAPERS_TABLES = ("presets", "pooled", "short", "archive/early_presets", "beyond/centering", "beyond/full_range")
 """The runs that stand beside the paper's: all but those of an abandoned recipe, and with a choice the paper lacks."""
 
 
@@ -37,7 +40,10 @@ def main(results: Path = RESULTS, out: Path = RESULTS) -> None:
     write_table(out / "runs.csv", *leaderboard([run for section in runs.values() for run in section], results))
     for section, members in runs.items():
         write_text(out / f"tables/{section}.md", table(results / section, members))
-    write_text(out / "tables/overview.md", overview(runs["presets"]))
+    write_text(out / "tables/overview.md", overview(runs["presets"], runs["pooled"]))
+    for name, tabulate in (("comparisons", comparisons), ("classes", classes), ("epochs", epochs)):
+        write_text(out / f"tables/pooled_{name}.md", tabulate(runs["pooled"]))
+    write_text(out / "tables/missing.md", missing([run for section in runs.values() for run in section]))
     of_the_paper = [results / folder for folder in OF_THE_PAPERS_TABLES]
     chosen = [run for members in runs.values() for run in members if {*run.path.parents} & {*of_the_paper}]
     write_tables(chosen, out / "tables", further=of_the_study(), page=False)
@@ -45,10 +51,6 @@ def main(results: Path = RESULTS, out: Path = RESULTS) -> None:
 
 def of_the_study() -> list[Finding]:
     """What `studies/paper_claims` says about the claims that no cell of the paper's tables tests."""
-    sys.path.insert(0, str(RESULTS.parent))
-    from studies.paper_claims.table import claims_of
-    from studies.shared.growing import read_rows
-
     return claims_of(read_rows(RESULTS.parent / "studies/paper_claims/result.csv"))
 
 
@@ -91,20 +93,33 @@ def table(section: Path, runs: Sequence[Run]) -> str:
     return f"{text}\n{note}\n" if note else text
 
 
-SHOWN = {"cwa": "conductances (CWA)", "affine": "affine", "affine_bn": "affine + BatchNorm"}
+POOLED = "cwa · pooled"
+SHOWN = {
+    "cwa": "conductances (CWA)",
+    POOLED: "with a pooled interneuron",
+    "affine": "affine",
+    "affine_bn": "affine + BatchNorm",
+}
 
 
-def overview(runs: Sequence[Run]) -> str:
-    """A row for each data set and network: test accuracy of the families that compare best, and the paper's for CWA."""
+def overview(runs: Sequence[Run], pooled: Sequence[Run]) -> str:
+    """A row for each data set and network: test accuracy of the families that compare best, and the paper's for CWA.
+
+    Args:
+        runs: of the presets, by version 0.1.
+        pooled: among them those of presets with a pooled interneuron, by this version.
+    """
     cells = {(row.dataset, row.architecture, row.family): row for row in summarize(runs)}
+    cells |= {(row.dataset, row.architecture, row.label): row for row in summarize(pooled) if row.label == POOLED}
     papers = {(cell.dataset, cell.architecture, cell.family): cell.paper for table in TABLES.values() for cell in table}
+    shown = {family: words for family, words in SHOWN.items() if any(family == kind for *_, kind in cells)}
     rows = []
     for dataset, network in dict.fromkeys((dataset, network) for dataset, network, _ in cells):
-        here = [cells.get((dataset, network, family)) for family in SHOWN]
+        here = [cells.get((dataset, network, family)) for family in shown]
         accuracies = [NOTHING if row is None else with_spread(row.test_accuracy, row.test_accuracy_std) for row in here]
         rows.append([dataset, network, *accuracies, percent(papers.get((dataset, network, "cwa")))])
-    headings = ["Data", "Network", *SHOWN.values(), "CWA in the paper"]
-    return markdown_lines(headings, [False, False, *[True] * (len(SHOWN) + 1)], rows)
+    headings = ["Data", "Network", *shown.values(), "CWA in the paper"]
+    return markdown_lines(headings, [False, False, *[True] * (len(shown) + 1)], rows)
 
 
 def _of_row(column: Column[Row]) -> Column[tuple[str, Row]]:

@@ -54,8 +54,10 @@ ALONE = {
     "learnt leak alone": _alone(changes.conductance(learn_resting=True, resting_conductance=0.1)),
     "label smoothing alone": _alone(changes.optimizer(label_smoothing=0.1)),
 }
+POOLED = "pooled interneuron"
 CHANGES: dict[str, changes.Change] = {
     "none": changes.unchanged,
+    POOLED: changes.conductance(pooled_interneuron=True),
     "the preset": lambda config: get_preset(config.name),
     "pixels not clipped": changes.data(preprocessing="unit"),
     "batches of 125": changes.data(batch_size=125),
@@ -105,7 +107,8 @@ def cases() -> list[comparison.Case]:
 
 
 def _changes_of(family: str) -> dict[str, changes.Change]:
-    return CHANGES if family == "cwa" else BASELINES
+    of_averages = {POOLED: CHANGES[POOLED]} if family == "absnorm" else {}
+    return CHANGES if family == "cwa" else {**BASELINES, **of_averages}
 
 
 def common(config: RunConfig) -> RunConfig:

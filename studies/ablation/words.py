@@ -2,6 +2,7 @@
 
 WORDS = {
     "none": "unchanged",
+    "pooled interneuron": "a pooled interneuron in each layer",
     "the preset": "all of the preset's own choices",
     "pixels not clipped": "pixels scaled to 0..1, dark ones not clipped to 0",
     "batches of 125": "batches of 125 images, not 250",

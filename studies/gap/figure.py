@@ -27,6 +27,7 @@ FAMILIES = {
     "affine_bn": "affine with BatchNorm",
 }
 RUNS = {
+    "pooled": "a pooled interneuron",
     "taught": "a teacher",
     "taught-long": "a teacher",
     "taught-longer": "a teacher",

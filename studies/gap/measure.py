@@ -15,7 +15,10 @@ from studies.shared.folder import folder_of
 
 FOLDER = folder_of(__file__)
 RESULTS = Path(__file__).parents[2] / "results"
-RUNS = [RESULTS / "presets", RESULTS / "short", RESULTS / "beyond/longer", RESULTS / "beyond/taught"]
+RUNS = [
+    *(RESULTS / folder for folder in ("presets", "short", "beyond/longer", "beyond/taught")),
+    *sorted((RESULTS / "pooled").glob("*-pooled-*")),
+]
 
 # Fully connected networks with linear bottlenecks (arXiv 1511.02580), the paper's own CNN with BatchNorm, and the best
 # network of excitatory and inhibitory units known.

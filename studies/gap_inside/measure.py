@@ -19,6 +19,7 @@ from conductance.init import conductance_layers
 from conductance.presets.named import get_preset
 from conductance.runs import RunConfig
 from conductance.runs.provenance import git_commit
+from studies.gap_inside.figure import gap_inside_figure
 from studies.gap_inside.inside import look_inside
 from studies.gap_inside.table import table
 from studies.shared.folder import folder_of
@@ -76,7 +77,7 @@ def measure(case: Case) -> Iterator[dict[str, object]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure what is missing, and write the table of what there is."""
+    """Measure what is missing, and write table and figure of what there is."""
     chosen = FOLDER.parser(__doc__, seeds=SEEDS).parse_args(arguments)
     rows = read_rows(FOLDER.result)
     measured = {tuple(row[name] for name in CASE) for row in rows}
@@ -89,3 +90,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_table(FOLDER.result, COLUMNS, rows)
     if rows := read_rows(FOLDER.result):
         write_text(FOLDER.table, table(rows))
+        write_text(FOLDER.figure, gap_inside_figure(rows))

@@ -1,7 +1,8 @@
-"""The study of the inside of the gap: its cases, what it measures, its table."""
+"""The study of the inside of the gap: its cases, what it measures, its table and figure."""
 
 from dataclasses import replace
 from functools import partial
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from conductance.init import conductance_layers
 from conductance.models import create_model
 from conductance.presets import get_preset
 from conductance.training import Trainer
+from studies.gap_inside.figure import SHOWN, gap_inside_figure
 from studies.gap_inside.inside import directions, look_inside, probe
 from studies.gap_inside.measure import ALONE, NETWORKS, cases, config_of, pooled_in_one
 from studies.gap_inside.table import WORDS, table
@@ -18,7 +20,7 @@ from studies.gap_inside.table import WORDS, table
 
 def test_networks_differ_as_they_are_called():
     configs = {case.network: config_of(case) for case in cases() if case.seed == 0}
-    assert set(WORDS) <= set(NETWORKS)
+    assert set(SHOWN) | set(WORDS) <= set(NETWORKS)
     plain, pooled = configs["cwa"], configs["cwa, pooled"]
     assert pooled == replace(get_preset("cifar10-cnn-cwa-pooled"), epochs=plain.epochs)
     assert all(configs[name] == pooled for name in ALONE)
@@ -53,7 +55,7 @@ def test_a_readout_finds_classes_that_lie_apart():
     assert probe(torch.randn(200, 6), labels, torch.randn(200, 6), labels) < 60
 
 
-def test_gains_are_paired():
+def test_table_and_figure():
     make = partial(dict, seed="0", commit="", command="")
     rows = [
         make(network=network, when=str(when), layer=layer, quantity=quantity, value=str(value + when))
@@ -62,3 +64,4 @@ def test_gains_are_paired():
         for layer, quantity in (("", "validation"), ("", "training"), ("1", "readout"), ("1", "gradient"))
     ]
     assert table(rows).splitlines()[3] == "| **with a pooled interneuron in each layer** | 5.40 | +0.30 | 5.4 |"
+    ElementTree.fromstring(gap_inside_figure(rows))
