@@ -2,12 +2,19 @@
 
 import shlex
 
+import numpy as np
+
 from conductance.cli.arguments import parse
 from conductance.cli.train import TrainArguments
 from conductance.presets import get_preset
 from conductance.runs import load_runs
+from conductance.runs.predictions import Predictions
 from tests.synthetic_runs import write_run
 from tools.missing import SEEDS, WANTED, missing
+
+
+def answered(run):
+    Predictions(np.zeros(4, int), np.zeros(4, int)).write(run / "predictions.npz")
 
 
 def lines(table):
@@ -18,11 +25,13 @@ def test_a_finished_run_is_missing_no_longer(tmp_path):
     name = "cifar10-cnn-cwa-pooled"
     for seed in (0, 2):
         run = {"dataset": "cifar10", "name": name, "seed": seed, "epochs": 3}
-        write_run(tmp_path / "pooled" / f"{name}-seed{seed}", **run)
+        answered(write_run(tmp_path / "pooled" / f"{name}-seed{seed}", **run))
     found = lines(missing(load_runs([tmp_path])))
     assert found[f"{name}, 30 epochs"][:2] == ["1", "39.0 s"]
     assert found["cifar10-cnn-cwa, 30 epochs"][0] == "0, 1, 2"
-    write_run(tmp_path / "pooled" / f"{name}-seed1", **{**run, "seed": 1})
+    last = write_run(tmp_path / "retrained" / f"{name}-seed1", **{**run, "seed": 1})
+    assert f"{name}, 30 epochs" in lines(missing(load_runs([tmp_path])))  # it can be compared with nothing
+    answered(last)
     assert f"{name}, 30 epochs" not in lines(missing(load_runs([tmp_path])))
 
 

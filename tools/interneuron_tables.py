@@ -1,4 +1,4 @@
-"""What a pooled interneuron is worth in whole runs, by the runs below ``results/pooled``: three tables."""
+"""What a pooled interneuron is worth in whole runs of this version: three tables."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain

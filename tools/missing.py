@@ -19,6 +19,8 @@ SEEDS = 3
 ABLATION_SEEDS = 2
 SECTION = "pooled"
 """Where runs with a pooled interneuron lie, and those that they are compared with."""
+ALSO = "retrained"
+"""Where others of this version lie."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,9 @@ def missing(runs: Sequence[Run]) -> str:
 
 def _runs(finished: Sequence[Run]) -> Iterator[list[str]]:
     for wanted in WANTED:
-        own = [run for run in finished if SECTION in Path(run.path).parts and run.settings["name"] == wanted.name]
-        left = [str(seed) for seed in range(SEEDS) if seed not in {run.seed for run in own}]
+        here = [run for run in finished if {SECTION, ALSO} & {*Path(run.path).parts} and run.predictions is not None]
+        own = {run.seed for run in here if run.settings["name"] == wanted.name}
+        left = [str(seed) for seed in range(SEEDS) if seed not in own]
         if left:
             time = _time(finished, wanted.preset, wanted.whole)
             yield [f"{wanted.name}, {wanted.whole} epochs", ", ".join(left), time, wanted.command]

@@ -16,7 +16,6 @@ SHOWN = {
     "cwa, pooled": ("conductances, pooled interneuron", FAMILIES[1]),
     "affine_bn": ("affine with BatchNorm", INK),
 }
-BEFORE, AFTER = "before training", "after training"
 
 
 def gap_inside_figure(rows: Sequence[Row]) -> str:
@@ -37,8 +36,7 @@ def gap_inside_figure(rows: Sequence[Row]) -> str:
         gradient.set_title("How many directions has the gradient?", fontweight="bold")
         gradient.set(ylabel="stable rank, as a share of the largest", yscale="log")
         handles, labels = depth.get_legend_handles_labels()
-        named = dict(zip(labels, handles, strict=True))
-        figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=3, handlelength=1.8)
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=1.8)
         return svg_page(figure)
 
 
@@ -50,12 +48,12 @@ def _in_time(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def _in_depth(axes: Axes, rows: Sequence[Row], quantity: str) -> None:
+    """Dotted before training, solid after the last epoch."""
     last = max((int(row["when"]) for row in rows), default=0)
     for network, (words, color) in SHOWN.items():
-        for when, line, time in ((0, ":", BEFORE), (last, "-", AFTER)):
+        for when, line, label in ((0, ":", None), (last, "-", words)):
             chosen = [row for row in rows if int(row["when"]) == when]
             places, values = _means(chosen, network, quantity, "layer")
-            label = f"{words}, {time}"
             axes.plot(places, values, line, marker="o", markersize=3, linewidth=1.2, color=color, label=label)
     axes.set_xlabel("layer")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
