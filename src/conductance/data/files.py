@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import md5, sha256
 from pathlib import Path
+from typing import Protocol
 
 from conductance.errors import DataError
 from conductance.extras import import_extra
@@ -31,6 +32,7 @@ class FileSet:
         folders: places of the files below a data folder. The first is torchvision's, where downloads go; the last,
             ".", is for a data folder that holds the files itself.
         checksums: each file's name, and the SHA-256 or the MD5 of its uncompressed contents, in hexadecimal.
+        lengths: the number of bytes of these contents, or a bound of it. No more is ever read.
         addresses: web addresses of the files, the official one first. One that ends in a slash is a
             folder of .gz files; one that ends in .tar.gz is an archive of the first of `folders`.
     """
@@ -38,6 +40,7 @@ class FileSet:
     title: str
     folders: tuple[str, ...]
     checksums: Mapping[str, str]
+    lengths: Mapping[str, int]
     addresses: tuple[str, ...]
 
 
@@ -81,10 +84,31 @@ def read_verified(files: FileSet, folder: Path) -> dict[str, bytes]:
     return {name: _read(files, folder, name) for name in files.checksums}
 
 
-def uncompressed(path: Path) -> bytes:
-    """The contents of `path`, unzipped if its name ends in .gz; raises one of `DAMAGE` if that fails."""
-    contents = path.read_bytes()
-    return gzip.decompress(contents) if path.suffix == ".gz" else contents
+class Readable(Protocol):
+    """What gives its bytes bit by bit."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to ``size`` bytes."""
+
+
+def uncompressed(path: Path, most: int) -> bytes:
+    """The contents of `path`, unzipped if its name ends in .gz; raises one of `DAMAGE` if that fails.
+
+    No more than one byte beyond `most` is unzipped: a few kilobytes may stand for gigabytes.
+    """
+    if path.suffix == ".gz":
+        with gzip.open(path) as unzipped:
+            return at_most(unzipped, most)
+    with path.open("rb") as file:
+        return at_most(file, most)
+
+
+def at_most(file: "Readable", most: int) -> bytes:
+    """What a file holds, up to `most` bytes; raises a ValueError if there is more."""
+    contents = file.read(most + 1)
+    if len(contents) > most:
+        raise ValueError(f"it holds more than the {most:,} bytes that are published")
+    return contents
 
 
 def verify(contents: bytes, checksum: str) -> None:
@@ -110,7 +134,7 @@ def _stored(folder: Path, name: str) -> Path | None:
 def _read(files: FileSet, folder: Path, name: str) -> bytes:
     path = _stored(folder, name) or folder / name
     try:
-        contents = uncompressed(path)
+        contents = uncompressed(path, files.lengths[name])
         verify(contents, files.checksums[name])
     except DAMAGE as error:
         raise DataError(

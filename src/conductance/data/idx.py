@@ -1,5 +1,6 @@
 """Reads IDX files, the format of MNIST and Fashion-MNIST."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from conductance.data.images import Images
+from conductance.errors import DataError
 
 
 def read_mnist(contents: Mapping[str, bytes]) -> tuple[Images, Images]:
@@ -18,11 +20,15 @@ def read_idx(contents: bytes) -> Tensor:
     """The array in an IDX file of unsigned bytes, as uint8 in the shape that the file gives.
 
     The file's fourth byte is the number of dimensions; their sizes follow as big-endian 32-bit integers.
+
+    Raises:
+        DataError: the file is shorter or longer than these sizes say.
     """
-    dimensions = contents[3]
-    shape = np.frombuffer(contents, dtype=">u4", count=dimensions, offset=4)
-    values = np.frombuffer(contents, dtype=np.uint8, offset=4 + 4 * dimensions)
-    return torch.from_numpy(values.reshape(shape).copy())
+    begin = 4 + 4 * (contents[3] if len(contents) > 3 else 0)
+    shape = [int.from_bytes(contents[place : place + 4], "big") for place in range(4, begin, 4)]
+    if len(contents) <= begin or len(contents) - begin != math.prod(shape):
+        raise DataError(f"an IDX file of {len(contents):,} bytes does not hold an array of {shape}; replace it")
+    return torch.from_numpy(np.frombuffer(contents, dtype=np.uint8, offset=begin).reshape(shape).copy())
 
 
 def _images(contents: Mapping[str, bytes], part: str) -> Images:

@@ -1,5 +1,6 @@
 """Reads one image file with Pillow, as a square of pixels."""
 
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +18,10 @@ TRANSPARENT = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 
 SIXTEEN_BITS = frozenset({"I", "I;16", "I;16B", "I;16L"})
 """Pillow's names for gray images of 16 bits a pixel."""
+
+
+MOST_PIXELS = 1 << 26
+"""Of an image file: 67 million, which take a quarter of a gigabyte. A few kilobytes may stand for more."""
 
 
 def import_pillow() -> ModuleType:
@@ -48,14 +53,26 @@ def read_picture(path: Path, size: int) -> np.ndarray:
     pillow = import_pillow()
     operations = import_extra("PIL.ImageOps", "to read image files", "images")
     try:
-        with pillow.open(path) as file:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pillow.DecompressionBombWarning)
+            file = pillow.open(path)
+        with file:
+            _require_size(*file.size)
             image = _opaque(pillow, operations.exif_transpose(file))
             return _as_channels(operations.fit(image, (size, size), pillow.Resampling.BICUBIC))
+    except (pillow.DecompressionBombWarning, pillow.DecompressionBombError):
+        raise DataError(f"{path} has more than {MOST_PIXELS:,} pixels; resize it, or remove it") from None
     except Exception as error:  # Pillow's readers raise many kinds for damaged files
         reason = str(error).replace(str(path), "file").strip() or type(error).__name__
         raise DataError(
             f"{path} cannot be read as an image ({reason}); replace it, or remove it from the folder"
         ) from error
+
+
+def _require_size(width: int, height: int) -> None:
+    """Before any pixel is unpacked."""
+    if width * height > MOST_PIXELS:
+        raise ValueError(f"it has {width * height:,} pixels, more than {MOST_PIXELS:,}; resize it")
 
 
 def _opaque(pillow: ModuleType, image: Any) -> Any:
