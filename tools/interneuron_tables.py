@@ -46,7 +46,10 @@ def answers(runs: Sequence[Run]) -> list[np.ndarray]:
 
 
 def comparisons(runs: Sequence[Run]) -> str:
-    """Whether an interneuron helps, and whether BatchNorm is still ahead: on the same images, corrected (Holm)."""
+    """Whether an interneuron helps, and whether BatchNorm is still ahead: on the same images, corrected (Holm).
+
+    By one seed each nothing is decided; whether those two networks differ, exactly (McNemar), has a column of its own.
+    """
     found = []
     for cell, members in by_cell(runs).items():
         kept = {kind: answers(group) for kind, group in members.items()}
@@ -55,10 +58,20 @@ def comparisons(runs: Sequence[Run]) -> str:
                 obstacle = ONE_SEED if min(len(kept[above]), len(kept[below])) < 2 else ""
                 claim = f"{text}: {', '.join(cell)}"
                 found.append(Finding(claim, NOTHING, "presets", compare(kept[above], kept[below]), obstacle))
-    lines = [dict(zip(COLUMNS, each.line(), strict=True)) for each in corrected(found)]
     shown = ("Claim of the paper", "Here", "95 % interval", "p (Holm)", "Seeds", "Verdict")
-    cells = [[line[heading] for heading in shown] for line in lines]
-    return markdown_lines(("Claim", *shown[1:]), (False, True, True, True, True, False), cells)
+    cells = []
+    for finding in corrected(found):
+        line = dict(zip(COLUMNS, finding.line(), strict=True))
+        cells.append([*(line[heading] for heading in shown), _of_two_networks(finding)])
+    headings = ("Claim", *shown[1:], "p of the two networks")
+    return markdown_lines(headings, (False, True, True, True, True, False, True), cells)
+
+
+def _of_two_networks(finding: Finding) -> str:
+    found = finding.comparison
+    if found is None or found.seeds != (1, 1):
+        return NOTHING
+    return f"{found.p:.2g}"
 
 
 def classes(runs: Sequence[Run]) -> str:

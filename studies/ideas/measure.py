@@ -1,4 +1,4 @@
-"""Do further ideas help a network with pooled interneurons: averaged weights, larger blocks, sparser codes?
+"""Do further ideas help a network with pooled interneurons: averaged weights, larger blocks, Shampoo?
 
 CIFAR-10, the CNN of the preset with a pooled interneuron and one change, 15,000 training images, 5 epochs, three seeds.
 Networks are judged on 5,000 other training images, and their answers are kept; no test image is seen.
@@ -6,12 +6,14 @@ Networks are judged on 5,000 other training images, and their answers are kept; 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from conductance.files import write_text
 from conductance.presets.named import get_preset
 from conductance.runs import RunConfig
+from studies.ideas.shampoo import shampoo
 from studies.ideas.table import table
 from studies.shared import changes
 from studies.shared.answers import packed
@@ -38,6 +40,7 @@ CHANGES: dict[str, changes.Change] = {
     "batches of 60": changes.data(batch_size=60),
     "shifts by up to 2 pixels": changes.data(max_shift=2),
 }
+SHAMPOO = {f"Shampoo instead of Muon, step {step}": step for step in (0.1, 0.3, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,13 @@ class Case:
 
 def cases() -> list[Case]:
     """All runs, seed by seed."""
-    return [Case(change, seed) for seed in range(SEEDS) for change in CHANGES]
+    return [Case(change, seed) for seed in range(SEEDS) for change in (*CHANGES, *SHAMPOO)]
 
 
 def config_of(case: Case) -> RunConfig:
     """The preset with few epochs and one change."""
-    return CHANGES[case.change](replace(get_preset("cifar10-cnn-cwa-pooled"), epochs=EPOCHS, seed=case.seed))
+    change = CHANGES.get(case.change, changes.unchanged)
+    return change(replace(get_preset("cifar10-cnn-cwa-pooled"), epochs=EPOCHS, seed=case.seed))
 
 
 def train(case: Case) -> dict[str, float | str]:
@@ -65,7 +69,8 @@ def train(case: Case) -> dict[str, float | str]:
         accuracies of the last epoch in %; ``mirrored`` is that of the mean of the answers to an image and to its mirror
         image; and which images that were held out are answered right (without mirrors).
     """
-    trainer, _, held_out = short_trainer(config_of(case))
+    optimizer = partial(shampoo, step=SHAMPOO[case.change]) if case.change in SHAMPOO else None
+    trainer, _, held_out = short_trainer(config_of(case), optimizer=optimizer)
     last = trainer.fit()[-1]
     answers = trainer.predict(held_out)
     mirrored = trainer.predict(replace(held_out, pixels=held_out.pixels.flip(-1)))
@@ -81,7 +86,8 @@ def train(case: Case) -> dict[str, float | str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, and write the table of what there is."""
     parser = FOLDER.parser(__doc__, seeds=SEEDS)
-    parser.add_argument("--only", nargs="+", default=list(CHANGES), choices=CHANGES, metavar="CHANGE", help="these")
+    every = [*CHANGES, *SHAMPOO]
+    parser.add_argument("--only", nargs="+", default=every, choices=every, metavar="CHANGE", help="measure these alone")
     chosen = parser.parse_args(arguments)
     measure_study(
         FOLDER, COLUMNS, [case for case in cases() if case.seed < chosen.seeds and case.change in chosen.only], train

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from conductance.allocator import keep_freed_memory
 from conductance.data import DeviceLoader, Images, load_dataset, split_validation
@@ -41,9 +42,19 @@ def train_shortly(
 
 
 def short_trainer(
-    config: RunConfig, change: Change | None = None, start: Change | None = None
+    config: RunConfig,
+    change: Change | None = None,
+    start: Change | None = None,
+    optimizer: Callable[[nn.Module], Optimizer] | None = None,
 ) -> tuple[Trainer, Images, Images]:
-    """The trainer of such a run with its initialized network, the images to train on and those held out."""
+    """The trainer of such a run with its initialized network, the images to train on and those held out.
+
+    Args:
+        config: as for `train_shortly`.
+        change: likewise.
+        start: likewise.
+        optimizer: makes another one than the config's.
+    """
     dataset = load_dataset(config.data.dataset)
     number = min(IMAGES, len(dataset.train))
     held = HELD_OUT if number == IMAGES else number // 4
@@ -67,5 +78,13 @@ def short_trainer(
         seed=config.seed,
     )
     keep_freed_memory()
-    trainer = Trainer(network, loader, TrainingConfig.of(config), validation=held_out, device="cpu", progress=False)
+    trainer = Trainer(
+        network,
+        loader,
+        TrainingConfig.of(config),
+        validation=held_out,
+        optimizer=optimizer,
+        device="cpu",
+        progress=False,
+    )
     return trainer, images, held_out
