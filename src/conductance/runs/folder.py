@@ -11,15 +11,19 @@ from typing import Any
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from conductance.errors import RunError
+from conductance.errors import RunError, one_line
 from conductance.files import is_temporary, write_json, write_text
 from conductance.runs import checkpoint
 from conductance.runs.config import RunConfig
 from conductance.runs.differences import differing_fields
+from conductance.runs.locks import is_locked
 from conductance.runs.schema import config_of, read_settings
 from conductance.tensor_files import read_tensors, write_tensors
 
 CONFIG = "config.json"
+
+PATIENCE = 0.25
+"""Seconds that a lock is tried for: whoever only looks whether a run is worked on holds it for an instant."""
 
 
 class BusyRunError(RunError):
@@ -32,7 +36,7 @@ class RunFolder:
     ``config.json`` holds what was asked; ``metrics.jsonl`` one line for each epoch; ``checkpoint.pt`` the state to
     resume from, until the run has finished; ``summary.json``, ``model.safetensors``, the answers for each test image
     (``predictions.npz``) and, for networks of conductances, ``internals.json`` what came of it. The process that trains
-    holds ``.lock``.
+    holds ``.lock``; ``failure.json`` says what ended it before its time, until the run goes on.
 
     `Run` reads a run back.
     """
@@ -46,6 +50,7 @@ class RunFolder:
         self.weights_file = path / "model.safetensors"
         self.internals_file = path / "internals.json"
         self.predictions_file = path / "predictions.npz"
+        self.failure_file = path / "failure.json"
         self.lock_file = path / ".lock"
 
     @property
@@ -61,6 +66,11 @@ class RunFolder:
         """Whether the run has reached its end."""
         return self.summary_file.exists()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a process is working on the run. Where the file system has no locks, nobody can tell: False."""
+        return is_locked(self.lock_file)
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes out of the run for the length of a ``with`` block. Blocks may be nested.
@@ -72,7 +82,7 @@ class RunFolder:
             BusyRunError: another process is working on this run.
             RunError: the folder cannot be written to.
         """
-        lock = FileLock(self.path.resolve() / self.lock_file.name, timeout=0, is_singleton=True)
+        lock = FileLock(self.path.resolve() / self.lock_file.name, timeout=PATIENCE, is_singleton=True)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire()
@@ -130,9 +140,10 @@ class RunFolder:
             )
 
     def claim(self, config: RunConfig | Mapping[str, Any]) -> None:
-        """Write the config, and remove the temporary files of a process that was killed."""
+        """Write the config, and remove what a process that was killed or failed has left."""
         for file in filter(self._is_leftover, self.path.iterdir()) if self.path.exists() else ():
             file.unlink(missing_ok=True)
+        self.failure_file.unlink(missing_ok=True)
         self.write_json(self.config_file, config.to_dict() if isinstance(config, RunConfig) else config)
 
     @property
@@ -144,12 +155,13 @@ class RunFolder:
         return True
 
     def _is_foreign(self, file: Path) -> bool:
-        return file.name != self.lock_file.name and not self._is_leftover(file)
+        return file.name not in (self.lock_file.name, self.failure_file.name) and not self._is_leftover(file)
 
     def _is_leftover(self, file: Path) -> bool:
         """Whether this is a temporary file of `write_atomically` for one of the run's own files."""
         own = (self.config_file, self.metrics_file, self.checkpoint_file, self.summary_file, self.weights_file)
-        return any(is_temporary(file, of) for of in (*own, self.internals_file, self.predictions_file))
+        further = (self.internals_file, self.predictions_file, self.failure_file)
+        return any(is_temporary(file, of) for of in (*own, *further))
 
     def read_config(self) -> RunConfig:
         """The run's config.
@@ -199,6 +211,10 @@ class RunFolder:
             ) from None
         except OSError as error:
             raise RunError(f"{self.weights_file} cannot be read ({error.strerror}); make it readable") from None
+
+    def write_failure(self, error: BaseException) -> None:
+        """Note what ended the run before its time."""
+        self.write_json(self.failure_file, {"kind": type(error).__name__, "error": one_line(error)})
 
     def write_json(self, file: Path, values: Mapping[str, Any]) -> None:
         """Write one of the run's JSON files."""

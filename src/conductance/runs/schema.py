@@ -124,6 +124,11 @@ def _records(path: Path, finished: bool, fields: Fields) -> Iterator[Record]:
         yield record
 
 
+def read_failure(path: Path) -> str | None:
+    """What ended a run before its time, from its ``failure.json``; None where there is none."""
+    return _checked(_parse(_text(path), path), {"error": str}, path)["error"] if path.exists() else None
+
+
 def read_internals(path: Path) -> Record:
     """An ``internals.json``, as `conductance.analysis.internals` returns it; the form of 0.1 is converted."""
     internals = _checked(_parse(_text(path), path), {"images": COUNT, "layers": LIST}, path)

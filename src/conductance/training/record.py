@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from conductance.analysis.internals import internals
-from conductance.errors import RunError, one_line
+from conductance.errors import ConductanceError, RunError, one_line
 from conductance.nested import to_device
 from conductance.nn import ConductanceLayer
 from conductance.runs import provenance
@@ -52,7 +52,13 @@ class RunRecord:
         """A context that holds the lock of the folder. The main process takes it for all processes."""
         if trainer.is_main_process:
             with self.folder.locked():
-                yield
+                try:
+                    yield
+                except Exception as error:  # what Ctrl-C stops has not failed
+                    if self._claimed:
+                        with suppress(ConductanceError):  # the first error counts
+                            self.folder.write_failure(error)
+                    raise
         else:
             yield
 
