@@ -24,7 +24,7 @@ $(DEMO): pyproject.toml constraints.txt requirements/demo.txt
 
 $(STAMP): $(DEMO) requirements/test.txt
 	$(INSTALL) --require-hashes --no-deps --requirement requirements/test.txt
-	$(INSTALL) --no-build-isolation --constraint constraints.txt --editable '.[train,hub,images,report,biophysics,gpu,export,docs,dev]'
+	$(INSTALL) --no-build-isolation --constraint constraints.txt --editable '.[train,hub,images,report,biophysics,cluster,tune,tensorboard,gpu,export,docs,dev]'
 	@touch $@
 
 demo: $(DEMO)  ## train CWA and affine networks on real digits, compare them, write demo/report.html (under 3 minutes)

@@ -6,9 +6,10 @@ from conductance.training.config import TrainingConfig
 from conductance.training.evaluation import evaluate
 from conductance.training.failures import NonFiniteLossError
 from conductance.training.run import train
+from conductance.training.tensorboard import TensorBoard
 from conductance.training.trainer import Trainer
 
-__all__ = ["NonFiniteLossError", "Trainer", "TrainingConfig", "evaluate", "requirements", "train"]
+__all__ = ["NonFiniteLossError", "TensorBoard", "Trainer", "TrainingConfig", "evaluate", "requirements", "train"]
 
 _CONFIGS = tuple(
     f"{part}Config" for part in ["Conductance", "Data", "Model", "Optimizer", "Protocol", "Run", "Teacher"]

@@ -1,5 +1,6 @@
 """Training a complete run from its config into a folder."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from conductance.runs.config import RunConfig
 from conductance.runs.folder import RunFolder
 from conductance.runs.schema import read_summary
 from conductance.training import build
+from conductance.training.callbacks import Callbacks
 from conductance.training.config import TrainingConfig
 from conductance.training.device import check_device, flushing_denormals
 from conductance.training.randomness import own_random_numbers
@@ -35,6 +37,7 @@ def train(
     resume: bool = False,
     console: Console | None = None,
     command: str | None = None,
+    callbacks: Iterable[Any] = (),
 ) -> dict[str, Any]:
     """Train one network, and keep everything about the run in a folder.
 
@@ -47,6 +50,7 @@ def train(
             unchanged.
         console: where to show progress; None to show nothing.
         command: the command to record as the one that reproduces the run; by default the one that was typed.
+        callbacks: as `Trainer` takes them.
 
     Returns:
         The content of ``summary.json``; accuracies are in %.
@@ -76,6 +80,7 @@ def train(
             command=command or provenance.command_line(),
         )
         trainer.folder = out
+        trainer.callbacks = Callbacks(callbacks)
         trainer.fit(resume=resume)
     return read_summary(folder.summary_file)
 
