@@ -2,6 +2,7 @@
 
 import pytest
 
+from conductance import cli
 from conductance.training.progress import TrainingProgress
 from tiny_runs import ARCHITECTURES, STEPS, at_step, run, tiny
 
@@ -36,3 +37,18 @@ def interrupted(out, monkeypatch):
         return out
 
     return start
+
+
+@pytest.fixture
+def call(capsys):
+    """Run a command in this process; returns its exit status, stdout and stderr."""
+
+    def run(*arguments):
+        try:
+            cli.main([str(argument) for argument in arguments])
+            status = 0
+        except SystemExit as end:
+            status = end.code or 0
+        return status, *capsys.readouterr()
+
+    return run

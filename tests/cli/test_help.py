@@ -21,7 +21,7 @@ def test_neither_torch_nor_the_terminal_library_is_loaded_for_it(arguments):
     assert not NOT_YET & set(ran.stderr.split())
 
 
-@pytest.mark.parametrize("name", ["evaluate", "report", "simulate", "bench", "demo", "reproduce"])
+@pytest.mark.parametrize("name", ["evaluate", "report", "simulate", "bench", "demo", "reproduce", "status"])
 def test_the_help_of_a_command_needs_no_torch(name):
     script = f"import sys, conductance.cli.{name} as command\ntry: command.run(['--help'])\nexcept SystemExit: pass\n"
     script += "print(*sys.modules, file=sys.stderr)"
@@ -32,7 +32,7 @@ def test_the_help_of_a_command_needs_no_torch(name):
 
 def test_each_command_is_a_file_of_its_name():
     files = {file.stem for file in Path(app.__file__).parent.glob("*.py")}
-    assert files - {"__init__", "app", "arguments", "console", "interruption"} == app.COMMANDS.keys()
+    assert files - {"__init__", "app", "arguments", "console", "interruption", "launching"} == app.COMMANDS.keys()
 
 
 def test_it_fits_a_terminal():

@@ -19,8 +19,9 @@ from conductance.printable import printable
 GROUPS = {
     "Train": {
         "demo": "compare conductance and affine networks on 1,797 digits (3 minutes)",
-        "train": "train one network, and keep everything about the run in one folder",
+        "train": "train networks, each with everything about its run in one folder",
         "reproduce": "train the networks of one of the paper's tables",
+        "status": "how far the runs in a folder are, here or on a cluster",
     },
     "Look at finished runs": {
         "report": "compare runs: a table, learning curves, a look inside the networks",

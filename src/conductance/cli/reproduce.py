@@ -1,16 +1,25 @@
 """``conductance reproduce``: train the networks of one of the paper's tables."""
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from conductance.cli.arguments import parse
 from conductance.cli.console import console
 from conductance.cli.interruption import resumable
+from conductance.cli.launching import end_with, launch_all
 from conductance.cli.report import write_paper_tables
 from conductance.errors import InputError
+from conductance.launch.options import LaunchOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from conductance.launch.plan import PlannedRun
+    from conductance.reproduction import Job
 
 
 @dataclass
@@ -41,6 +50,7 @@ class ReproduceArguments:
     """auto (a GPU if there is one), cpu, cuda or mps"""
     plan: bool = False
     """train nothing: list the runs, their state and the time left"""
+    launch: Annotated[LaunchOptions, tyro.conf.arg(name="")] = field(default_factory=LaunchOptions)
 
 
 def run(arguments: list[str]) -> None:
@@ -65,9 +75,34 @@ def run(arguments: list[str]) -> None:
     if chosen.plan:
         console.print(plan_table(jobs))
         return
-    with resumable(console, ["conductance", "reproduce", *arguments], chosen.out):
-        train_all(jobs, data_dir=chosen.data_dir, device=chosen.device, console=console)
+    again, states = ["conductance", "reproduce", *arguments], []
+    if chosen.launch.cluster is None:
+        with resumable(console, again, chosen.out):
+            train_all(jobs, data_dir=chosen.data_dir, device=chosen.device, console=console)
+    else:
+        runs = _planned(jobs, chosen.data_dir, chosen.device)
+        states = launch_all(runs, chosen.out, chosen.launch, console, again)
     if any(job.folder.started for job in jobs):
         finished = load_runs([chosen.out])
         console.print(terminal_paper_table(paper_rows(chosen.table, finished)))
         write_paper_tables([chosen.out], finished)
+    end_with(states, console)
+
+
+def _planned(jobs: "Sequence[Job]", data_dir: Path | None, device: str) -> "list[PlannedRun]":
+    """The jobs whose family this version has, as they are launched on a cluster."""
+    from conductance.launch.plan import PlannedRun
+    from conductance.presets import train_command
+    from conductance.reproduction.train import warnings_before
+
+    for job in jobs:
+        if job.config is None:
+            console.print(f"{job.name}: family {job.cell.family} not available, left out", highlight=False)
+    for message in warnings_before(jobs, data_dir):
+        warnings.warn(message, stacklevel=2)
+    place = None if data_dir is None else data_dir.expanduser().absolute()
+    return [
+        PlannedRun(job.config, job.folder.path.absolute(), train_command(job.config), place, device)
+        for job in jobs
+        if job.config is not None
+    ]

@@ -2,8 +2,8 @@
 
 import os
 import sys
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, field
+from itertools import groupby, takewhile
 from pathlib import Path
 from typing import Annotated
 
@@ -13,25 +13,29 @@ from rich.markup import escape
 from conductance.cli.arguments import parse
 from conductance.cli.console import console
 from conductance.cli.interruption import resumable
+from conductance.cli.launching import end_with, launch_all
+from conductance.launch.options import LaunchOptions
 from conductance.presets import PRESETS, get_preset, train_command
 from conductance.runs import RunConfig
 from conductance.runs.names import run_folder_name
-from conductance.training import train
+from conductance.training import TensorBoard, train
 
-USAGE = """usage: conductance train PRESET [options]
+USAGE = """usage: conductance train PRESET ... [options]
 
-A preset is a complete run: data set, network, layer family and all other settings. An option changes one of them.
+A preset is a complete run: data set, network, layer family and all other settings. An option changes one of them,
+in each of the presets.
 
 PRESET is one of:
 {presets}
 
 conductance train PRESET --help lists the options and the preset's values.
-Example: conductance train mnist-cnn-cwa --data-dir ~/data --seed 1 --epochs 20"""
+Examples: conductance train mnist-cnn-cwa --data-dir ~/data --seed 1 --epochs 20
+          conductance train mnist-cnn-cwa mnist-cnn-affine --seeds 5 --cluster slurm --slurm.partition gpu"""
 
 
 @dataclass
 class TrainArguments:
-    """Train one network, and keep everything about the run in one folder.
+    """Train one network or many, and keep everything about each run in one folder.
 
     The preset sets every option; each option that you give replaces one of its values.
     """
@@ -41,11 +45,17 @@ class TrainArguments:
     """folder to search for the data set first; after it $CONDUCTANCE_DATA, the user's cache and /usr/share/datasets are
     searched, and then it is downloaded"""
     out: Path | None = None
-    """the run's folder; runs/NAME-seedN if not given"""
+    """the run's folder, runs/NAME-seedN if not given; for several runs or with --cluster the folder that holds all of
+    their folders, runs if not given"""
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda or mps"""
     resume: bool = False
-    """continue the run in that folder; the result is that of a run that never stopped"""
+    """continue the run in that folder; the result is that of a run that never stopped. Several runs always continue"""
+    seeds: int = 1
+    """number of runs of each preset, with the seeds SEED, SEED + 1, ..."""
+    tensorboard: bool = False
+    """write events for TensorBoard, into the folder tensorboard of each run"""
+    launch: Annotated[LaunchOptions, tyro.conf.arg(name="")] = field(default_factory=LaunchOptions)
 
 
 def run(arguments: list[str]) -> None:
@@ -53,8 +63,17 @@ def run(arguments: list[str]) -> None:
     if not arguments or arguments[0].startswith("-"):
         console.print(USAGE.format(presets=_preset_names()), markup=False, highlight=False)
         sys.exit(0 if {"-h", "--help"} & set(arguments) else 2)
-    preset, *options = arguments
-    chosen = parse(TrainArguments, f"train {preset}", options, TrainArguments(run=get_preset(preset)))
+    presets = list(takewhile(lambda word: not word.startswith("-"), arguments))
+    options = arguments[len(presets) :]
+    defaults = [TrainArguments(run=get_preset(preset)) for preset in presets]
+    chosen = [parse(TrainArguments, f"train {' '.join(presets)}", options, default) for default in defaults]
+    if len(chosen) == 1 and chosen[0].seeds == 1 and chosen[0].launch.cluster is None:
+        _train_one(chosen[0], presets[0], arguments)
+    else:
+        _train_many(chosen, presets, arguments)
+
+
+def _train_one(chosen: TrainArguments, preset: str, arguments: list[str]) -> None:
     out = chosen.out or Path("runs") / run_folder_name(chosen.run.name, chosen.run.seed)
     command = ["conductance", "train", *arguments]
     console.quiet = os.environ.get("RANK", "0") != "0"  # under torchrun only the first process prints
@@ -67,6 +86,7 @@ def run(arguments: list[str]) -> None:
             resume=chosen.resume,
             console=console,
             command=train_command(chosen.run, preset, chosen.data_dir),
+            callbacks=[TensorBoard()] if chosen.tensorboard else [],
         )
     console.print(
         f"[bold]{escape(summary['name'])}[/] seed {summary['seed']}: test accuracy "
@@ -74,6 +94,23 @@ def run(arguments: list[str]) -> None:
         f"(best {summary['best_test_accuracy']:.2f} %), {summary['seconds']:.0f} s; in {escape(str(out))}",
         soft_wrap=True,
     )
+
+
+def _train_many(chosen: list[TrainArguments], presets: list[str], arguments: list[str]) -> None:
+    from conductance.launch.plan import plan_runs
+
+    first = chosen[0]
+    out = first.out or Path("runs")
+    runs = plan_runs(
+        [each.run for each in chosen],
+        first.seeds,
+        out,
+        presets=presets,
+        data_dir=first.data_dir,
+        device=first.device,
+        tensorboard=first.tensorboard,
+    )
+    end_with(launch_all(runs, out, first.launch, console, ["conductance", "train", *arguments]), console)
 
 
 def _preset_names() -> str:

@@ -36,7 +36,7 @@ class RunFolder:
     ``config.json`` holds what was asked; ``metrics.jsonl`` one line for each epoch; ``checkpoint.pt`` the state to
     resume from, until the run has finished; ``summary.json``, ``model.safetensors``, the answers for each test image
     (``predictions.npz``) and, for networks of conductances, ``internals.json`` what came of it. The process that trains
-    holds ``.lock``; ``failure.json`` says what ended it before its time, until the run goes on.
+    holds ``.lock``; ``failure.json`` says what ended it before its time, until the run goes on; ``tensorboard`` holds events.
 
     `Run` reads a run back.
     """
@@ -52,6 +52,7 @@ class RunFolder:
         self.predictions_file = path / "predictions.npz"
         self.failure_file = path / "failure.json"
         self.lock_file = path / ".lock"
+        self.events_folder = path / "tensorboard"
 
     @property
     def started(self) -> bool:
@@ -155,7 +156,7 @@ class RunFolder:
         return True
 
     def _is_foreign(self, file: Path) -> bool:
-        return file.name not in (self.lock_file.name, self.failure_file.name) and not self._is_leftover(file)
+        return file not in (self.lock_file, self.failure_file, self.events_folder) and not self._is_leftover(file)
 
     def _is_leftover(self, file: Path) -> bool:
         """Whether this is a temporary file of `write_atomically` for one of the run's own files."""

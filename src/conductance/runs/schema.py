@@ -126,7 +126,7 @@ def _records(path: Path, finished: bool, fields: Fields) -> Iterator[Record]:
 
 def read_failure(path: Path) -> str | None:
     """What ended a run before its time, from its ``failure.json``; None where there is none."""
-    return _checked(_parse(_text(path), path), {"error": str}, path)["error"] if path.exists() else None
+    return _checked(_parse(_text(path), path), {"error": TEXT}, path)["error"] if path.exists() else None
 
 
 def read_internals(path: Path) -> Record:

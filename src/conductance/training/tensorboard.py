@@ -11,13 +11,12 @@ from conductance.errors import InputError
 from conductance.extras import import_extra
 from conductance.nested import to_device
 from conductance.nn import ConductanceLayer
+from conductance.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
     from conductance.training.trainer import Trainer
-
-FOLDER = "tensorboard"
 
 
 class TensorBoard:
@@ -58,7 +57,7 @@ class TensorBoard:
         import_extra("tensorboard", "to write events for TensorBoard", "tensorboard")
         from torch.utils.tensorboard import SummaryWriter
 
-        folder = self.folder or (None if trainer.folder is None else trainer.folder / FOLDER)
+        folder = self.folder or (None if trainer.folder is None else RunFolder(trainer.folder).events_folder)
         if folder is None:
             raise InputError("TensorBoard needs a folder: TensorBoard(folder), or Trainer(..., folder=...)")
         self._writer = SummaryWriter(str(folder), purge_step=len(trainer.history) + 1)

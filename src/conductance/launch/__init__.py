@@ -1,0 +1,1 @@
+"""Many runs on many machines: planned, launched, followed and looked at."""
