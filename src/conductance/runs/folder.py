@@ -36,7 +36,8 @@ class RunFolder:
     ``config.json`` holds what was asked; ``metrics.jsonl`` one line for each epoch; ``checkpoint.pt`` the state to
     resume from, until the run has finished; ``summary.json``, ``model.safetensors``, the answers for each test image
     (``predictions.npz``) and, for networks of conductances, ``internals.json`` what came of it. The process that trains
-    holds ``.lock``; ``failure.json`` says what ended it before its time, until the run goes on; ``tensorboard`` holds events.
+    holds ``.lock``; ``failure.json`` says what ended it before its time, until the run goes on; ``tensorboard`` holds
+    events.
 
     `Run` reads a run back.
     """
