@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conductance import kernels
-from conductance.kernels import SplitSums, native
+from conductance.kernels import SplitSums, averaging, native
 
 needs_a_compiler = pytest.mark.skipif(
     shutil.which("g++") is None and shutil.which("clang++") is None, reason="needs a C++ compiler"
@@ -70,6 +70,38 @@ def test_numbers_and_gradients_are_those_of_the_formula(example, rectify):
     tolerance = {"rtol": 0.02, "atol": 0.02} if rounded else {"rtol": 1e-4, "atol": 1e-5}
     for found, wanted in zip(run("native", given, axis, rectify), run("formula", given, axis, rectify), strict=True):
         torch.testing.assert_close(found, wanted, **tolerance)
+
+
+@needs_a_compiler
+@pytest.mark.usefixtures("any_average")
+@settings(deadline=None, max_examples=60)
+@given(sums().filter(lambda example: isinstance(example[0], torch.Tensor)), st.booleans())
+def test_a_pooled_interneuron_acts_in_the_same_pass(example, rectify):
+    both, axis = example
+    exact = both.detach().double().requires_grad_()
+    wanted = kernels.pooling.formula(averaging.formula(exact, axis, False, exact.dtype)[0], axis, rectify, exact.dtype)
+    kernels.use_average("native")
+    found = kernels.pooled_average(both, axis, rectify)
+    assert found.dtype == both.dtype
+    with torch.no_grad():
+        assert torch.equal(kernels.pooled_average(both, axis, rectify), found)
+    slope = torch.randn(found.shape).to(both.dtype)
+    if rectify:  # rounding decides which units are just open
+        slope = slope * ((wanted > 0) == (found > 0))
+    gradients = torch.autograd.grad(found, both, slope) + torch.autograd.grad(wanted, exact, slope.double())
+    tolerance = {"rtol": 1e-4, "atol": 1e-5}
+    torch.testing.assert_close(found.double(), wanted, **tolerance)
+    torch.testing.assert_close(gradients[0].double(), gradients[1], **tolerance)
+
+
+@needs_a_compiler
+@pytest.mark.usefixtures("any_average")
+@pytest.mark.parametrize("rectify", [False, True])
+def test_a_pooled_average_can_be_differentiated_twice(rectify):
+    kernels.use_average("native")
+    both = (0.1 + torch.rand(2, 6, 2, 2, dtype=torch.float64)).requires_grad_()
+    assert torch.autograd.gradcheck(lambda both: kernels.pooled_average(both, -3, rectify), both)
+    assert torch.autograd.gradgradcheck(lambda both: kernels.pooled_average(both, -3, rectify), both)
 
 
 @needs_a_compiler

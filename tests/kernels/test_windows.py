@@ -53,7 +53,7 @@ def test_a_kernel_covers_what_it_sees_whole_from_one_position(length, size, stri
 @pytest.mark.parametrize(
     ("case", "taken"),
     [
-        ((8, 12, 3, 2, 1, 2), "covered"),
+        ((8, 12, 3, 2, 1, 2), "matrices"),
         ((32, 64, 3, 1, 1, 4), "contiguous_halves"),
         ((8, 12, 3, 1, 1, 9), None),
     ],
@@ -61,7 +61,7 @@ def test_a_kernel_covers_what_it_sees_whole_from_one_position(length, size, stri
 def test_which_way_is_taken(case, taken, monkeypatch):
     inputs, units, size, stride, padding, side = case
     layer, called = CWAConv2d(inputs, units, size, stride, padding), []
-    for name in ("covered", "contiguous_halves"):
+    for name in ("matrices", "contiguous_halves"):
         plain = getattr(windows, name)
         monkeypatch.setattr(
             products.windows, name, lambda *given, name=name, plain=plain: called.append(name) or plain(*given)

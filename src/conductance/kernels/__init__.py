@@ -4,7 +4,9 @@
   compiled pass.
 * `mixed`: the same in half precision, from sums of which the large, common part was kept apart.
 * `native`: the average as compiled C++.
+* `splitting`: what such sums are made of.
 * `windows`: convolutions that are matrix products.
+* `onednn`: matrix products by the faster of torch's two libraries.
 * `pooling`: the average of units on which their layer's pooled interneuron acts.
 * `products`: the sums over synapses, E' and I' of all units by as few products as the valences allow.
 * `linear`: both products of a linear layer without copying a half of anything.

@@ -6,6 +6,7 @@
 // parts: what is stored is a rest, to which a sum that all units share, times each unit's mean, and the leak are added.
 // Nothing of torch is included, so that a build takes a second and fits every version of torch.
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -76,6 +77,21 @@ void backward_row(const T *grad, const T *z, const T *D, const S *mean, T *to_E,
     return rectify && v <= 0 ? A(0) : load(grad[at]) / load(D[at]);
   };
   const int64_t n = s.channels * s.inner;
+  if (s.shared && s.inner == 1) {
+    S sum_E = 0, sum_I = 0;
+#pragma omp simd reduction(+ : sum_E, sum_I)
+    for (int64_t c = 0; c < n; ++c) {
+      const A k = slope(c), kz = k * load(z[c]);
+      store(to_E[c], k - kz);
+      store(to_I[c], -k - kz);
+      sum_E += S(k - kz) * mean[c];
+      sum_I += S(-k - kz) * mean[n + c];
+    }
+    *shared_E = *shared_I = 0;
+    *shared_E += sum_E;  // the two are one where E and I read the same sum
+    *shared_I += sum_I;
+    return;
+  }
 #pragma GCC ivdep
   for (int64_t at = 0; at < n; ++at) {
     const A k = slope(at), kz = k * load(z[at]);
@@ -84,24 +100,67 @@ void backward_row(const T *grad, const T *z, const T *D, const S *mean, T *to_E,
   }
   if (!s.shared) return;
   for (int64_t k = 0; k < s.inner; ++k) shared_E[k] = shared_I[k] = 0;
-  if (s.inner == 1) {
-    S sum_E = 0, sum_I = 0;
-#pragma omp simd reduction(+ : sum_E, sum_I)
-    for (int64_t c = 0; c < n; ++c) {
-      const S k = slope(c), kz = k * load(z[c]);
-      sum_E += (k - kz) * mean[c];
-      sum_I += (-k - kz) * mean[n + c];
+  for (int64_t c = 0; c < s.channels; ++c)
+    for (int64_t k = 0; k < s.inner; ++k) {
+      const S w = slope(c * s.inner + k), wz = w * load(z[c * s.inner + k]);
+      shared_E[k] += (w - wz) * mean[c];
+      shared_I[k] += (-w - wz) * mean[s.channels + c];
     }
-    *shared_E += sum_E;  // the two are one where E and I read the same sum
-    *shared_I += sum_I;
-  } else {
-    for (int64_t c = 0; c < s.channels; ++c)
-      for (int64_t k = 0; k < s.inner; ++k) {
-        const S w = slope(c * s.inner + k), wz = w * load(z[c * s.inner + k]);
-        shared_E[k] += (w - wz) * mean[c];
-        shared_I[k] += (-w - wz) * mean[s.channels + c];
-      }
+}
+
+// Adds up f over the units of a row, for each of their positions.
+template <class S, class F>
+void sum_over_units(S *sums, const Shape &s, F f) {
+  if (s.inner == 1) {
+    S sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t c = 0; c < s.channels; ++c) sum += f(c, 0);
+    *sums = sum;
+    return;
   }
+  for (int64_t k = 0; k < s.inner; ++k) sums[k] = 0;
+  for (int64_t c = 0; c < s.channels; ++c)
+    for (int64_t k = 0; k < s.inner; ++k) sums[k] += f(c * s.inner + k, k);
+}
+
+template <class F>
+void for_units(const Shape &s, F f) {
+  if (s.inner == 1) {
+#pragma GCC ivdep
+    for (int64_t c = 0; c < s.channels; ++c) f(c, 0);
+    return;
+  }
+  for (int64_t c = 0; c < s.channels; ++c)
+#pragma GCC ivdep
+    for (int64_t k = 0; k < s.inner; ++k) f(c * s.inner + k, k);
+}
+
+// The pooled interneuron sits at the mean m of a position's units and leaves them at (z - m) / (1 + |m|).
+template <class T>
+void pool_row(const T *z, T *m, T *out, bool rectify, const Shape &s) {
+  sum_over_units(m, s, [&](int64_t at, int64_t) { return z[at]; });
+  for (int64_t k = 0; k < s.inner; ++k) m[k] /= s.channels;
+  const T only = *m, *mean = s.inner == 1 ? &only : m;  // a number of its own stays in a register
+  for_units(s, [&](int64_t at, int64_t k) {
+    const T v = (z[at] - mean[k]) / (1 + std::abs(mean[k]));
+    out[at] = rectify && v < 0 ? 0 : v;
+  });
+}
+
+// From the gradient at what the interneuron leaves to that at z (`pooling.py` has the formula).
+template <class T>
+void unpool_row(const T *grad, const T *z, const T *mean, T *common, T *out, bool rectify, const Shape &s) {
+  const T only_mean = *mean, *m = s.inner == 1 ? &only_mean : mean;
+  auto left = [&](int64_t at, int64_t k) { return (z[at] - m[k]) / (1 + std::abs(m[k])); };
+  auto open = [&](int64_t at, int64_t k) { return rectify && z[at] <= m[k] ? 0 : grad[at]; };
+  sum_over_units(common, s, [&](int64_t at, int64_t k) {
+    const T sign = (m[k] > 0) - (m[k] < 0);
+    return open(at, k) * (1 + sign * left(at, k));
+  });
+  const T only = *common, *shared = s.inner == 1 ? &only : common;
+  for_units(s, [&](int64_t at, int64_t k) {
+    out[at] = (open(at, k) - shared[k] / s.channels) / (1 + std::abs(m[k]));
+  });
 }
 
 template <class F>
@@ -133,6 +192,48 @@ void backward(const T *grad, const T *z, const T *D, const S *mean, T *to, S *sh
   });
 }
 
+// Sums over the channels of a row, and their gradient joined with that of the channels themselves.
+template <class T, class S>
+void channel_sums(const T *p, S *sums, Shape s, int threads) {
+  const int64_t n = s.channels * s.inner;
+  for_rows(s, threads, [&](int64_t r) {
+    sum_over_units(sums + s.inner * r, s, [&](int64_t at, int64_t) -> S { return load(p[n * r + at]); });
+  });
+}
+
+template <class T, class S>
+void join_gradients(const T *of_p, const S *of_sums, T *out, Shape s, int threads) {
+  const int64_t n = s.channels * s.inner;
+  for_rows(s, threads, [&](int64_t r) {
+    const S only = of_sums[s.inner * r], *add = s.inner == 1 ? &only : of_sums + s.inner * r;
+    for_units(s, [&](int64_t at, int64_t k) { store(out[n * r + at], load(of_p[n * r + at]) + add[k]); });
+  });
+}
+
+template <class T>
+void pooled_forward(const T *both, T *z, T *D, T *m, T *out, Shape s, bool rectify, int threads) {
+  const int64_t n = s.channels * s.inner;
+  const T *none = nullptr;
+  for_rows(s, threads, [&](int64_t r) {
+    const T *E = both + 2 * n * r;
+    auto row = D ? forward_row<T, T, false, true> : forward_row<T, T, false, false>;
+    row(E, E + n, none, none, none, none, z + n * r, D ? D + n * r : D, s);
+    pool_row(z + n * r, m + s.inner * r, out + n * r, rectify, s);
+  });
+}
+
+template <class T>
+void pooled_backward(const T *grad, const T *z, const T *D, const T *m, T *common, T *to, Shape s, bool rectify,
+                     int threads) {
+  const int64_t n = s.channels * s.inner, k = s.inner;
+  T *none = nullptr;
+  for_rows(s, threads, [&](int64_t r) {
+    T *E = to + 2 * n * r;  // takes the gradient at z before that at E
+    unpool_row(grad + n * r, z + n * r, m + k * r, common + k * r, E, rectify, s);
+    backward_row<T, T, false>(E, z + n * r, D + n * r, none, E, E + n, none, none, s);
+  });
+}
+
 }  // namespace
 
 #define CONDUCTANCE_EXPORT(NAME, T, S)                                                                                    \
@@ -143,8 +244,28 @@ void backward(const T *grad, const T *z, const T *D, const S *mean, T *to, S *sh
   extern "C" void backward_##NAME(const T *grad, const T *z, const T *D, const S *mean, T *to, S *shared, int64_t rows,   \
                                   int64_t channels, int64_t inner, int64_t of_shared, int rectify, int threads) {         \
     backward(grad, z, D, mean, to, shared, Shape{rows, channels, inner, of_shared}, rectify != 0, threads);               \
+  }                                                                                                                       \
+  extern "C" void channel_sums_##NAME(const T *p, S *sums, int64_t rows, int64_t channels, int64_t inner, int64_t, int,   \
+                                      int threads) {                                                                      \
+    channel_sums(p, sums, Shape{rows, channels, inner, 0}, threads);                                                      \
+  }                                                                                                                       \
+  extern "C" void join_gradients_##NAME(const T *of_p, const S *of_sums, T *out, int64_t rows, int64_t channels,          \
+                                        int64_t inner, int64_t, int, int threads) {                                       \
+    join_gradients(of_p, of_sums, out, Shape{rows, channels, inner, 0}, threads);                                         \
   }
 
+#define CONDUCTANCE_EXPORT_POOLED(T)                                                                                      \
+  extern "C" void pooled_forward_##T(const T *both, T *z, T *D, T *m, T *out, int64_t rows, int64_t channels,             \
+                                     int64_t inner, int64_t, int rectify, int threads) {                                  \
+    pooled_forward(both, z, D, m, out, Shape{rows, channels, inner, 0}, rectify != 0, threads);                           \
+  }                                                                                                                       \
+  extern "C" void pooled_backward_##T(const T *grad, const T *z, const T *D, const T *m, T *common, T *to, int64_t rows,  \
+                                      int64_t channels, int64_t inner, int64_t, int rectify, int threads) {               \
+    pooled_backward(grad, z, D, m, common, to, Shape{rows, channels, inner, 0}, rectify != 0, threads);                   \
+  }
+
+CONDUCTANCE_EXPORT_POOLED(float)
+CONDUCTANCE_EXPORT_POOLED(double)
 CONDUCTANCE_EXPORT(float32, float, float)
 CONDUCTANCE_EXPORT(float64, double, double)
 CONDUCTANCE_EXPORT(bfloat16, bfloat16, float)

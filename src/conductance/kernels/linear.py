@@ -13,6 +13,7 @@ from torch.autograd import Function
 from torch.nn import functional as F
 
 from conductance.eager import eager
+from conductance.kernels.onednn import faster_products
 
 
 def formula(p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int) -> Tensor:
@@ -26,18 +27,22 @@ class _PairedLinear(Function):
     @staticmethod
     def forward(ctx: Any, p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int) -> Tensor:
         ctx.save_for_backward(p, conductance, leak)
-        ctx.excitatory = excitatory
         units, fan_in = conductance.shape
+        ctx.excitatory = excitatory
         result = p.new_empty(len(p), 2 * units)
-        for bias, here, out, columns in zip(
+        halves = zip(
             leak, _inputs(p, fan_in, excitatory), result.chunk(2, 1), _columns(conductance, excitatory), strict=True
-        ):
-            torch.addmm(bias, here, columns.t(), out=out)
+        )
+        with faster_products(_multiplications(p, conductance)):
+            for bias, here, out, columns in halves:
+                torch.addmm(bias, here, columns.t(), out=out)
         return result
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        with torch.autocast(grad.device.type, enabled=False):  # as autograd's own products: in the types of forward
+        p, conductance, _ = ctx.saved_tensors
+        # as autograd's own products: in the types of forward
+        with torch.autocast(grad.device.type, enabled=False), faster_products(_multiplications(p, conductance)):
             return _PairedLinear._gradients(ctx, grad)
 
     @staticmethod
@@ -57,6 +62,11 @@ class _PairedLinear(Function):
             grad.sum(0).view(2, -1) if needs_leak else None,
             None,
         )
+
+
+def _multiplications(p: Tensor, conductance: Tensor) -> int:
+    """Of one product: half of all synapses, for each row."""
+    return len(p) * conductance.numel() // 2
 
 
 def _columns(matrix: Tensor, excitatory: int) -> tuple[Tensor, Tensor]:

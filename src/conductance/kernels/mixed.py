@@ -95,6 +95,14 @@ def joined(E: Tensor | SplitSums, I: Tensor | SplitSums, axis: int) -> Tensor | 
     return torch.cat([dense(E, axis), dense(I, axis)], axis)
 
 
+def at_one_position(sums: Tensor | SplitSums, axes: int) -> Tensor | SplitSums:
+    """Sums of a linear layer as those of a convolution that has a single position along each of its axes."""
+    if isinstance(sums, Tensor):
+        return sums.view(*sums.shape, *(1,) * axes)
+    shared = None if sums.shared is None else sums.shared.view(*sums.shared.shape, *(1,) * axes)
+    return sums._replace(rest=sums.rest.view(*sums.rest.shape, *(1,) * axes), shared=shared)
+
+
 def _along(values: Tensor, axis: int) -> Tensor:
     """One value a channel, ready to be broadcast; float32 at least."""
     return values.to(torch.promote_types(values.dtype, torch.float32)).view(-1, *(1,) * (-1 - axis))

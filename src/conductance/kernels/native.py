@@ -24,6 +24,7 @@ from torch.nn import Parameter
 
 SOURCE = Path(__file__).with_name("average.cpp")
 TYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
+POOLED = {torch.float32: "float", torch.float64: "double"}  # for z less its mean is a difference
 
 # Tensors of fewer numbers go another way, so that small scripts never wait for a build. Nothing else decides, for a run
 # that is resumed has to add up its numbers as it did before.
@@ -158,9 +159,57 @@ def backward(
     return to_shared
 
 
-def _name(rest: Tensor, shared: Tensor | None) -> str:
-    in_double = rest.dtype == torch.float32 and shared is not None
-    return "float32_in_float64" if in_double else TYPES[rest.dtype]
+def pooled_forward(
+    both: Tensor, z: Tensor, total: Tensor | None, mean: Tensor, result: Tensor, axis: int, rectify: bool
+) -> None:
+    """Fill z, D where there is a tensor for it, the mean of z over the units, and what the pooled interneuron leaves.
+
+    Args:
+        both: E' of all units, then I'.
+        z: of its layout, half as wide; may be ``result``.
+        total: likewise.
+        mean: of the same positions, one channel wide.
+        result: z' or p, of the layout of z.
+        axis: of the channels, counted from the end.
+        rectify: p instead of z'.
+    """
+    _call(f"pooled_forward_{POOLED[both.dtype]}", (both, z, total, mean, result), both, axis, 0, rectify)
+
+
+def pooled_backward(
+    grad: Tensor, z: Tensor, total: Tensor, mean: Tensor, to_both: Tensor, axis: int, rectify: bool
+) -> None:
+    """Fill the gradient with respect to E' and I', which has the layout of z and twice its width.
+
+    Args:
+        grad: with respect to z' or p, in any layout.
+        z: as `pooled_forward` gave it, as all that follows.
+        total: D.
+        mean: over the units.
+        to_both: what is filled.
+        axis: of the channels, counted from the end.
+        rectify: whether ``grad`` is that of p.
+    """
+    grad = grad.contiguous(memory_format=_layout(to_both))
+    tensors = (grad, z, total, mean, torch.empty_like(mean), to_both)
+    _call(f"pooled_backward_{POOLED[z.dtype]}", tensors, to_both, axis, 0, rectify)
+
+
+def channel_sums(p: Tensor, sums: Tensor, axis: int) -> None:
+    """Fill the sums of p over the channels of each group, (..., groups, *positions), in the layout of p."""
+    _run(f"channel_sums_{_name(p, sums)}", (p, sums), _groups(p, sums.shape[axis], axis))
+
+
+def join_gradients(of_p: Tensor, of_sums: Tensor, result: Tensor, axis: int) -> None:
+    """Fill the gradient of p from that of p itself and that of its sums; all but the result in any layout."""
+    layout = _layout(result)
+    tensors = of_p.contiguous(memory_format=layout), of_sums.contiguous(memory_format=layout), result
+    _run(f"join_gradients_{_name(result, of_sums)}", tensors, _groups(result, of_sums.shape[axis], axis))
+
+
+def _name(p: Tensor, sums: Tensor | None) -> str:
+    in_double = p.dtype == torch.float32 and sums is not None and sums.dtype == torch.float64
+    return "float32_in_float64" if in_double else TYPES[p.dtype]
 
 
 def _layout(tensor: Tensor) -> torch.memory_format:
@@ -178,12 +227,24 @@ def _rows(tensor: Tensor, axis: int) -> tuple[int, int, int] | None:
     return None
 
 
+def _groups(tensor: Tensor, groups: int, axis: int) -> tuple[int, int, int]:
+    """As `_rows`, a row for each group."""
+    order = _rows(tensor, axis)
+    assert order is not None
+    return order[0] * groups, order[1] // groups, order[2]
+
+
 def _call(name: str, tensors: Sequence[Tensor | None], both: Tensor, axis: int, width: int, rectify: bool) -> None:
     """Run a pass over what lies in the order of ``both``, which holds E' and I' or their gradients."""
     order = _rows(both, axis)
     assert order is not None
-    rows, channels, inner = order
-    threads = max(1, min(torch.get_num_threads(), both.numel() // PER_THREAD))
+    _run(name, tensors, (order[0], order[1] // 2, order[2]), width, rectify)
+
+
+def _run(
+    name: str, tensors: Sequence[Tensor | None], order: tuple[int, int, int], width: int = 0, rectify: bool = False
+) -> None:
+    threads = max(1, min(torch.get_num_threads(), math.prod(order) // PER_THREAD))
     addresses = (ctypes.c_void_p(None if tensor is None else tensor.data_ptr()) for tensor in tensors)
-    sizes = (ctypes.c_int64(size) for size in (rows, channels // 2, inner, width))
+    sizes = (ctypes.c_int64(size) for size in (*order, width))
     getattr(library(), name)(*addresses, *sizes, int(rectify), threads)

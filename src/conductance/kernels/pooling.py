@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from conductance.eager import eager
+from conductance.kernels import averaging, native
 from conductance.kernels.averaging import rows_of_a_block
 from conductance.kernels.gpu.pending import Pending
 from conductance.kernels.mixed import SplitSums, Sums, average, dense
@@ -101,6 +102,50 @@ def pool(potential: Tensor, axis: int, rectify: bool, dtype: torch.dtype | None 
     return _forward(potential, axis, rectify, dtype)[0]
 
 
+# Together with the average, as compiled C++ ---------------------------------------------------------------------------
+
+
+def _native_forward(
+    both: Tensor, axis: int, rectify: bool, *, keep: bool
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+    """z' or p, z, D and m; where nobody keeps z and D, the first takes the room of z."""
+    result = averaging.empty_half(both, axis)
+    z, total = (torch.empty_like(result), torch.empty_like(result)) if keep else (result, None)
+    mean = torch.empty_like(both.narrow(axis, 0, 1))
+    native.pooled_forward(both, z, total, mean, result, axis, rectify)
+    return result, z, total, mean
+
+
+class _PooledAverage(Function):
+    """z and D are outputs too, so that autograd knows how they depend on E' and I' and can differentiate twice."""
+
+    @staticmethod
+    def forward(ctx: Any, both: Tensor, axis: int, rectify: bool) -> tuple[Tensor, Tensor, Tensor]:
+        result, z, total, mean = _native_forward(both.detach(), axis, rectify, keep=True)
+        assert total is not None
+        ctx.how = axis, rectify
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(z, total, mean)
+        return result, z, total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None, grad_z: Tensor | None, grad_total: Tensor | None) -> tuple[Any, ...]:
+        z, total, mean = ctx.saved_tensors
+        axis, rectify = ctx.how
+        if grad is not None and not torch.is_grad_enabled():
+            out = averaging.empty_twice(z, axis)
+            native.pooled_backward(grad, z, total, mean, out, axis, rectify)
+            return out, None, None
+        if grad is not None:  # to be differentiated again: autograd has to see each operation
+            pooled = formula(z, axis, rectify, z.dtype)
+            (of_pool,) = torch.autograd.grad(pooled, z, grad, create_graph=True)
+            grad_z = of_pool if grad_z is None else grad_z + of_pool
+        out = torch.zeros_like(torch.cat([z, z], axis))
+        if grad_z is not None:
+            out = averaging.formula_gradient(grad_z, z, total, axis, False, z.dtype)
+        return out if grad_total is None else out + torch.cat([grad_total, grad_total], axis), None, None
+
+
 def pooled_average(sums: Sums, axis: int, rectify: bool, dtype: torch.dtype | None = None) -> Tensor:
     """The average of E' and I' on which the pooled interneuron has acted: z', or p = max(z', 0).
 
@@ -114,4 +159,10 @@ def pooled_average(sums: Sums, axis: int, rectify: bool, dtype: torch.dtype | No
         sums = sums.sums()
     if isinstance(sums, SplitSums) and sums.shared is not None:  # z is not rounded before m is subtracted
         dtype, sums = sums.rest.dtype, dense(sums, axis)
+    if isinstance(sums, Tensor) and sums.dtype in native.POOLED and averaging.kernel_name(sums, axis) == "native":
+        if sums.requires_grad and torch.is_grad_enabled():
+            result: Tensor = _PooledAverage.apply(sums, axis, rectify)[0]
+        else:
+            result = _native_forward(sums, axis, rectify, keep=False)[0]
+        return result if dtype is None else result.to(dtype)
     return pool(average(sums, axis, False), axis, rectify, dtype)

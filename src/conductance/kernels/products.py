@@ -21,7 +21,8 @@ from conductance.errors import InputError
 from conductance.kernels import averaging, windows
 from conductance.kernels.gpu.pending import is_matrix, pending
 from conductance.kernels.linear import paired_linear
-from conductance.kernels.mixed import SplitSums, Sums, dense, joined, scaled
+from conductance.kernels.mixed import SplitSums, Sums, at_one_position, dense, joined, scaled
+from conductance.kernels.splitting import mean_and_rest, with_sums
 from conductance.valence import Valence
 
 # Sums of float16 stay below this (its largest number is 65504).
@@ -210,10 +211,12 @@ class SynapticSum:
 
     def _halves(self, p: Tensor, stacked: Tensor, leak: Tensor) -> Tensor | SplitSums:
         """As many channels of each kind: one product of matrices, two convolutions, or one in two groups."""
-        if eager() and p.device.type == "cpu" and p.ndim == stacked.ndim and self._is_plain(p, stacked):
+        if eager() and p.device.type == "cpu" and p.ndim == stacked.ndim:
             if windows.covers(stacked, p, **self.options):
-                return windows.covered(p, stacked, leak, self.options["padding"])
-            if stacked.numel() > p.numel():  # to sort the channels costs little beside what half the kernels cost
+                rows, matrix = windows.matrices(p, stacked, self.options["padding"])
+                sums = SynapticSum(nearly_equal=self.nearly_equal)._split(rows, matrix, leak, rows.shape[1] // 2)
+                return at_one_position(sums, p.ndim - 2)
+            if self._is_plain(p, stacked) and stacked.numel() > p.numel():  # to sort the channels costs little then
                 E, I = zip(windows.contiguous_halves(p), stacked.chunk(2), strict=True)
                 return self._one_after_the_other(E, I, leak)
         return self._sum(p, stacked, leak.flatten(), {**self.options, "groups": 2})
@@ -227,6 +230,8 @@ class SynapticSum:
         if not _is_stacked(packed, leak):
             if self._is_plain_linear(p, packed):
                 return paired_linear(p, packed, leak, excitatory)
+            if packed.ndim == 2:
+                return self._sum(p, packed, leak.flatten(), self.options, kinds=2)
             packed = torch.cat(packed.chunk(2, 1))
         if self.options.get("groups", 1) > 1:  # stacked on the output axis, the groups would mix
             to_E, to_I = packed.chunk(2)
@@ -251,16 +256,19 @@ class SynapticSum:
         """Whether float32 would lose the difference of E' and I'; not on a device without float64."""
         return self.nearly_equal and p.dtype == conductance.dtype == torch.float32 and p.device.type != "mps"
 
-    def _sum(self, p: Tensor, conductance: Tensor, bias: Tensor | None, options: dict[str, Any]) -> Tensor | SplitSums:
+    def _sum(
+        self, p: Tensor, conductance: Tensor, bias: Tensor | None, options: dict[str, Any], kinds: int = 1
+    ) -> Tensor | SplitSums:
+        """The product, or two on the same input, of conductances side by side, where it comes in parts."""
         rounded = low_precision(p, conductance)
         if rounded is None and self._cancels(p, conductance):
-            return _split_product(p, conductance, bias, options, torch.float32, torch.float64)
+            return _split_product(p, conductance, bias, options, kinds, torch.float32, torch.float64)
         if rounded is None:
             plain = _PLAIN[conductance.ndim]
             if conductance.ndim > 2 and bias is not None and averaging.kernel_name(p, -1) == "triton":
                 return SplitSums(plain(p, conductance, None, **options), None, None, bias)  # a pass less
             return plain(p, conductance, bias, **options)
-        return _split_product(p, conductance, bias, options, rounded, torch.float32)
+        return _split_product(p, conductance, bias, options, kinds, rounded, torch.float32)
 
 
 def _is_stacked(packed: Tensor, leak: Tensor) -> bool:
@@ -273,15 +281,15 @@ def _split_product(
     conductance: Tensor,
     bias: Tensor | None,
     options: dict[str, Any],
+    kinds: int,
     of_rest: torch.dtype,
     of_shared: torch.dtype,
 ) -> SplitSums:
     plain, groups = _PLAIN[conductance.ndim], options.get("groups", 1)
-    mean = conductance.detach().float().flatten(1).mean(1)
-    rest = (conductance - mean.view(-1, *(1,) * (conductance.ndim - 1))).to(of_rest)
+    rest, mean = mean_and_rest(conductance, kinds, of_rest)
     axis = channel_axis(conductance)
     with torch.autocast(p.device.type, enabled=False):
-        shared = p.unflatten(axis, (groups, -1)).sum(axis, dtype=of_shared)
+        p, shared = with_sums(p, groups, axis, of_shared)
         if conductance.ndim > 2:
             window = torch.ones(groups, 1, *conductance.shape[2:], device=p.device, dtype=of_shared)
             shared = plain(shared, window, None, **options)

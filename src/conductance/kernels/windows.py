@@ -9,8 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from conductance.kernels.linear import paired_linear
-
 
 def channels_are_last(p: Tensor) -> bool:
     """Whether the channels of a position are neighbours in memory, on a CPU."""
@@ -29,21 +27,18 @@ def covers(
     )
 
 
-def covered(p: Tensor, stacked: Tensor, leak: Tensor, padding: Sequence[int]) -> Tensor:
-    """E' of all units, then I', at the only position: (N, 2 * units, 1, ...).
+def matrices(p: Tensor, stacked: Tensor, padding: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """What a linear layer reads and its conductances at the only position: (N, fan-in) and (units, fan-in).
 
     Args:
         p: open probabilities, (N, C, *positions), excitatory channels first.
         stacked: conductances to E of all units above those to I, (2 * units, C/2, *kernel).
-        leak: (2, units).
         padding: closed synapses before the first position of each axis.
     """
     seen = tuple(slice(first, first + size) for first, size in zip(padding, p.shape[2:], strict=True))
     kernels = stacked.unflatten(0, (2, -1))[(..., *seen)]  # kind, unit, channel, *positions
     matrix = kernels.movedim(2, -1).transpose(0, 1).flatten(1)
-    rows = p.movedim(1, -1).unflatten(-1, (2, -1)).movedim(-2, 1).flatten(1)
-    both = paired_linear(rows, matrix, leak, rows.shape[1] // 2)
-    return both.view(*both.shape, *(1,) * (p.ndim - 2))
+    return p.movedim(1, -1).unflatten(-1, (2, -1)).movedim(-2, 1).flatten(1), matrix
 
 
 def contiguous_halves(p: Tensor) -> tuple[Tensor, Tensor]:

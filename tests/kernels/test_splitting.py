@@ -1,0 +1,58 @@
+"""Means and rests, and sums over channels, against plain operations."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conductance import kernels
+from conductance.kernels import splitting
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 9), st.integers(1, 5), st.sampled_from([(), (3,), (2, 3)]), st.booleans(), st.integers(1, 2))
+def test_a_mean_and_a_rest_add_up_to_the_conductance(units, fan_in, kernel, last, kinds):
+    G = torch.rand(units, kinds * fan_in, *kernel)
+    G = (G.to(memory_format=torch.channels_last) if last and G.ndim == 4 else G).requires_grad_()
+    rest, mean = splitting.mean_and_rest(G, kinds, torch.float32)
+    stacked = torch.cat(G.chunk(kinds, 1))
+    torch.testing.assert_close(mean, stacked.flatten(1).mean(1))
+    torch.testing.assert_close(rest + mean.view(-1, *(1,) * (G.ndim - 1)), stacked)
+    slope = torch.randn(rest.shape)
+    torch.testing.assert_close(torch.autograd.grad(rest, G, slope), torch.autograd.grad(stacked, G, slope))
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float32])
+def test_blocks_of_conductances_leave_no_unit_out(half, monkeypatch):
+    monkeypatch.setattr(kernels.averaging, "BLOCK_BYTES", 100)
+    G = torch.rand(50, 12, requires_grad=True)
+    rest, mean = splitting.mean_and_rest(G, 2, half)
+    wanted = torch.cat(G.chunk(2, 1)) - mean[:, None]
+    assert torch.equal(rest, wanted.to(half))
+    rest.float().sum().backward()
+    torch.testing.assert_close(G.grad, torch.ones_like(G))
+
+
+@pytest.mark.usefixtures("any_average")
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 3), st.integers(1, 5), st.sampled_from([(), (3,), (2, 3)]), st.booleans(), st.integers(1, 2))
+def test_sums_over_channels_and_their_gradient(rows, channels, positions, last, groups):
+    kernels.use_average("native")  # where there is a compiler
+    p = torch.rand(rows, groups * channels, *positions)
+    p = (p.to(memory_format=torch.channels_last) if last and p.ndim == 4 else p).requires_grad_()
+    axis = -1 - len(positions)
+    same, sums = splitting.with_sums(p, groups, axis, torch.float64)
+    wanted = splitting.formula(p, groups, axis, torch.float64)
+    torch.testing.assert_close(sums, wanted)
+    of_p, of_sums = torch.randn(p.shape), torch.randn(sums.shape, dtype=torch.float64)
+    found = torch.autograd.grad([same, sums], p, [of_p, of_sums])
+    torch.testing.assert_close(found, torch.autograd.grad([p, wanted], p, [of_p, of_sums]))
+
+
+@pytest.mark.usefixtures("any_average")
+def test_sums_can_be_differentiated_twice():
+    kernels.use_average("native")
+    p = torch.rand(2, 4, 2, 2, dtype=torch.float64, requires_grad=True)
+    product = lambda p: torch.cat(splitting.with_sums(p, 2, -3, torch.float64), 1).square()  # noqa: E731
+    assert torch.autograd.gradcheck(product, p)
+    assert torch.autograd.gradgradcheck(product, p)
