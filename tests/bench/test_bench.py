@@ -101,8 +101,8 @@ def test_too_few_rounds_are_refused():
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("what", bench.BENCHMARKS)
 def test_figures_go_to_a_file_with_where_they_come_from(what, dtype, tmp_path, monkeypatch):
-    full = bench.BENCHMARKS[what]
-    monkeypatch.setitem(bench.BENCHMARKS, what, lambda device, rounds: full(device, rounds, {"fcn": 2}))
+    full, small = bench.BENCHMARKS[what], ({"fcn": 1}, "digits") if what == "presets" else ({"fcn": 2},)
+    monkeypatch.setitem(bench.BENCHMARKS, what, lambda device, rounds: full(device, rounds, *small))
     cli.main(["bench", what, "--rounds", "2", "--dtype", dtype, "--json", str(tmp_path / "figures.json")])
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert any(t["contender"].startswith("CWA") for t in figures["timings"])

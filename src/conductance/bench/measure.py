@@ -34,7 +34,7 @@ def measure(
     """Run one of `conductance.bench.BENCHMARKS`.
 
     Args:
-        what: "layers", "training" or "inference".
+        what: "layers", "training", "loop", "inference" or "presets".
         device: "cpu" or "cuda".
         dtype: precision of the matrix products: "float32", "tf32" or "bfloat16".
         rounds: how often everything is timed; at least 2.

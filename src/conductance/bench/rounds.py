@@ -44,7 +44,12 @@ class Timing:
 
 
 def take_turns(
-    case: str, contenders: Mapping[str, Callable[[], object]], rounds: int, device: torch.device
+    case: str,
+    contenders: Mapping[str, Callable[[], object]],
+    rounds: int,
+    device: torch.device,
+    *,
+    keep_memory: bool = True,
 ) -> Iterator[Timing]:
     """Time every contender once in each round, after one round that is not counted; then look at its memory.
 
@@ -53,8 +58,10 @@ def take_turns(
         contenders: what to run; one of them named `BASELINE`.
         rounds: at least 2.
         device: waited for before the clock is read.
+        keep_memory: have the process keep freed memory, as training does.
     """
-    keep_freed_memory()  # as training does
+    if keep_memory:
+        keep_freed_memory()
     product = matrix_product(device)
     turns = {**contenders, _PRODUCT: product}
     seconds: dict[str, list[float]] = {name: [] for name in turns}

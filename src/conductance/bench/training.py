@@ -9,6 +9,7 @@ from conductance import kernels, optim
 from conductance.bench.layers import COLOUR_IMAGE, NETWORKS, channels_last
 from conductance.bench.rounds import BASELINE, TUNED, Timing, take_turns
 from conductance.bench.tuned import tuned
+from conductance.kernels.onednn import faster_products
 from conductance.models import create_model
 from conductance.optim.optimizer import RuleName
 
@@ -21,6 +22,8 @@ def bench_training(
     rounds: int,
     networks: dict[str, int] = NETWORKS,
     optimizers: Sequence[RuleName] = ("adam", "muon"),
+    *,
+    keep_memory: bool = True,
 ) -> Iterator[Timing]:
     """Time one step on random images, for each network and family: with Adam, then with Muon, the presets' optimizer.
 
@@ -34,13 +37,26 @@ def bench_training(
         rounds: how often everybody takes their turn.
         networks: architectures and the images in a batch.
         optimizers: one after the other.
+        keep_memory: have the process keep freed memory, as training does.
     """
     kernels.use_average(None)
     present = [name for name in FAMILIES if name != TUNED or device.type == "cpu"]
     for optimizer in optimizers:
         for architecture, batch_size in networks.items():
             steps = {name: _step(architecture, name, optimizer, batch_size, device) for name in present}
-            yield from take_turns(f"{architecture}, batch {batch_size}, {optimizer}", steps, rounds, device)
+            case = f"{architecture}, batch {batch_size}, {optimizer}"
+            yield from take_turns(case, steps, rounds, device, keep_memory=keep_memory)
+
+
+def bench_loop(device: torch.device, rounds: int, networks: dict[str, int] = NETWORKS) -> Iterator[Timing]:
+    """The same steps with Adam in a user's own loop, which leaves the system's allocator as it is.
+
+    Args:
+        device: where to compute.
+        rounds: how often everybody takes their turn.
+        networks: architectures and the images in a batch.
+    """
+    return bench_training(device, rounds, networks, ("adam",), keep_memory=False)
 
 
 def _step(architecture: str, name: str, rule: RuleName, batch_size: int, device: torch.device) -> Callable[[], object]:
@@ -57,4 +73,4 @@ def _step(architecture: str, name: str, rule: RuleName, batch_size: int, device:
         optimizer.step()
         optimizer.zero_grad()
 
-    return step
+    return faster_products()(step) if name == TUNED else step

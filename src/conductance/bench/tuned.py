@@ -8,7 +8,10 @@ from conductance.kernels import windows
 
 
 def tuned(model: nn.Module) -> nn.Module:
-    """Have the model's convolutions multiply matrices where a kernel sees its whole input from one position."""
+    """Have the model's convolutions multiply matrices where a kernel sees its whole input from one position.
+
+    Its steps are to run within `faster_products`.
+    """
     for part in model.modules():
         for name, child in part.named_children():
             if type(child) is nn.Conv2d:

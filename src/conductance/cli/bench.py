@@ -18,9 +18,10 @@ from conductance.errors import InputError
 class BenchArguments:
     """Time conductance layers or networks against affine + BatchNorm, as ratios within one process."""
 
-    what: tyro.conf.Positional[Literal["layers", "training", "inference", "gpu"]] = "gpu"
-    """layers: every layer of the paper's networks, forward and backward; training: whole steps with Adam; inference:
-    the forward pass of whole networks, frozen and not; gpu: all that is to be known about a GPU, tests and an
+    what: tyro.conf.Positional[Literal["layers", "training", "loop", "inference", "presets", "gpu"]] = "gpu"
+    """layers: every layer of the paper's networks, forward and backward; training: whole steps with Adam and with Muon;
+    loop: those with Adam where nobody has settled how memory is kept; inference: the forward pass of whole networks,
+    frozen and not; presets: short epochs of the named runs; gpu: all that is to be known about a GPU, tests and an
     epoch included, in under six minutes, into a folder (--device cuda, or --tiny to rehearse it)"""
     device: str = "cpu"
     """cpu or cuda"""
@@ -50,7 +51,7 @@ def _check_gpu(chosen: BenchArguments) -> None:
     from conductance.bench.gpu import run_check
 
     if chosen.device == "cpu" and not chosen.tiny:
-        raise InputError("bench needs to be told what: layers, training or inference; or, on a GPU, --device cuda")
+        raise InputError("bench needs to be told what, such as layers or training; or, on a GPU, --device cuda")
     if run_check(chosen.device, tiny=chosen.tiny, seconds=None, folder=chosen.out):
         sys.exit(1)
 
