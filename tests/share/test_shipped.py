@@ -16,11 +16,18 @@ from conductance.share.places import HERE
 
 ROOT = Path(__file__).parents[2]
 NAMES = names()
-SHAPES = {"digits-cnn": (1, 8, 8), "digits-fcn": (1, 8, 8), "mnist-cnn": (1, 28, 28)}
+DIGITS, MNIST = (1, 8, 8), (1, 28, 28)
+SHAPES = {
+    "digits-cnn": DIGITS,
+    "digits-fcn": DIGITS,
+    "mnist-cnn": MNIST,
+    "mnist-small": MNIST,
+    "mnist-small-batchnorm": MNIST,
+}
 
 
 def test_there_are_such():
-    assert {*SHAPES} <= set(NAMES)
+    assert {*SHAPES} == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -29,7 +36,8 @@ def test_it_is_ready_and_small(name):
     assert not any(module.training for module in network.modules())
     images = torch.rand(20, *shape)
     assert network(images).shape == (20, 10)
-    assert conductance.check(network, images).ok
+    if "cwa" in about(name).families:
+        assert conductance.check(network, images).ok
     assert set(network.classify(images)) <= set("0123456789")
     assert sum(file.stat().st_size for file in (HERE / name).iterdir()) < 2_000_000
     known = about(name)

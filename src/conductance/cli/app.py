@@ -28,6 +28,7 @@ GROUPS = {
         "evaluate": "test the network of a run, or a saved one, again",
         "check": "check every layer: signs, valences, ranges, dead units, balance",
         "simulate": "run a network as membranes, in millivolts and milliseconds",
+        "live": "draw, and watch a network of conductances decide, in the browser",
         "save": "save the network of a run in a folder to share",
         "export": "write a network as ONNX, torch.export, NeuroML or a table of siemens",
     },

@@ -1,7 +1,7 @@
 """The network of a run, or a saved one, for other programs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,7 +33,9 @@ class Source:
         preprocessing: what makes its input of pixels; None where a saved network does not say.
         classes: their names, if they have any.
         images: test images of its data set, uint8 (N, C, H, W), or random ones of its shape; None likewise.
-        are_real: whether they are of its data set.
+        labels: their classes; None where the images are random, or None.
+        dataset: the name of its data set, where one is known.
+        about: what is known of how it was made: ``test_accuracy`` in %, and the ``command`` that trains such a one.
     """
 
     name: str
@@ -41,7 +43,14 @@ class Source:
     preprocessing: Preprocessing | None
     classes: tuple[str, ...] | None
     images: Tensor | None
-    are_real: bool
+    labels: Tensor | None = None
+    dataset: str | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def are_real(self) -> bool:
+        """Whether the images are of its data set."""
+        return self.labels is not None
 
     @classmethod
     def of(cls, source: Path, data_dir: Path | None = None) -> "Source":
@@ -58,8 +67,16 @@ class Source:
         if is_saved(source):
             return _saved(source if source.exists() else str(source), data_dir)
         run = load_run(source, data_dir)
+        test, known = run.dataset.test, run.summary or {}
         return cls(
-            run.config.name, run.network, run.preprocessing, tuple(run.dataset.classes), run.dataset.test.pixels, True
+            run.config.name,
+            run.network,
+            run.preprocessing,
+            tuple(run.dataset.classes),
+            test.pixels,
+            test.labels,
+            run.config.data.dataset,
+            {name: known[name] for name in ("test_accuracy", "command") if known.get(name) is not None},
         )
 
     def pixels(self) -> tuple[Preprocessing, Tensor]:
@@ -160,24 +177,34 @@ class Source:
 
 def _saved(source: Path | str, data_dir: Path | None) -> Source:
     network, description = load(source), about(source)
+    name, measured = Path(source).name, description.accuracy or {}
     if not isinstance(network, ImageClassifier):
-        return Source(Path(source).name, network, None, None, None, False)
-    images, are_real = _images(network, (description.accuracy or {}).get("dataset"), data_dir)
-    return Source(Path(source).name, network.network, network.preprocessing, network.classes, images, are_real)
+        return Source(name, network, None, None, None)
+    dataset = measured.get("dataset")
+    known = {"test_accuracy": measured.get("test_accuracy"), "command": description.command}
+    return Source(
+        name,
+        network.network,
+        network.preprocessing,
+        network.classes,
+        *_images(network, dataset, data_dir),
+        dataset if isinstance(dataset, str) else None,
+        {key: value for key, value in known.items() if value is not None},
+    )
 
 
-def _images(network: ImageClassifier, dataset: Any, data_dir: Path | None) -> tuple[Tensor, bool]:
-    """Test images of the data set that a network was tested on; random ones where there is no such data set here."""
+def _images(network: ImageClassifier, dataset: Any, data_dir: Path | None) -> tuple[Tensor, Tensor | None]:
+    """Test images of the data set that a network was tested on, and their classes; random ones where it is not here."""
     shape = network.input_shape
     try:
         if isinstance(dataset, str):
             height = DataConfig.image_size if shape is None else shape[1]
             found: Dataset = load_dataset(dataset, data_dir, download=False, image_size=height)
-            return found.test.pixels, True
+            return found.test.pixels, found.test.labels
     except DataError:
         if data_dir is not None:
             raise
     if shape is None:
         raise SavedNetworkError("the saved network does not say of what size its images are; save it with input_shape")
     drawn = torch.Generator().manual_seed(0)
-    return torch.randint(0, FULL + 1, (_SCALING_IMAGES, *shape), generator=drawn, dtype=torch.uint8), False
+    return torch.randint(0, FULL + 1, (_SCALING_IMAGES, *shape), generator=drawn, dtype=torch.uint8), None
