@@ -9,6 +9,8 @@ from pathlib import Path
 from sphinx.ext.napoleon import GoogleDocstring
 
 import conductance
+from conductance.live import write_page
+from conductance.share.source import Source
 
 project = "conductance"
 author = "The conductance authors"
@@ -24,7 +26,7 @@ include_patterns = [
     "benchmarks/README.md",
     "*.md",
 ]
-exclude_patterns = ["docs/_build", "README.md", "docs/static", "docs/site_root", "docs/live"]
+exclude_patterns = ["docs/_build", "README.md", "docs/static", "docs/site_root"]
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
@@ -93,7 +95,15 @@ def _without_links_to_folders(app, page, source):
     source[0] = re.sub(r"\[(?P<text>[^\]]+)\]\((?P<target>[^)#:]+)\)", text_or_link, source[0])
 
 
+def _with_live_page(app, exception):
+    """Write the live page of the network that comes with the package into the site."""
+    if exception is None and app.builder.format == "html":
+        names = ("mnist-small", "mnist-small-batchnorm")
+        write_page(app.outdir / "docs" / "live", *(Source.of(Path(name)) for name in names))
+
+
 def setup(app):
     """What Sphinx calls first."""
+    app.connect("build-finished", _with_live_page)
     app.connect("source-read", _without_links_to_folders)
     app.connect("autodoc-skip-member", _skip_member)

@@ -37,6 +37,7 @@ main(["models"])
 main(["save", f"{given}/runs/cnn", "--out", f"{given}/saved"])
 main(["evaluate", f"{given}/saved"])
 main(["evaluate", "digits-cnn"])
+main(["live", "--output", f"{given}/live"])
 assert conductance.load("mnist-cnn").classes == tuple("0123456789")
 print(conductance.__file__)
 """
@@ -76,7 +77,11 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     source = {str(file.relative_to(SOURCE)) for file in SOURCE.rglob("*") if file.is_file()}
     assert names == {name for name in source if "__pycache__" not in name}
     assert {name.split("/")[0] for name in names} == {"conductance"}
-    assert {"conductance/py.typed", "conductance/report/template/report.html"} <= names
+    assert {
+        "conductance/py.typed",
+        "conductance/report/template/report.html",
+        "conductance/live/page/index.html",
+    } <= names
 
 
 def test_its_description_is_that_of_the_checkout(wheel):

@@ -5,10 +5,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from conductance.errors import InputError
 from conductance.files import write_text
 from conductance.live.arrays import packed_bytes
 from conductance.live.network import of_conductances, of_sums
-from conductance.live.pictures import pictures
+from conductance.live.pictures import Pictures, pictures
 from conductance.share.source import Source
 
 TEMPLATE = Path(__file__).parent / "page"
@@ -47,7 +48,7 @@ def page_data(source: Source, beside: Source | None = None) -> dict[str, Any]:
     shown = pictures(source)
     network = of_conductances(source.network, preprocessing, shown.pixels)
     outputs = network["layers"][-1]["gives"][0]
-    data = {
+    data: dict[str, Any] = {
         "name": source.name,
         "about": source.about,
         "classes": list(source.classes or map(str, range(outputs))),
@@ -61,13 +62,20 @@ def page_data(source: Source, beside: Source | None = None) -> dict[str, Any]:
         },
     }
     if beside is not None:
-        prepare, _ = beside.pixels()
-        data["beside"] = {
-            "name": beside.name,
-            "about": beside.about,
-            "network": of_sums(beside.network, prepare, shown.pixels),
-        }
+        data["beside"] = _beside(beside, shown, outputs)
     return data
+
+
+def _beside(beside: Source, shown: Pictures, outputs: int) -> dict[str, Any]:
+    preprocessing, images = beside.pixels()
+    if images.shape[1:] != shown.pixels.shape[1:]:
+        shapes = f"{tuple(images.shape[1:])}, not {tuple(shown.pixels.shape[1:])}"
+        raise InputError(f"{beside.name} takes images of the shape {shapes}; compare networks of the same images")
+    network = of_sums(beside.network, preprocessing, shown.pixels)
+    classes = network["layers"][-1]["gives"][0]
+    if classes != outputs:
+        raise InputError(f"{beside.name} tells {classes} classes, not {outputs}; compare networks of the same classes")
+    return {"name": beside.name, "about": beside.about, "network": network}
 
 
 def _part(found: re.Match[str], source: Source, beside: Source | None) -> str:
