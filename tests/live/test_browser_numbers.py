@@ -49,8 +49,8 @@ def values_of(images):
 def shown(page, source, **disturbance):
     data = page_data(source)["network"]
     found = page.evaluate(SETTLED, {"network": data, "images": values_of(source.images), "disturbance": disturbance})
-    z = [torch.tensor(layer) for layer in zip(*(each["z"] for each in found), strict=True)]
-    return z, torch.tensor([each["scores"] for each in found])
+    z = [torch.tensor(layer, dtype=torch.float32) for layer in zip(*(each["z"] for each in found), strict=True)]
+    return z, torch.tensor([each["scores"] for each in found], dtype=torch.float32)
 
 
 @given(source=networks())
@@ -127,7 +127,7 @@ def test_membranes_relax_as_the_equation_says(page):
     for layer, v, z in zip(network.layers, V, found, strict=True):
         expected = layer.potentials.to_valence(v).movedim(0, -1).flatten()
         assert (torch.tensor(z, dtype=torch.float64) - expected).abs().max() < 0.03  # of steps of 0.1 ms
-        assert expected.abs().max() > 0.5
+        assert expected.abs().max() > 0.2
 
 
 def _pictures():
@@ -143,7 +143,7 @@ def test_what_blocked_inhibition_and_leak_do_is_what_they_say(page):
     awake, _ = shown(page, part, block=1)
     normal, _ = shown(page, part)
     assert min(float(layer.min()) for layer in awake) >= -1e-6  # this network's leaks hold at z = 0
-    assert awake[-1].mean() > 0.9 > 0.2 > normal[-1].mean().abs()
+    assert awake[-1].mean() > 0.8 > 0.2 > normal[-1].mean().abs()
     leaky, _ = shown(page, part, leak=1e4)
     assert max(float(layer.abs().max()) for layer in leaky) < 0.05
 
