@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from conductance.analysis.validate import validate
     from conductance.errors import ConductanceError
     from conductance.models import create_model
+    from conductance.optim import estimate
     from conductance.share.loading import load
     from conductance.share.saving import save
     from conductance.training import Trainer, TrainingConfig
@@ -37,6 +38,7 @@ __all__ = [
     "convert",
     "create_model",
     "data",
+    "estimate",
     "freeze",
     "functional",
     "init",
@@ -60,6 +62,7 @@ _HOMES = {
     "check": "conductance.analysis",
     "convert": "conductance.transform",
     "create_model": "conductance.models",
+    "estimate": "conductance.optim",
     "freeze": "conductance.transform",
     "load": "conductance.share",
     "observe": "conductance.analysis",

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from conductance import kernels
+from conductance.checked import checked
 from conductance.errors import InputError
 from conductance.kernels import SMALLEST_LEAK, SynapticSum
 from conductance.valence import Valence, Valences
@@ -196,6 +197,7 @@ def excitation_inhibition(
 # The layer as a function ----------------------------------------------------------------------------------------------
 
 
+@checked
 def cwa(
     p: Tensor,
     conductance: Tensor,
@@ -244,6 +246,8 @@ def cwa(
         if given:
             raise InputError(f"{', '.join(given)}: conductances of shape (out, fan-in) are no kernel; leave it out")
         convolution = {}
+    if conductance.ndim < 2:
+        raise InputError(f"conductance has the shape {tuple(conductance.shape)}; give (out, fan-in, *kernel)")
     if not isinstance(valence, Valence):
         valence = Valence(
             valence,

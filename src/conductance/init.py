@@ -7,12 +7,14 @@ batch. Its parts: `lognormal_` and `exponential_` draw conductances; `twin_`, `s
 """
 
 from collections.abc import Collection, Iterator
+from math import inf
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from conductance import functional
+from conductance.checked import checked
 from conductance.errors import InputError
 from conductance.nn import ConductanceLayer, start
 from conductance.nn.held import HeldLayer
@@ -25,6 +27,7 @@ from conductance.sharded import refuse_sharded
 M = TypeVar("M", bound=nn.Module)
 
 
+@checked
 def conductance_layers(module: nn.Module) -> Iterator[ConductanceLayer]:
     """The conductance layers of a model, in the order in which they were defined."""
     return (layer for layer in module.modules() if isinstance(layer, ConductanceLayer))
@@ -35,7 +38,8 @@ def _layers_to_set(module: nn.Module) -> Iterator[ConductanceLayer]:
     return conductance_layers(module)
 
 
-def initialize(model: M, batch: Tensor, *, sigma: float = 1.5, leak: float | None = None) -> M:
+@checked
+def initialize(model: M, batch: Any, *, sigma: float = 1.5, leak: float | None = None) -> M:
     """The data-dependent initialization: heavy-tailed conductances, twins, leaks to scale, excitation balanced.
 
     Recurrent modules (circuits, `nn.CWARNN`) are balanced in the state in which their time slices come to rest, and
@@ -68,6 +72,7 @@ def initialize(model: M, batch: Tensor, *, sigma: float = 1.5, leak: float | Non
     return settle_(model, batch, balance=True)
 
 
+@checked
 def settle_(model: M, batch: Any, radius: float = RADIUS, *, balance: bool = False) -> M:
     """Weaken the loops of recurrent modules until the state of one time slice comes to rest in the next ones.
 
@@ -117,6 +122,7 @@ def _recurrent(model: nn.Module, batch: Any) -> list[tuple[RecurrentModule, tupl
     return list(found.items())
 
 
+@checked
 @torch.no_grad()
 def glorot_(module: M) -> M:
     """Glorot-uniform around 1, the paper's start (section 4.3).
@@ -128,6 +134,7 @@ def glorot_(module: M) -> M:
     return module
 
 
+@checked
 def lognormal_(module: M, sigma: float = 1.5, mean: float = 1.0) -> M:
     """Log-normal conductances, as cortical synapses have them: log G is normal with standard deviation ``sigma``.
 
@@ -139,26 +146,28 @@ def lognormal_(module: M, sigma: float = 1.5, mean: float = 1.0) -> M:
     Raises:
         InputError: sigma or mean out of range.
     """
-    if not (sigma >= 0 and mean > 0):
-        raise InputError(f"sigma={sigma}, mean={mean}: sigma must not be negative, mean must be positive")
+    if not (0 <= sigma < inf and 0 < mean < inf):
+        raise InputError(f"sigma={sigma}, mean={mean}: sigma must not be negative, mean must be positive; both finite")
     for layer in _layers_to_set(module):
         layer.set_conductance(start.lognormal(layer.g.detach(), sigma, mean))
     return module
 
 
+@checked
 def exponential_(module: M, mean: float = 1.0) -> M:
     """Exponentially distributed conductances with the given mean (> 0).
 
     Raises:
         InputError: mean not positive.
     """
-    if not mean > 0:
-        raise InputError(f"mean={mean}: must be positive")
+    if not 0 < mean < inf:
+        raise InputError(f"mean={mean}: must be positive and finite")
     for layer in _layers_to_set(module):
         layer.set_conductance(torch.empty_like(layer.g).exponential_(1 / mean))
     return module
 
 
+@checked
 @torch.no_grad()
 def twin_(module: M) -> M:
     """Start each layer's inhibitory units as copies of its excitatory ones.
@@ -171,6 +180,7 @@ def twin_(module: M) -> M:
     return module
 
 
+@checked
 @torch.no_grad()
 def balance_sums_(module: M) -> M:
     r"""Scale each unit's inhibitory conductances so that :math:`\sum_j G_{ij} e_j = 0`: balance without any data.
@@ -182,7 +192,8 @@ def balance_sums_(module: M) -> M:
     return module
 
 
-def scale_leak_(model: M, batch: Tensor, share: float) -> M:
+@checked
+def scale_leak_(model: M, batch: Any, share: float) -> M:
     """Make each unit's resting conductance ``share`` of the mean synaptic conductance that it sees on one batch.
 
     The same G_r weighs much in a layer of few synapses, and nothing in one of thousands; a share weighs the same in
@@ -203,8 +214,8 @@ def scale_leak_(model: M, batch: Tensor, share: float) -> M:
 
 
 def _check_leak_share(share: float) -> None:
-    if not share > 0:
-        raise InputError(f"share={share}: the leak's share of the synaptic conductance must be positive")
+    if not 0 < share < inf:
+        raise InputError(f"share={share}: the leak's share of the synaptic conductance must be positive and finite")
 
 
 def _scale_leak(layer: ConductanceLayer, p: Tensor, share: float) -> None:
@@ -214,6 +225,7 @@ def _scale_leak(layer: ConductanceLayer, p: Tensor, share: float) -> None:
     layer.leak.set_conductance(torch.where(synaptic > 0, share * synaptic, layer.leak.conductance))
 
 
+@checked
 def balance_(model: M, batch: Any, *, layers: Collection[ConductanceLayer] | None = None) -> M:
     """Scale each unit's inhibitory conductances so that, on one batch, its mean E equals its mean I.
 

@@ -14,7 +14,8 @@ from conductance.errors import InputError
 # overhead. Past this many classes two full products (every synapse an E/I pair) are cheaper.
 MOST_CLASSES = 8
 
-Valences = Sequence[float] | Tensor
+Valences = Sequence[float] | Tensor | float
+"""One value for each channel. (One number is a share of excitatory channels, and deprecated.)"""
 
 
 class Valence(nn.Module):

@@ -1,10 +1,13 @@
 """What a person may get wrong in a circuit: one clear line each."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conductance.analysis import validate
+from conductance.biophysics import simulate, to_biophysical
 from conductance.circuits import (
     Blocks,
     Circuit,
@@ -16,8 +19,10 @@ from conductance.circuits import (
     OneToOne,
     Sparse,
     WithinDistance,
+    plot,
 )
 from conductance.errors import ConductanceError
+from conductance.nn import CWARNN, CWALinear
 
 
 def circuit_of_two():
@@ -25,6 +30,25 @@ def circuit_of_two():
     circuit.connect(circuit.input("x", 4), circuit.population("E", 4))
     circuit.connect("E", circuit.population("I", 2, reversal="GABA-A"))
     return circuit
+
+
+def loop_of_two():
+    circuit = circuit_of_two()
+    circuit.connect("I", "E")
+    return circuit
+
+
+def state_of(samples):
+    return loop_of_two().build(outputs=["E", "I"]).run(torch.rand(samples, 4)).state
+
+
+def far_away(circuit):
+    circuit.connect("I", "E", delay=10**12)
+    return circuit
+
+
+def simulation():
+    return simulate(to_biophysical(CWALinear(4, 2)), torch.rand(2, 4), 2.0)
 
 
 def message_of(action):
@@ -47,15 +71,15 @@ def one_line(action):
         (lambda c: c.connect("x", "E"), "projection x -> E with delay 0 is there already"),
         (lambda c: c.connect("I", "E", delay=-1), "projection I -> E: delay=-1; give a whole number"),
         (lambda c: c.connect("I", "E", delay=0.5), "delay=0.5"),
-        (lambda c: c.connect("I", "E", rule="sparse"), "rule='sparse' is no connectivity rule"),
+        (lambda c: c.connect("I", "E", rule="sparse"), "rule='sparse'; give a Rule"),
         (lambda c: c.connect("I", "E", conductance=-1.0), "conductance=-1.0; give a finite number"),
         (lambda c: c.population("E", 3), "the circuit has 'E' already"),
         (lambda c: c.population("a.b", 3), "cannot be a population's name"),
         (lambda c: c.population("keys", 3), "cannot be a population's name"),
         (lambda c: c.population("training", 3), "cannot be a population's name"),
-        (lambda c: c.population("P", 2.5), "give whole numbers, 1 or more"),
-        (lambda c: c.population("P", None), "give whole numbers, 1 or more"),
-        (lambda c: c.connect("x", {"E"}), "unknown population"),
+        (lambda c: c.population("P", 2.5), "size=2.5; give an integer or a tuple of integers"),
+        (lambda c: c.population("P", None), "size=None; give an integer or a tuple of integers"),
+        (lambda c: c.connect("x", {"E"}), "give a Neurons, a string or a sequence"),
         (lambda c: c.population("P", 0), "give whole numbers, 1 or more"),
         (lambda c: c.population("P", (2, 2, 2, 2)), "has 4 axes; give one to three"),
         (lambda c: c.population("P", 3, reversal=-120.0), "reversal of -120 mV lies outside the circuit's range"),
@@ -77,6 +101,31 @@ def one_line(action):
         (lambda c: c.build(slice_duration=0.0), "slice_duration=0.0"),
         (lambda c: c.build(truncation=0), "truncation=0"),
         (lambda c: c.build(outputs="pyramidal"), "unknown population 'pyramidal'"),
+        (lambda c: c.connect("x", []), "name one target or more"),
+        (lambda c: c.build(outputs=[]), "name one population or more"),
+        (lambda c: c.build(outputs=["E", "E"]), "each once"),
+        (lambda c: c.build(readout=torch.nn.Linear(10, 10)), "Linear reads 10 values, but the outputs have 2 neurons"),
+        (lambda c: c.build(readout=torch.nn.Sequential(torch.nn.Linear(5, 2))), "reads 5 values"),
+        (lambda c: c.build(readout="ten"), "readout='ten'; give a Module"),
+        (lambda c: c.build(readout=True), "readout=True; give a Module, an integer or None"),
+        (lambda c: c.build(readout=0), "readout=0: must be 1 or more"),
+        (lambda c: c.population("P", 2, pooled_interneuron="yes"), "pooled_interneuron='yes'; give True or False"),
+        (lambda c: c.population("P", 2, valence="a"), "valence='a'"),
+        (lambda c: c.population("P", 10**15), "P, of 1,000,000,000,000,000 neurons, takes about 16 PB"),
+        (lambda c: far_away(c).build(), "remembers 1,000,000,000,000 slices of 2 neurons"),
+        (lambda c: c.build().set_conductance("E", "I", "a"), "conductance='a'; give a Tensor or a number"),
+        (lambda _: Circuit(potentials=(-100, 0)), "give a PotentialRange"),
+        (lambda _: Mask([[1.0, float("nan")]]), "Mask"),
+        (lambda _: Mask(torch.tensor([[1.0, float("nan")]])), "Mask: the matrix holds NaN"),
+        (lambda _: Mask([[1, 1], [1]]), "Mask: give a matrix of numbers, with rows of one length"),
+        (lambda _: Mask("mask"), "mask='mask'"),
+        (lambda _: Convolution("a"), "kernel_size='a'; give an integer"),
+        (lambda _: Convolution(1.5), "kernel_size=1.5"),
+        (lambda c: plot.circuit(c), "net="),
+        (lambda _: plot.raster(simulation()), "give an Activity"),
+        (lambda _: loop_of_two().build(outputs=["E", "I"])(torch.rand(3, 4), state=state_of(2)), "of shape (1, 2, 2)"),
+        (lambda c: c.build(outputs=["E", "I"])(torch.rand(3, 4), state="rest"), "give the state of an earlier run"),
+        (lambda c: c.build(outputs=["E", "I"])(torch.rand(3, 4).double()), "torch.float64, but the conductances are"),
         (lambda c: c.build(outputs="E"), r"no path leads from 'I' to what is read \(E\)"),
         (lambda c: c.build().conductance("I", "E"), "unknown projection 'I -> E'"),
         (lambda c: c.build().set_conductance("E", "I", torch.ones(3, 3)), "shape (2, 4), not (3, 3)"),
@@ -87,7 +136,7 @@ def one_line(action):
         (lambda _: Exponential(1.0, 2.0), "probability 2.0"),
         (lambda _: WithinDistance(0.0), "length 0.0"),
         (lambda _: InDegree(0), "InDegree(0)"),
-        (lambda _: Blocks([1.0, 0.0]), "give a matrix of probabilities"),
+        (lambda _: Blocks([1.0, 0.0]), "give a sequence of sequences of numbers"),
         (lambda _: Mask(torch.ones(3)), "give (target neurons, source neurons)"),
         (lambda _: Convolution(0), "kernel_size=0"),
     ],
@@ -193,8 +242,8 @@ def test_what_is_no_number_in_range_is_refused(place, value):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (None, "NoneType; give a tensor"),
-        ([[0.5] * 4], "list; give a tensor"),
+        (None, "is None; give a tensor"),
+        ([[0.5] * 4], "give a tensor of floating point"),
         (torch.ones(2, 4, dtype=torch.long), "torch.int64; give a tensor of floating point"),
         (torch.ones(2, 0, 4), "sequences without elements"),
     ],
@@ -202,3 +251,22 @@ def test_what_is_no_number_in_range_is_refused(place, value):
 def test_what_is_no_input_is_refused(values, message):
     net = circuit_of_two().build(outputs=["E", "I"])
     assert message in one_line(lambda: net(values))
+
+
+@pytest.mark.parametrize("values", [float("nan"), 1.5, -0.5])
+@pytest.mark.parametrize("make", [lambda: circuit_of_two().build(outputs=["E", "I"]), lambda: CWARNN(4, 3)])
+def test_what_is_no_open_probability_is_found_where_layers_are_looked_at(make, values):
+    """As in layers: nothing is looked at in every step, but `validate` sees it."""
+    net = make()
+    with pytest.raises(ConductanceError, match="open probabilities lie in"), validate(net):
+        net(torch.full((2, 1, 4), values))
+
+
+@pytest.mark.parametrize("values", [None, np.ones((2, 4)), torch.ones(2, 3, 4).long(), torch.rand(2, 3, 4).double()])
+def test_a_recurrent_layer_wants_floats_of_its_precision(values):
+    assert "the input is" in one_line(lambda: CWARNN(4, 3)(values))
+
+
+@pytest.mark.parametrize("sizes", [{"hidden_size": -1}, {"input_size": 0}, {"num_layers": 0}, {"hidden_size": 2.5}])
+def test_a_recurrent_layer_wants_sizes(sizes):
+    assert str(next(iter(sizes.values()))) in one_line(lambda: CWARNN(**{"input_size": 4, "hidden_size": 3, **sizes}))

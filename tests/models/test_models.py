@@ -72,7 +72,7 @@ def test_dropout_silences_hidden_units_while_training_and_scales_up_the_others(f
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
 def test_a_dropout_out_of_range_is_refused(share):
-    with pytest.raises(InputError, match=f"dropout={share}: must lie in"):
+    with pytest.raises(InputError, match=f"dropout={share}"):
         create_model("fcn", "cwa", (1, 9, 9), dropout=share)
 
 
@@ -154,7 +154,6 @@ def test_layer_options_reach_every_hidden_layer():
     [
         (("cn", "cwa"), "unknown architecture 'cn'; did you mean"),
         (("cnn", "cwaa"), "unknown layer family 'cwaa'; did you mean 'cwa'"),
-        (("cnn", None), "unknown layer family None"),
     ],
 )
 def test_unknown_names_name_the_nearest(arguments, complaint):

@@ -157,8 +157,8 @@ def test_the_time_left_is_that_of_the_missing_epochs(reproduced):
     jobs = plan.plan_jobs(tiny_tables.TABLES["table1"][:1], RECIPES["presets"], 3, reproduced)
     seconds = [epoch["seconds"] for job in jobs[:2] for epoch in job.epochs_done()]
     assert len(seconds) == 4
-    assert plan.seconds_left(jobs[2], jobs) == pytest.approx(2 * sum(seconds) / 4)
-    assert plan.seconds_left(jobs[0], jobs) == 0
+    assert plan.seconds_left(jobs)[2] == pytest.approx(2 * sum(seconds) / 4)
+    assert plan.seconds_left(jobs)[0] == 0
 
 
 @pytest.mark.parametrize(

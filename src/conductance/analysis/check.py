@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from conductance.analysis.internals import CONDUCTANCE_EDGES, counts
 from conductance.analysis.validate import SATURATED, Validation, validate
+from conductance.checked import checked
 from conductance.errors import InputError
 from conductance.nn import state
 from conductance.nn.conductance import ConductanceLayer
@@ -119,6 +120,7 @@ class CheckReport:
         return "\n".join([*lines, *(f"problem: {line}" for line in self.problems), "ok" if self.ok else "not ok"])
 
 
+@checked
 def check(model: nn.Module, batch: Any = None) -> CheckReport:
     """Check every layer of conductances in a model.
 

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from conductance.analysis.observe import Observation, observe
+from conductance.checked import checked
 from conductance.nested import tensors_of
 from conductance.nn.modes import as_tensors
 
@@ -39,6 +40,7 @@ BALANCE_EDGES = tuple(np.linspace(-1, 1, 41).tolist())
 """Units are counted by their mean total conductance E' + I', and by their balance (E' - I')/(E' + I')."""
 
 
+@checked
 def internals(network: nn.Module, batch: Any) -> dict[str, Any]:
     """Distributions of G, z and p over each conductance layer, and of E' and I' over its units.
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from conductance import functional
+from conductance.checked import checked
 from conductance.nn import ConductanceLayer
 from conductance.nn.visit import visit_inputs
 
@@ -39,6 +40,7 @@ class Observation:
         return self.z.clamp(min=0) if self.layer.gate is None else self.layer.gate(self.z)
 
 
+@checked
 @torch.no_grad()
 def observe(model: nn.Module, batch: Any) -> list[Observation]:
     """Run a model on a batch and report the state of every conductance layer, in the order in which they ran.

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from conductance.checked import checked
 from conductance.errors import InputError
 from conductance.nn.base import AveragingLayer
 from conductance.nn.conductance import ConductanceLayer
@@ -77,6 +78,7 @@ def _grouped(size: LayerSize | Summary) -> tuple[str, str, str]:
     return f"{size.parameters:,}", f"{size.synapses:,}", f"{size.multiply_adds:,}"
 
 
+@checked
 @torch.no_grad()
 def summary(model: nn.Module, batch: Any) -> Summary:
     """The size of every layer that has weights: convolutions and linear layers, of conductances or affine.

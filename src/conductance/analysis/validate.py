@@ -12,6 +12,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from conductance import functional
+from conductance.checked import checked
 from conductance.eager import eager
 from conductance.errors import InputError, UnknownNameError
 from conductance.nn import AveragingLayer, ConductanceLayer, SignedLayer
@@ -41,6 +42,7 @@ class Validation:
     saturated: dict[str, list[int]] = field(default_factory=dict)
 
 
+@checked
 @contextmanager
 def validate(
     model: nn.Module | None = None,

@@ -33,6 +33,15 @@ def refuse_where(bad: Tensor, quantity: Tensor, name: str, remedy: str) -> None:
         raise InputError(f"{name}{index} is {quantity[place].item():g}; {remedy}")
 
 
+def refuse_unless_together(**quantities: Tensor) -> None:
+    """Raise `InputError` where quantities of one formula have shapes that do not broadcast with one another."""
+    try:
+        torch.broadcast_shapes(*(quantity.shape for quantity in quantities.values()))
+    except RuntimeError:
+        shapes = ", ".join(f"{name} {tuple(quantity.shape)}" for name, quantity in quantities.items())
+        raise InputError(f"these shapes do not fit together: {shapes}; give numbers, or one value for each") from None
+
+
 def refuse_bad_probability(probability: Tensor, name: str = "open_probability") -> None:
     """Raise `InputError` at the first outside [0, 1], or NaN."""
     bad = ~((probability >= 0) & (probability <= 1))  # written so that NaN fails too

@@ -9,6 +9,7 @@ from conductance.biophysics._checks import Units, whole_numbers
 from conductance.biophysics.inputs import InputsAtRest, at_rest
 from conductance.biophysics.layers import MembraneLayer
 from conductance.biophysics.network import BiophysicalNetwork, checked_images
+from conductance.checked import checked
 from conductance.errors import InputError, UnknownNameError
 from conductance.files import write_text
 
@@ -39,6 +40,7 @@ class PointNeuron:
     origins: tuple[tuple[str, int], ...] = ()
 
 
+@checked
 def point_neurons(network: BiophysicalNetwork, layer: str, image: Any, units: Units | None = None) -> list[PointNeuron]:
     """Units of a layer with the synapses that are open at the network's steady state for one image.
 
@@ -87,6 +89,7 @@ def _point_neuron(membranes: MembraneLayer, inputs: InputsAtRest, unit: int) -> 
     )
 
 
+@checked
 def export_neuron(
     network: BiophysicalNetwork, layer: str, units: Units | None, image: Any, folder: Path
 ) -> tuple[Path, Path]:

@@ -13,6 +13,7 @@ from conductance import functional
 from conductance.biophysics.layers import MembraneLayer
 from conductance.biophysics.network import BiophysicalNetwork, checked_images
 from conductance.biophysics.wiring import MembraneCircuit, WiredPopulation
+from conductance.checked import checked
 from conductance.errors import InputError
 from conductance.files import write_atomically, write_text
 from conductance.nn import Gate, LogisticGate
@@ -20,6 +21,7 @@ from conductance.nn import Gate, LogisticGate
 AT_ONCE = 512  # presynaptic neurons whose synapses are read together
 
 
+@checked
 @torch.no_grad()
 def export_circuit(network: BiophysicalNetwork, image: Any, folder: Path) -> tuple[Path, Path, Path]:
     """Write a circuit, while it is shown one image, as scripts for NEURON and for Brian2, and the numbers they read.

@@ -4,13 +4,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from conductance.biophysics._checks import PerUnit, refuse_unless_positive
+from conductance.biophysics._checks import PerUnit, refuse_unless_positive, refuse_unless_together
 from conductance.biophysics._tensors import in_one_dtype
 from conductance.biophysics.membrane import time_constant as membrane_time_constant
 from conductance.biophysics.spikes import MS_PER_SECOND
 from conductance.biophysics.steady_state import steady_state
+from conductance.checked import checked
 
 
+@checked
 def fluctuation_shift(
     open_probability: Tensor,
     conductance: Tensor,
@@ -62,6 +64,8 @@ def fluctuation_shift(
     p, G, E, G_r, C, tau, R = in_one_dtype(
         open_probability, conductance, reversal_potential, resting_conductance, capacitance, time_constant, rate_max
     )
+    refuse_unless_together(conductance=G, time_constant=tau)
+    refuse_unless_together(conductance=G[:, 0], capacitance=C)
     refuse_unless_positive(tau, "time_constant", "give the synapses' decay in ms, above 0")
     refuse_unless_positive(R, "rate_max", "give spikes per second, above 0")
     total = G_r + F.linear(p, G)

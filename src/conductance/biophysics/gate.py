@@ -4,8 +4,10 @@ import torch
 from torch import Tensor
 
 from conductance.biophysics._checks import refuse_where
+from conductance.checked import checked
 
 
+@checked
 def boltzmann_gate(membrane_potential: Tensor, *, threshold: Tensor | float, slope_factor: Tensor | float) -> Tensor:
     """Open probability of the Boltzmann (logistic) gate (paper eq. 1, right).
 
@@ -25,6 +27,7 @@ def boltzmann_gate(membrane_potential: Tensor, *, threshold: Tensor | float, slo
     return torch.sigmoid(_above_threshold(membrane_potential, threshold, slope_factor))
 
 
+@checked
 def rectified_gate(membrane_potential: Tensor, *, threshold: Tensor | float, slope_factor: Tensor | float) -> Tensor:
     """Open probability of the rectified gate: closed up to threshold, then linear in V, fully open at E_th + k.
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from conductance.biophysics._checks import refuse_volts, refuse_where
 from conductance.biophysics.membrane import exponential_step
+from conductance.checked import checked
 from conductance.errors import InputError
 
 NS_PER_UM2 = 10.0  # 1 S/cm2
@@ -15,6 +16,7 @@ MEASURED_AT = 6.3  # degrees Celsius
 LARGEST_STEP = 0.05  # ms at that temperature
 
 
+@checked
 @dataclass(frozen=True)
 class SquidAxon:
     """A patch of the squid giant axon's membrane, all at one potential (a space clamp).
@@ -112,6 +114,7 @@ def gate_rates(V: Tensor) -> list[tuple[Tensor, Tensor]]:
     ]
 
 
+@checked
 def firing_rate(potential: Tensor, time_step: float, *, threshold: float = 0.0) -> Tensor:
     """Spikes per second from the first spike to the last, that is, one over the mean interval; 0 without an interval.
 

@@ -8,12 +8,14 @@ from conductance import functional
 from conductance.biophysics._checks import refuse_bad_conductance
 from conductance.biophysics.rescaling import DEFAULT_RANGE, PotentialRange
 from conductance.biophysics.steady_state import conductance_weighted_average
+from conductance.checked import checked
 from conductance.errors import InputError
 from conductance.nn import CWALinear, LateralLinear
 
 _READ = ("conductance", "valence", "resting_conductance", "resting_potential", "doubled_input")
 
 
+@checked
 def layer_steady_state(
     layer: CWALinear,
     open_probability: Tensor,
@@ -59,6 +61,11 @@ def layer_steady_state(
     E = potentials.to_millivolts(layer.valence)
     V = conductance_weighted_average(p, layer.conductance, E, G_r, E_r)
     if extra_conductances is not None:
+        if extra_conductances.shape[-1:] != (2 * V.shape[-1],):
+            raise InputError(
+                f"extra_conductances has the shape {tuple(extra_conductances.shape)}; give E' of all units, then I', "
+                f"(..., {2 * V.shape[-1]})"
+            )
         refuse_bad_conductance(extra_conductances, "extra_conductances")
         excitation, inhibition = extra_conductances.chunk(2, -1)
         own, joining = G_r + F.linear(p, layer.conductance), excitation + inhibition

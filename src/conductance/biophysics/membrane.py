@@ -12,15 +12,18 @@ from conductance.biophysics._checks import (
     PerUnit,
     refuse_bad_conductance,
     refuse_unless_positive,
+    refuse_unless_together,
     refuse_volts,
     refuse_where,
 )
 from conductance.biophysics._tensors import in_one_dtype
+from conductance.checked import checked
 from conductance.errors import InputError
 
 _CAPACITANCE = "a capacitance is finite and above 0 pF (about 1 uF for each square centimetre of membrane)"
 
 
+@checked
 def in_parallel(conductance: Tensor, reversal_potential: PerUnit) -> tuple[Tensor, Tensor]:
     """Several conductances of one membrane as one: what `relax` and `integrate` read.
 
@@ -43,11 +46,13 @@ def in_parallel(conductance: Tensor, reversal_potential: PerUnit) -> tuple[Tenso
     """
     refuse_volts(reversal_potential, "reversal_potential")
     E, G = in_one_dtype(reversal_potential, conductance)
+    refuse_unless_together(conductance=G, reversal_potential=E)
     refuse_bad_conductance(G, "conductance")
     refuse_where(~E.isfinite(), E, "reversal_potential", "give a finite potential in mV")
     return G.sum(-1), (G * E).sum(-1)
 
 
+@checked
 def time_constant(total_conductance: PerUnit, capacitance: PerUnit) -> Tensor:
     """How long (ms) the membrane takes to come nearer to its steady state by a factor e: tau = C / G.
 
@@ -66,6 +71,7 @@ def time_constant(total_conductance: PerUnit, capacitance: PerUnit) -> Tensor:
     return C / G
 
 
+@checked
 def relax(
     potential: PerUnit,
     total_conductance: PerUnit,
@@ -111,6 +117,7 @@ def exponential_step(V: Tensor, G: Tensor, I: Tensor, C: Tensor | float, t: Tens
     return torch.lerp(V, I / G, -torch.expm1(-G * (t / C)))
 
 
+@checked
 def integrate(
     potential: PerUnit,
     total_conductance: Tensor,

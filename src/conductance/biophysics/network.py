@@ -14,6 +14,7 @@ from conductance.biophysics.parts import Parts, all_open, find_parts
 from conductance.biophysics.rescaling import DEFAULT_RANGE, PotentialRange
 from conductance.biophysics.rest import rest
 from conductance.biophysics.wiring import MembraneCircuit
+from conductance.checked import checked
 from conductance.errors import InputError
 from conductance.nn.modes import as_tensors
 
@@ -80,6 +81,8 @@ def checked_images(model: nn.Module, images: Any) -> tuple[Tensor, ...]:
     """
     images = as_tensors(model, images)
     parts = images if isinstance(images, tuple) else (images,)
+    if not parts:
+        raise InputError("images are empty; give one tensor or numpy array, (N, ...), or a tuple of them")
     for number, part in enumerate(parts):
         if not isinstance(part, Tensor):
             raise InputError(
@@ -90,6 +93,7 @@ def checked_images(model: nn.Module, images: Any) -> tuple[Tensor, ...]:
     return parts
 
 
+@checked
 def to_biophysical(
     model: nn.Module,
     potentials: PotentialRange | None = None,

@@ -9,6 +9,7 @@ from conductance.biophysics._checks import Units
 from conductance.biophysics.export import PointNeuron, point_neurons
 from conductance.biophysics.network import BiophysicalNetwork
 from conductance.biophysics.rescaling import PotentialRange
+from conductance.checked import checked
 from conductance.errors import InputError
 from conductance.extras import import_extra
 from conductance.files import write_text
@@ -24,6 +25,7 @@ _PRESYNAPTIC_CAPACITANCE = 0.1  # pF
 _NEVER = 1000.0  # mV, a threshold that no potential reaches
 
 
+@checked
 def export_neuroml(
     network: BiophysicalNetwork, layer: str, units: Units | None, image: Any, file: str | Path
 ) -> tuple[Path, Path]:

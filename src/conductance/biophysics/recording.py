@@ -77,6 +77,12 @@ class Recorder:
             for name, train in trains.items():
                 self._append("spikes", name, train.take_fired())
 
+    @property
+    def size(self) -> int:
+        """Bytes that are kept."""
+        tensors = [*self.logits, *(each for names in self.kept.values() for part in names.values() for each in part)]
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
     def average(self, moments: Mapping[str, tuple[Membranes, Moment]], logits: Tensor) -> None:
         """Count this moment among those that the means are of."""
         self.averaged += 1

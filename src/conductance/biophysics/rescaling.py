@@ -7,11 +7,13 @@ from typing import TypeVar
 from torch import Tensor
 
 from conductance.biophysics._checks import refuse_volts
+from conductance.checked import checked
 from conductance.errors import InputError
 
 Potential = TypeVar("Potential", float, Tensor)
 
 
+@checked
 @dataclass(frozen=True)
 class PotentialRange:
     """The potentials in mV that the valences -1 and +1 stand for (paper section 2.3).

@@ -17,13 +17,20 @@ from conductance.biophysics.openings import Opening, Relaxing, Spikes, Traces, a
 from conductance.biophysics.recording import Quantity, Recorder, Simulation
 from conductance.biophysics.spikes import TAU_E, TAU_I, refuse_uncountable_spikes
 from conductance.biophysics.wiring import MembraneCircuit
+from conductance.bounds import require_within
+from conductance.checked import checked
 from conductance.errors import InputError, UnknownNameError
+from conductance.memory import require_memory
 
 Mode = Literal["constant", "spiking"]
+
+MOST_STEPS = 10**7
+"""Of one simulation."""
 RATE_MAX = 1000.0  # spikes per second
 POTENTIAL: tuple[Quantity, ...] = ("potential",)
 
 
+@checked
 @torch.no_grad()
 def simulate(
     network: BiophysicalNetwork,
@@ -37,7 +44,7 @@ def simulate(
     tau_I: float = TAU_I,
     generator: torch.Generator | None = None,
     units: Mapping[str, Units] | None = None,
-    record: Collection[Quantity] = POTENTIAL,
+    record: Quantity | Collection[Quantity] = POTENTIAL,
     every: int = 1,
     average_from: float = 0.0,
     on_step: Callable[[], object] | None = None,
@@ -111,6 +118,14 @@ def simulate(
         moments = running.take_moments()
         if k % every == 0:
             recorder.keep(k * step, moments, running.trains, logits)
+        if k == 0:
+            records = steps // every + 1
+            require_memory(
+                2 * recorder.size * records,  # kept one by one, then put together
+                f"a simulation of {records:,} records",
+                "record fewer units or images, or less often (every)",
+                images[0].device,
+            )
         if k >= first_averaged:
             recorder.average(moments, logits)
         if k and on_step is not None:
@@ -192,6 +207,7 @@ class _Running:
 def _count_steps(duration: float, step: float, every: int, average_from: float) -> int:
     if not (0 < step <= duration < math.inf):
         raise InputError(f"duration={duration:g} ms with step={step:g} ms: give a step above 0, and at least one")
+    require_within("duration/step", duration / step, MOST_STEPS, work=duration / step)
     if every < 1:
         raise InputError(f"every={every}: record every step (1) or every so many")
     if not 0 <= average_from <= duration:
@@ -219,7 +235,7 @@ def _spikes(
     return Spikes(step, rate_max, (tau_E, tau_I), generator, counted)
 
 
-def _quantities(record: Collection[Quantity]) -> set[Quantity]:
+def _quantities(record: Quantity | Collection[Quantity]) -> set[Quantity]:
     chosen: set[Quantity] = {record} if isinstance(record, str) else set(record)  # type: ignore[arg-type]
     for quantity in chosen:
         if quantity not in get_args(Quantity):

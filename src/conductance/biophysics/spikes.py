@@ -14,10 +14,12 @@ from conductance.biophysics._checks import (
     refuse_bad_conductance,
     refuse_bad_probability,
     refuse_unless_positive,
+    refuse_unless_together,
     refuse_volts,
     refuse_where,
 )
 from conductance.biophysics._tensors import in_one_dtype
+from conductance.checked import checked
 from conductance.errors import InputError
 
 MS_PER_SECOND = 1000.0
@@ -31,6 +33,7 @@ TAU_I = 10.0
 MOST_SPIKES = 1e15
 
 
+@checked
 def poisson_spikes(
     open_probability: Tensor, rate_max: PerUnit, steps: int, time_step: float, *, generator: torch.Generator
 ) -> Tensor:
@@ -52,6 +55,9 @@ def poisson_spikes(
     """
     p, rate = in_one_dtype(open_probability, rate_max)
     refuse_bad_probability(p)
+    refuse_unless_together(open_probability=p, rate_max=rate)
+    if not rate.numel():
+        raise InputError("rate_max is empty; give spikes per second, above 0")
     _refuse_bad_rate(rate)
     _refuse_bad_steps(steps, time_step)
     refuse_uncountable_spikes(float(rate.max()), time_step)
@@ -68,6 +74,7 @@ def refuse_uncountable_spikes(rate_max: float, time_step: float) -> None:
         )
 
 
+@checked
 def conductance_quantum(conductance: PerUnit, rate_max: PerUnit, time_constant: PerUnit) -> Tensor:
     """What one spike opens (nS), so that a neuron firing at p R opens G p in the mean: q = G / (R tau).
 
@@ -85,12 +92,14 @@ def conductance_quantum(conductance: PerUnit, rate_max: PerUnit, time_constant: 
     tensor(6.)
     """
     G, rate, tau = in_one_dtype(conductance, rate_max, time_constant)
+    refuse_unless_together(conductance=G, rate_max=rate, time_constant=tau)
     refuse_bad_conductance(G, "conductance")
     _refuse_bad_rate(rate)
     _refuse_bad_time_constant(tau)
     return G * MS_PER_SECOND / (rate * tau)
 
 
+@checked
 def exponential_synapse(
     jump: Tensor, time_constant: PerUnit, time_step: float, *, start: PerUnit = 0.0
 ) -> tuple[Tensor, Tensor]:
@@ -116,6 +125,9 @@ def exponential_synapse(
     (tensor([5.4381, 4.4523]), tensor(4.0219))
     """
     g, jump, tau = in_one_dtype(start, jump, time_constant)
+    if not jump.ndim:
+        raise InputError("jump is a single number; give (time, ...)")
+    refuse_unless_together(jump=jump[:1], time_constant=tau, start=g)
     refuse_bad_conductance(jump, "jump")
     refuse_bad_conductance(g, "start")
     _refuse_bad_time_constant(tau)
@@ -123,6 +135,7 @@ def exponential_synapse(
     return _decay(jump, tau, time_step, g)
 
 
+@checked
 def synaptic_input(
     spikes: Tensor,
     quantum: Tensor,
@@ -163,6 +176,7 @@ def synaptic_input(
         counts, opened = spikes[..., members], q[:, members]
         jumps.append(torch.stack((F.linear(counts, opened), F.linear(counts, opened * E[members]))))
     jump = torch.stack(jumps).movedim(2, 0)  # (time, time constants, G or I, ..., out)
+    refuse_unless_together(spikes=jump[0], start=g)
     pooled, end = _decay(jump, distinct.view(-1, *(1,) * (jump.ndim - 2)), time_step, g)
     total, driving = pooled.sum(1).unbind(1)
     return total, driving, end

@@ -11,9 +11,11 @@ from conductance.biophysics._checks import (
     refuse_where,
 )
 from conductance.biophysics._tensors import in_one_dtype
+from conductance.checked import checked
 from conductance.errors import InputError
 
 
+@checked
 def steady_state(
     open_probability: Tensor,
     conductance: Tensor,

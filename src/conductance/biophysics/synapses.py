@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from conductance.checked import checked
 from conductance.errors import UnknownNameError
 
 
@@ -30,6 +31,7 @@ LEAK = SynapseClass("leak", -65.0, "Dayan & Abbott (2001), Theoretical Neuroscie
 SYNAPSE_CLASSES = {each.name: each for each in (AMPA, NMDA, GABA_A, GABA_B, LEAK)}
 
 
+@checked
 def reversal_potentials(names: Iterable[str]) -> Tensor:
     """Reversal potentials E in mV, shape (fan_in,), of presynaptic neurons given by their synapse class.
 

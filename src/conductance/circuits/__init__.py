@@ -2,7 +2,7 @@
 
 from conductance.circuits import plot
 from conductance.circuits.circuit import Circuit, Neurons
-from conductance.circuits.network import Activity, CircuitNetwork, State
+from conductance.circuits.network import CircuitNetwork
 from conductance.circuits.rules import (
     Blocks,
     Convolution,
@@ -17,6 +17,7 @@ from conductance.circuits.rules import (
     WithinDistance,
     WithoutAutapses,
 )
+from conductance.circuits.state import Activity, State
 
 __all__ = [
     "Activity",

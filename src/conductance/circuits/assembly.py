@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from conductance.biophysics import PotentialRange
+from conductance.checked import require_counts
 from conductance.circuits.coding import InputCode
 from conductance.circuits.network import Block, CircuitNetwork
 from conductance.circuits.neurons import InputNeurons, PopulationNeurons
@@ -15,6 +16,7 @@ from conductance.circuits.projection import Projection
 from conductance.circuits.rules import Convolution, Dense
 from conductance.circuits.synapses import CONVOLUTIONS, LinearSynapses, PopulationSynapses, make_synapses
 from conductance.errors import InputError
+from conductance.memory import require_memory
 from conductance.nn import Gate, LogisticGate
 from conductance.nn.base import LEAK_SHARE
 from conductance.nn.settling import settle
@@ -24,6 +26,8 @@ AnyNeurons = InputNeurons | PopulationNeurons
 # leak is all that excitation competes with: with less, interneurons are open all the way at once, and the circuits that
 # they inhibit end at chance (docs/circuits.md).
 EXCITED_LEAK_SHARE = 1.0
+
+_BYTES_OF_AN_OPENING = 4  # of one synapse in one slice
 
 GATES = {"rectified": Gate, "logistic": LogisticGate}
 
@@ -57,6 +61,13 @@ def assemble(
         InputError: a neuron without a synapse, or grids that do not fit.
     """
     neurons: dict[str, AnyNeurons] = {**inputs, **{each.name: each for each in populations}}
+    for each in projections:
+        units = neurons[each.source].places.units
+        require_memory(
+            _BYTES_OF_AN_OPENING * each.delay * units,
+            f"{each} remembers {each.delay:,} slices of {units:,} neurons, which for one sample",
+            "give it a shorter delay",
+        )
     modules, blocks = {}, {}
     for population in populations:
         # sources of one valence side by side, so that the products need not sort them in every slice
@@ -66,9 +77,7 @@ def assemble(
         )
         modules[population.name] = _population(population, own, neurons, slice_duration)
         blocks[population.name] = _blocks(own, neurons)
-    if isinstance(readout, int):
-        units = sum(neurons[name].places.units for name in outputs)
-        readout = nn.Linear(units, readout)
+    readout = _readout(readout, sum(neurons[name].places.units for name in outputs))
     codes = {name: InputCode(each.shape, each.places, each.coding) for name, each in inputs.items()}
     valences = {name: each.valence for name, each in neurons.items()}
     free_leaks = [each.name for each in populations if each.membrane["resting_conductance"] is None]
@@ -88,6 +97,24 @@ def assemble(
     if settled:
         settle_on_noise(network)
     return network
+
+
+def _readout(readout: nn.Module | int | None, units: int) -> nn.Module | None:
+    """What reads so many units.
+
+    Raises:
+        InputError: no outputs, or a module for another number of units.
+    """
+    if isinstance(readout, int):
+        require_counts(readout=readout)
+        return nn.Linear(units, readout)
+    first = readout
+    while isinstance(first, nn.Sequential) and len(first):
+        first = first[0]
+    reads = getattr(first, "in_features", units)
+    if reads != units:
+        raise InputError(f"readout: {type(first).__name__} reads {reads} values, but the outputs have {units} neurons")
+    return readout
 
 
 def _population(

@@ -7,6 +7,7 @@ from torch import nn
 
 from conductance.biophysics import LEAK, PotentialRange
 from conductance.biophysics.rescaling import DEFAULT_RANGE
+from conductance.checked import checked
 from conductance.circuits import assembly, order
 from conductance.circuits.coding import Coding, require_coding
 from conductance.circuits.network import CircuitNetwork
@@ -62,12 +63,14 @@ class Circuit:
         potentials: the mV that valences -1 and +1 stand for.
     """
 
+    @checked
     def __init__(self, potentials: PotentialRange = DEFAULT_RANGE) -> None:
         self.potentials = potentials
         self.inputs: dict[str, InputNeurons] = {}
         self.populations: dict[str, PopulationNeurons] = {}
         self.projections: list[Projection] = []
 
+    @checked
     def input(
         self,
         name: str,
@@ -113,6 +116,7 @@ class Circuit:
         self.inputs[name] = InputNeurons(name, neurons, shape, coding, e)
         return Neurons(name)
 
+    @checked
     def population(
         self,
         name: str,
@@ -190,6 +194,7 @@ class Circuit:
         )
         return Neurons(name)
 
+    @checked
     def connect(
         self,
         source: Neurons | str,
@@ -216,7 +221,10 @@ class Circuit:
             InputError: a negative delay, a target that is an input, or the same projection twice.
         """
         source = self._known(source, {**self.inputs, **self.populations})
-        for each in names_of(target):
+        targets = names_of(target)
+        if not targets:
+            raise InputError(f"{source} -> nothing: name one target or more")
+        for each in targets:
             name = self._known(each, {**self.inputs, **self.populations})
             if name in self.inputs:
                 raise InputError(f"{source} -> {name}: {name} is an input; nothing projects onto it")
@@ -238,6 +246,7 @@ class Circuit:
         names = [*self.inputs, *self.populations]
         return 0 if source in self.inputs or names.index(source) < names.index(target) else 1
 
+    @checked
     def build(
         self,
         *,
@@ -295,7 +304,10 @@ class Circuit:
 
     def _outputs(self, outputs: Neurons | str | Sequence[Neurons | str] | None, edges: list[order.Edge]) -> list[str]:
         if outputs is not None:
-            return [self._known(each, self.populations) for each in names_of(outputs)]
+            read = [self._known(each, self.populations) for each in names_of(outputs)]
+            if not read or len(set(read)) < len(read):
+                raise InputError(f"outputs={read}: name one population or more, each once")
+            return read
         last = order.ends(list(self.populations), edges)
         excitatory = [name for name in last if bool((self.populations[name].valence > 0).any())]
         return excitatory or last

@@ -31,11 +31,8 @@ class InputCode:
         """The data as (N, values), or (N, time, values) for a sequence.
 
         Raises:
-            InputError: they are no tensor of floating point numbers, or have another shape.
+            InputError: they have another shape.
         """
-        if not isinstance(values, Tensor) or not values.is_floating_point():
-            given = values.dtype if isinstance(values, Tensor) else type(values).__name__
-            raise InputError(f"input {name!r} was given {given}; give a tensor of floating point numbers")
         axes = len(self.shape)
         if values.ndim not in (axes + 1, axes + 2) or tuple(values.shape[-axes:]) != self.shape:
             shape = ", ".join(map(str, self.shape))

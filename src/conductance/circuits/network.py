@@ -9,15 +9,18 @@ from torch import Tensor, nn
 
 from conductance.biophysics import PotentialRange
 from conductance.biophysics.wiring import Afferent, WiredModule, WiredPopulation, Wiring
+from conductance.checked import checked
 from conductance.circuits import order
 from conductance.circuits.coding import InputCode
 from conductance.circuits.places import Places
 from conductance.circuits.population import Population
+from conductance.circuits.state import Activity, State, begun
 from conductance.circuits.synapses import PopulationSynapses
 from conductance.errors import InputError, UnknownNameError
 from conductance.nn.held import holding
+from conductance.nn.precision import require_floats
 from conductance.nn.recurrence import Loop, RecurrentModule, SliceMap, spread_samples
-from conductance.nn.unroll import detached, unroll
+from conductance.nn.unroll import unroll
 
 
 class Block(NamedTuple):
@@ -28,40 +31,6 @@ class Block(NamedTuple):
     start: int
     stop: int
     given: bool = False
-
-
-class State(NamedTuple):
-    """What one time slice hands to the next.
-
-    Attributes:
-        sent: what each population's and input's synapses were opened to, (N, units), the latest slice first.
-        potential: V of the populations whose membranes take time, (N, units), in [-1, 1].
-    """
-
-    sent: dict[str, tuple[Tensor, ...]]
-    potential: dict[str, Tensor]
-
-    def detach(self) -> "State":
-        """The same values, without the history of their gradients."""
-        return detached(self)
-
-
-class Activity(NamedTuple):
-    """What happened in a run.
-
-    Attributes:
-        output: what the circuit returns.
-        shown: what each input sent, (N, slices, units), in [0, 1].
-        sent: of each population, likewise.
-        potential: of the populations whose membranes take time, likewise, in [-1, 1].
-        state: after the last slice; another run can go on from it.
-    """
-
-    output: Tensor
-    shown: dict[str, Tensor]
-    sent: dict[str, Tensor]
-    potential: dict[str, Tensor]
-    state: State
 
 
 class CircuitNetwork(WiredModule, RecurrentModule):
@@ -116,7 +85,7 @@ class CircuitNetwork(WiredModule, RecurrentModule):
             InputError: an input is missing, or has another shape.
         """
         coded, length = self.encode(*inputs)
-        state = self.silence(coded) if state is None else state
+        state = begun(state, self.silence(coded))
         if length is None:
             _, output = self._settle(coded, state)
             return self._read(output)
@@ -130,7 +99,7 @@ class CircuitNetwork(WiredModule, RecurrentModule):
             InputError: as for a call.
         """
         coded, length = self.encode(*inputs)
-        state = self.silence(coded) if state is None else state
+        state = begun(state, self.silence(coded))
         kept: list[tuple[dict[str, Tensor], dict[str, Tensor], State]] = []
         for element in range(1 if length is None else length):
             shown = coded if length is None else {name: values[:, element] for name, values in coded.items()}
@@ -243,6 +212,9 @@ class CircuitNetwork(WiredModule, RecurrentModule):
             raise InputError(
                 f"the circuit was given {len(inputs)} input(s) but has {len(self.inputs)}: {', '.join(self.inputs)}"
             )
+        like = next(iter(self._synapses().values())).g
+        for name, values in zip(self.inputs, inputs, strict=True):
+            require_floats(f"input {name!r}", values, like)
         flat = {
             name: code.flattened(name, values) for (name, code), values in zip(self.inputs.items(), inputs, strict=True)
         }
@@ -326,6 +298,7 @@ class CircuitNetwork(WiredModule, RecurrentModule):
         """(source, target, delay) of every projection."""
         return [(block.source, target, block.delay) for target, found in self.blocks.items() for block in found]
 
+    @checked
     def valence(self, name: str) -> Tensor:
         """What each neuron of an input or population is to others, (units,), in [-1, 1].
 
@@ -336,6 +309,7 @@ class CircuitNetwork(WiredModule, RecurrentModule):
             raise UnknownNameError("population", name, self._valences)
         return self._valences[name]
 
+    @checked
     def places(self, name: str) -> Places:
         """Where the neurons of an input or population are.
 
@@ -348,6 +322,7 @@ class CircuitNetwork(WiredModule, RecurrentModule):
             raise UnknownNameError("population", name, places)
         return places[name]
 
+    @checked
     def conductance(self, source: str, target: str, delay: int | None = None) -> Tensor:
         """G of a projection, (target units, source units); ``(target channels, source channels, *kernel)`` if shared.
 
@@ -357,6 +332,7 @@ class CircuitNetwork(WiredModule, RecurrentModule):
         block = self._block(source, target, delay)
         return self._synapses()[target].conductance[:, block.start : block.stop]
 
+    @checked
     @torch.no_grad()
     def set_conductance(self, source: str, target: str, conductance: Tensor | float, delay: int | None = None) -> None:
         """Set G of a projection, plastic or not; where there is no synapse, none appears.

@@ -14,11 +14,13 @@ from conductance.circuits.coding import Coding
 from conductance.circuits.places import Places
 from conductance.circuits.quantities import is_positive
 from conductance.errors import InputError, UnknownNameError
+from conductance.memory import require_memory
 from conductance.valence import Valences
 
 GateKind = Literal["rectified", "logistic"]
 Reversal = str | float
 
+_BYTES_OF_A_NEURON = 16  # its valence, and a copy
 LOGISTIC_WIDTH = 5.0  # mV: a gate that opens from 5 to 95 % within 30 mV
 
 
@@ -75,6 +77,7 @@ def valence_of(
         InputError: both or neither are given, one is out of range, or there are too few or too many values.
         UnknownNameError: there is no such class of synapses.
     """
+    require_memory(_BYTES_OF_A_NEURON * places.units, f"{name}, of {places.units:,} neurons,", "give it a smaller size")
     if (reversal is None) == (valence is None):
         raise InputError(f"{name}: give either reversal (a class such as 'AMPA', or mV) or valence, in [-1, 1]")
     if reversal is not None:

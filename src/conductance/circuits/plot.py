@@ -8,8 +8,10 @@ from torch import Tensor
 
 from conductance.analysis.plots import EXCITATORY, INHIBITORY, draw_fields
 from conductance.biophysics import PotentialRange
-from conductance.circuits.network import Activity, Block, CircuitNetwork
+from conductance.checked import checked, shown
+from conductance.circuits.network import Block, CircuitNetwork
 from conductance.circuits.places import Places
+from conductance.circuits.state import Activity
 from conductance.errors import InputError, UnknownNameError
 from conductance.extras import import_extra
 
@@ -21,6 +23,7 @@ SHOWN_IN_FULL = 0.99  # the share of synapses whose conductance a color tells
 AS_MATRIX: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest"}
 
 
+@checked
 def circuit(net: CircuitNetwork, ax: "Axes | None" = None) -> "Axes":
     """Populations as nodes, projections as arrows as thick as their mean conductance onto a neuron.
 
@@ -51,6 +54,7 @@ def circuit(net: CircuitNetwork, ax: "Axes | None" = None) -> "Axes":
     return ax
 
 
+@checked
 def connectivity(net: CircuitNetwork, target: str, ax: "Axes | None" = None) -> "Axes":
     """The conductances of all synapses onto a population, source by source: signed by what they do.
 
@@ -83,6 +87,7 @@ def connectivity(net: CircuitNetwork, target: str, ax: "Axes | None" = None) -> 
     return ax
 
 
+@checked
 def raster(activity: Activity, sample: int = 0, ax: "Axes | None" = None) -> "Axes":
     """Open probability of every neuron in each slice, population by population, the first at the top.
 
@@ -98,6 +103,7 @@ def raster(activity: Activity, sample: int = 0, ax: "Axes | None" = None) -> "Ax
     return ax
 
 
+@checked
 def potentials(
     activity: Activity,
     population: str,
@@ -123,6 +129,7 @@ def potentials(
     return ax
 
 
+@checked
 @torch.no_grad()
 def currents(
     net: CircuitNetwork, activity: Activity, target: str, neuron: int = 0, sample: int = 0, ax: "Axes | None" = None
@@ -178,6 +185,7 @@ def _opened(
     return opened, driven
 
 
+@checked
 def receptive_fields(
     net: CircuitNetwork,
     target: str,
@@ -232,6 +240,8 @@ def receptive_fields(
 
 def _axes(ax: "Axes | None") -> "Axes":
     if ax is not None:
+        if not hasattr(ax, "imshow"):
+            raise InputError(f"ax={shown(ax)}; give axes of matplotlib, or leave it out")
         return ax
     pyplot: Any = import_extra("matplotlib.pyplot", "to draw a circuit", "report")
     return pyplot.subplots(layout="constrained")[1]

@@ -9,6 +9,9 @@ from conductance.circuits.places import Places
 from conductance.circuits.quantities import is_not_negative
 from conductance.circuits.rules import Convolution, Dense, Rule
 from conductance.errors import InputError
+from conductance.memory import require_memory
+
+_BYTES_OF_A_PAIR = 40  # a flag, a distance or a probability on the way, and the conductance as it is drawn
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,11 @@ class Projection:
         Raises:
             InputError: none are, or the rule does not fit the populations.
         """
+        require_memory(
+            _BYTES_OF_A_PAIR * target.units * source.units,
+            f"{self}, from {source.units:,} neurons to {target.units:,},",
+            "make the populations smaller, or share synapses by Convolution",
+        )
         everything = torch.ones(target.units, source.units, dtype=torch.bool, device="cpu")
         if isinstance(self.rule, Dense):
             return everything

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from conductance.checked import checked
 from conductance.circuits.places import Places, distances
 from conductance.circuits.quantities import is_positive
 from conductance.errors import InputError
@@ -103,6 +104,7 @@ class Sparse(_Probability):
         InputError: it is out of range.
     """
 
+    @checked
     def __init__(self, share: float) -> None:
         self.share = _share("Sparse", share)
 
@@ -124,6 +126,7 @@ class Gaussian(_Probability):
         InputError: a number is out of range.
     """
 
+    @checked
     def __init__(self, width: float, peak: float = 1.0, *, wrap: bool = False) -> None:
         self.width, self.peak, self.wrap = _length("Gaussian", width), _share("Gaussian", peak), wrap
 
@@ -144,6 +147,7 @@ class Exponential(_Probability):
         InputError: a number is out of range.
     """
 
+    @checked
     def __init__(self, length: float, peak: float = 1.0, *, wrap: bool = False) -> None:
         self.length, self.peak, self.wrap = _length("Exponential", length), _share("Exponential", peak), wrap
 
@@ -163,6 +167,7 @@ class WithinDistance(Rule):
         InputError: the radius is out of range.
     """
 
+    @checked
     def __init__(self, radius: float, *, wrap: bool = False) -> None:
         self.radius, self.wrap = _length("WithinDistance", radius), wrap
 
@@ -183,6 +188,7 @@ class InDegree(Rule):
 
     counts = True
 
+    @checked
     def __init__(self, synapses: int) -> None:
         if not (isinstance(synapses, int) and synapses >= 1):
             raise InputError(f"InDegree({synapses}): give a whole number of synapses, 1 or more")
@@ -217,6 +223,7 @@ class Blocks(_Probability):
         InputError: no matrix, or a probability out of range.
     """
 
+    @checked
     def __init__(
         self,
         shares: Sequence[Sequence[float]] | Tensor,
@@ -224,7 +231,7 @@ class Blocks(_Probability):
         target: Sequence[int] | None = None,
         source: Sequence[int] | None = None,
     ) -> None:
-        self.shares = torch.as_tensor(shares, dtype=torch.float64, device="cpu")
+        self.shares = _matrix("Blocks", shares)
         if self.shares.ndim != 2 or not bool(((self.shares >= 0) & (self.shares <= 1)).all()):
             raise InputError("Blocks: give a matrix of probabilities in [0, 1], one row for each class of targets")
         self.target, self.source = target, source
@@ -246,8 +253,9 @@ class Mask(Rule):
         InputError: no matrix.
     """
 
+    @checked
     def __init__(self, mask: Tensor | Sequence[Sequence[float]]) -> None:
-        self.mask = torch.as_tensor(mask).detach().cpu() != 0
+        self.mask = _matrix("Mask", mask) != 0
         if self.mask.ndim != 2:
             raise InputError(f"Mask: the shape is {tuple(self.mask.shape)}; give (target neurons, source neurons)")
 
@@ -279,6 +287,7 @@ class Convolution(Rule):
         InputError: a number is out of range.
     """
 
+    @checked
     def __init__(
         self,
         kernel_size: int | tuple[int, ...],
@@ -330,6 +339,17 @@ class Convolution(Rule):
         raise InputError("Convolution shares its synapses over the grid, so it combines with no other rule")
 
 
+def _matrix(rule: str, values: Tensor | Sequence[Sequence[float]]) -> Tensor:
+    """As numbers on the CPU."""
+    try:
+        matrix = torch.as_tensor(values).detach().to("cpu", torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"{rule}: give a matrix of numbers, with rows of one length") from None
+    if bool(matrix.isnan().any()):
+        raise InputError(f"{rule}: the matrix holds NaN")
+    return matrix
+
+
 def _share(rule: str, share: float) -> float:
     if not (is_positive(share) and share <= 1):
         raise InputError(f"{rule}: the probability {share} must lie in (0, 1]")
@@ -346,6 +366,6 @@ def _classes(kind: str, units: int, number: int, sizes: Sequence[int] | None) ->
     """The class of each neuron, (units,)."""
     if sizes is None:
         sizes = [units // number + (each < units % number) for each in range(number)]
-    if len(sizes) != number or sum(sizes) != units:
+    if len(sizes) != number or min(sizes, default=0) < 0 or sum(sizes) != units:
         raise InputError(f"Blocks: {number} classes of {kind} with sizes {list(sizes)}, but there are {units} neurons")
     return torch.arange(number, device="cpu").repeat_interleave(torch.tensor(sizes, device="cpu"))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from conductance.checked import checked
 from conductance.data.images import require_pixels
 from conductance.errors import InputError
 
@@ -18,6 +19,7 @@ class Augmentation(Protocol):
         ...
 
 
+@checked
 def shift_and_flip(
     images: Tensor, max_shift: int = 4, flip: bool = True, generator: torch.Generator | None = None
 ) -> Tensor:

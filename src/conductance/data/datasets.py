@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from conductance.checked import checked
 from conductance.data.catalog import DATASETS
 from conductance.data.download import fetch_missing
 from conductance.data.files import (
@@ -18,6 +19,7 @@ from conductance.data.images import Dataset
 from conductance.errors import DataError, InputError, UnknownNameError
 
 
+@checked
 def load_dataset(
     name: str, data_dir: Path | str | None = None, download: bool = True, *, image_size: int = 32
 ) -> Dataset:

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from conductance.checked import checked
 from conductance.data.images import require_pixels
 from conductance.errors import InputError
 
 
+@checked
 def deform(
     images: Tensor,
     max_shift: int = 4,

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from conductance.checked import checked
 from conductance.data.images import Dataset, Images
 from conductance.data.picture import import_pillow, read_picture
 from conductance.errors import DataError, InputError
@@ -28,6 +29,7 @@ Labeled = list[tuple[Path, int]]
 """Files and their labels."""
 
 
+@checked
 def load_image_folder(folder: Path | str, size: int = 32) -> Dataset:
     """Read the images in a folder that has one subfolder for each class, with the name of the class.
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from conductance.checked import checked
 from conductance.errors import InputError
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Images:
     """N labeled images of C channels, H rows and W columns.
@@ -79,6 +81,7 @@ class Dataset:
         return len(self.classes)
 
 
+@checked
 def split_validation(images: Images, count: int, seed: int) -> tuple[Images, Images | None]:
     """Set `count` random images aside for validation, whatever their class.
 

@@ -6,6 +6,7 @@ from copy import copy
 import torch
 from torch import Tensor, nn
 
+from conductance.checked import checked
 from conductance.data.augment import Augmentation
 from conductance.data.images import Images
 from conductance.data.mix import Mixing
@@ -35,6 +36,7 @@ class DeviceLoader:
         InputError: a number is out of range, or there would be no batch.
     """
 
+    @checked
     def __init__(
         self,
         images: Images,

@@ -5,6 +5,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from conductance.checked import checked, require_counts
 from conductance.errors import InputError
 
 
@@ -16,6 +17,7 @@ class Mixing(Protocol):
         ...
 
 
+@checked
 def mix(
     images: Tensor,
     labels: Tensor,
@@ -41,10 +43,13 @@ def mix(
         (B, num_classes): each row sums to 1, and its largest entry is that of the image's own class.
 
     Raises:
-        InputError: `max_share` is not in [0, 1/2].
+        InputError: `max_share` is not in [0, 1/2], or labels that do not fit.
     """
     if not 0 <= max_share <= 0.5:
         raise InputError(f"max_share must lie in [0, 0.5], not {max_share}")
+    require_counts(num_classes=num_classes)
+    if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
+        raise InputError(f"labels must be int64 of shape {tuple(images.shape[:1])}, one for each image")
     source = images.device if generator is None else generator.device
     other = torch.randperm(len(images), device=source, generator=generator).to(images.device)
     share = max_share * torch.rand(len(images), device=source, generator=generator).to(images)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from conductance.checked import checked, require_counts
 from conductance.data.images import require_pixels
 from conductance.errors import InputError, UnknownNameError
 
@@ -34,8 +35,10 @@ class Preprocessing(nn.Module):
     scale: Tensor
     shift: Tensor
 
+    @checked
     def __init__(self, kind: str, channels: int) -> None:
         super().__init__()
+        require_counts(channels=channels)
         if kind not in PREPROCESSINGS:
             raise UnknownNameError("preprocessing", kind, PREPROCESSINGS)
         self.kind = kind

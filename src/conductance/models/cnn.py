@@ -6,11 +6,15 @@ from math import ceil
 
 from torch import Tensor, nn
 
+from conductance.checked import checked
 from conductance.errors import InputError
 from conductance.models.families import Family
+from conductance.models.shape import check_shape
 
 MNIST_WIDTHS = (32, 64, 128, 256)
 CIFAR_WIDTHS = (32, 64, 128, 256, 512)
+
+DEFAULT_KERNEL = 5  # of the first layer (section 4.3)
 
 
 class CNN(nn.Module):
@@ -28,6 +32,7 @@ class CNN(nn.Module):
         InputError: a kernel of another size.
     """
 
+    @checked
     def __init__(
         self,
         family: Family,
@@ -35,14 +40,18 @@ class CNN(nn.Module):
         num_classes: int,
         *,
         widths: Sequence[int] | None = None,
-        first_kernel: int = 5,
+        first_kernel: int = DEFAULT_KERNEL,
         kernel: int = 3,
     ) -> None:
         super().__init__()
+        check_shape(input_shape, num_classes, widths)
+        channels, height, width = input_shape
+        largest = 2 * max(height, width) - 1
         for name, size in (("first_kernel", first_kernel), ("kernel", kernel)):
             if size < 1 or size % 2 == 0:
                 raise InputError(f"{name}={size}: must be odd, 1 or more, or no pixel is in its middle")
-        channels, height, width = input_shape
+            if size > max(largest, DEFAULT_KERNEL):
+                raise InputError(f"{name}={size}: beyond {largest} it reads what lies outside of images alone")
         if widths is None:
             widths = MNIST_WIDTHS if channels == 1 else CIFAR_WIDTHS
         sizes = [channels, *widths]

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from conductance import nn as cnn
+from conductance.checked import checked
 from conductance.errors import InputError, UnknownNameError
 from conductance.valence import excitatory_first
 
@@ -191,6 +192,7 @@ FAMILIES = {
 }
 
 
+@checked
 def get_family(name: str) -> Family:
     """A family by its name.
 

@@ -6,8 +6,10 @@ from math import prod
 
 from torch import Tensor, nn
 
+from conductance.checked import checked
 from conductance.errors import InputError
 from conductance.models.families import Family
+from conductance.models.shape import check_shape
 
 MNIST_WIDTHS = (2000, 2000)
 CIFAR_WIDTHS = (2000, 1000, 500)
@@ -30,6 +32,7 @@ class FCN(nn.Module):
         InputError: a dropout out of range.
     """
 
+    @checked
     def __init__(
         self,
         family: Family,
@@ -40,6 +43,7 @@ class FCN(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        check_shape(input_shape, num_classes, widths)
         if not 0 <= dropout < 1:
             raise InputError(f"dropout={dropout}: must lie in [0, 1), or no unit is left to learn")
         if widths is None:

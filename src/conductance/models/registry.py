@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from conductance.checked import checked
 from conductance.errors import InputError, UnknownNameError
 from conductance.models.cnn import CNN
 from conductance.models.families import get_family
@@ -14,6 +15,7 @@ from conductance.models.resnet import ResNet18
 ARCHITECTURES: dict[str, type[nn.Module]] = {"fcn": FCN, "cnn": CNN, "resnet18": ResNet18}
 
 
+@checked
 def create_model(
     architecture: str,
     family: str = "cwa",

@@ -7,8 +7,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from conductance.checked import checked, require_counts
 from conductance.errors import InputError, UnknownNameError
 from conductance.models.families import Family
+from conductance.models.shape import check_shape
 from conductance.nn import GapJunction
 
 SHORTCUTS = ("sum", "mean", "conductance")
@@ -90,6 +92,7 @@ class ResNet18(nn.Module):
             range.
     """
 
+    @checked
     def __init__(
         self,
         family: Family,
@@ -102,6 +105,8 @@ class ResNet18(nn.Module):
         branch_scale: float | None = None,
     ) -> None:
         super().__init__()
+        check_shape(input_shape, num_classes, widths)
+        require_counts(blocks=blocks)
         shortcut = shortcut or family.shortcut
         _check_joint(family, shortcut, branch_scale)
         self.stem = family.conv2d(input_shape[0], widths[0], 3, 1, 1, first=True)

@@ -1,7 +1,8 @@
 """What every averaging layer has: a leak, an activation, the average, and a state dict that says what it means."""
 
+import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch.fx import Proxy
 from conductance import functional, kernels
 from conductance.errors import InputError
 from conductance.functional import Activation
+from conductance.memory import require_memory
 from conductance.nn import state
 from conductance.nn.gates import FullRange, Gate
 from conductance.nn.leak import Leak
@@ -24,6 +26,8 @@ PER_UNIT = "per unit"
 """What `AveragingLayer.initial_resting` says of a term that was given for each unit."""
 
 _EXTRA_STATE = "_extra_state"
+_COPIES_AT_START = 4  # of all synapses, while they are drawn
+_VALENCES_AT_START = 32  # bytes for each channel and unit, while they are looked at
 
 
 class AveragingLayer(nn.Module):
@@ -68,7 +72,7 @@ class AveragingLayer(nn.Module):
         # the paper's form starts at 1, and its parameter is what a conductance has above that
         self.synaptic_sum = kernels.SynapticSum(nearly_equal=nonnegative == "rectified", **self.convolution)
         self.initial_resting = tuple(
-            PER_UNIT if isinstance(value, Tensor) and value.numel() > 1 else None if value is None else float(value)
+            None if value is None else PER_UNIT if torch.as_tensor(value).numel() > 1 else float(value)
             for value in (resting_conductance, resting_potential)
         )
         self.leak = Leak(
@@ -251,6 +255,28 @@ def check_sizes(in_channels: int, out_channels: int, convolution: Mapping[str, A
         if groups < 1 or channels < 1 or channels % groups:
             raise InputError(f"{name}={channels} cannot be divided into groups={groups}")
     return groups
+
+
+def require_room(
+    layer: str, shape: Sequence[int], channels: int, device: torch.device | str | None, dtype: torch.dtype | None
+) -> None:
+    """Refuse a layer that takes more memory than is free, before anything of it is made.
+
+    Args:
+        layer: its class.
+        shape: of its synapses, (units, fan-in, *kernel).
+        channels: how many it reads.
+        device: where it is to be; valences are looked at on the CPU in any case.
+        dtype: of its synapses.
+
+    Raises:
+        NotEnoughMemoryError: it does not fit.
+    """
+    synapses = math.prod(shape)
+    size = (dtype or torch.get_default_dtype()).itemsize
+    what, remedy = f"a {layer} of {synapses:,} synapses", "give it fewer units or channels"
+    require_memory(_COPIES_AT_START * synapses * size, what, remedy, device or torch.get_default_device())
+    require_memory(_VALENCES_AT_START * (channels + shape[0]), what, remedy)
 
 
 def refuse_bias(bias: bool | None) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from conductance import kernels
 from conductance.errors import InputError
 from conductance.nn import start
-from conductance.nn.base import AveragingLayer, check_sizes
+from conductance.nn.base import AveragingLayer, check_sizes, require_room
 from conductance.nn.weight import read_weight
 from conductance.nonnegative import NONNEGATIVE, known_nonnegative, note_nonnegative, require_form
 from conductance.sharded import refuse_sharded
@@ -41,6 +41,13 @@ class ConductanceLayer(AveragingLayer):
         if doubled_input is None:  # of a single channel nothing could be excitatory and inhibitory
             doubled_input = in_channels == groups and valence is None and excitatory_share is None
         fan_in = in_channels // groups * (2 if doubled_input else 1)
+        require_room(
+            type(self).__name__,
+            (out_channels, fan_in, *kernel_size),
+            in_channels,
+            membrane.get("device"),
+            membrane.get("dtype"),
+        )
         form = require_form(nonnegative)
         super().__init__(
             in_channels,

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from conductance.checked import checked
 from conductance.errors import InputError
 from conductance.functional import Activation
 from conductance.nn.base import refuse_bias
@@ -14,11 +15,13 @@ from conductance.nonnegative import NonnegativeForm
 from conductance.valence import Valences
 
 
-def _per_axis(name: str, value: int | tuple[int, ...], axes: int) -> tuple[int, ...]:
+def _per_axis(name: str, value: int | tuple[int, ...], axes: int, least: int = 1) -> tuple[int, ...]:
     """One number for every axis, or one each."""
     values = (value,) * axes if isinstance(value, int) else tuple(value)
     if len(values) != axes:
         raise InputError(f"{name}={value} has {len(values)} values; give one number, or one for each of {axes} axes")
+    if min(values) < least:
+        raise InputError(f"{name}={value}: must be {least} or more")
     return values
 
 
@@ -42,7 +45,7 @@ def _convolution(
         )
     return {
         "stride": _per_axis("stride", stride, axes),
-        "padding": padding if isinstance(padding, str) else _per_axis("padding", padding, axes),
+        "padding": padding if isinstance(padding, str) else _per_axis("padding", padding, axes, 0),
         "dilation": _per_axis("dilation", dilation, axes),
         "groups": groups,
     }
@@ -51,6 +54,7 @@ def _convolution(
 class _ConductanceConvolution(ConductanceLayer):
     axes: ClassVar[int]
 
+    @checked
     def __init__(
         self,
         in_channels: int,
@@ -181,6 +185,7 @@ class AbsNormConv2d(SignedLayer):
 
     axes: ClassVar[int] = 2
 
+    @checked
     def __init__(
         self,
         in_channels: int,

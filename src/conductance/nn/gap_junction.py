@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Proxy
 
+from conductance.checked import checked, require_counts
 from conductance.errors import InputError
 from conductance.nn.tracing import record_call
 
@@ -32,6 +33,7 @@ class GapJunction(nn.Module):
         InputError: a conductance that is not positive.
     """
 
+    @checked
     def __init__(
         self,
         channels: int,
@@ -41,6 +43,7 @@ class GapJunction(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        require_counts(channels=channels)
         if not 0 < conductance < float("inf"):
             raise InputError(f"conductance={conductance}: a gap junction's must be positive and finite")
         start = torch.full((channels,), math.log(conductance), device=device, dtype=dtype)

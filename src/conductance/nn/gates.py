@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from conductance.checked import checked, require_counts
 from conductance.errors import InputError
 
 
@@ -28,12 +29,13 @@ class Gate(nn.Module):
         device, dtype: as in torch.
 
     Raises:
-        InputError: a width that is not positive.
+        InputError: a width that is not positive, a threshold that is not finite, no units, or an axis not from the end.
     """
 
     threshold: Tensor
     log_width: Tensor
 
+    @checked
     def __init__(
         self,
         units: int,
@@ -46,6 +48,11 @@ class Gate(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        require_counts(units=units)
+        if channel_axis >= 0:
+            raise InputError(f"channel_axis={channel_axis}: count from the end, -1 for the last axis")
+        if not abs(threshold) < float("inf"):
+            raise InputError(f"threshold={threshold}: a gate's must be finite")
         if not 0 < width < float("inf"):
             raise InputError(f"width={width}: a gate's must be positive and finite")
         self.shape = (units, *(1,) * (-1 - channel_axis))

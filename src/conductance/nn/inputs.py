@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from conductance.checked import checked
 from conductance.errors import InputError
 from conductance.nn.conductance import ConductanceLayer
 
@@ -33,6 +34,7 @@ class ScaledInput(nn.Module):
     scale: Tensor
     copies = 1  # how many channels of the layer stand for one of the input
 
+    @checked
     def __init__(self, layer: ConductanceLayer, scale: float = 1.0, *, grows: bool = False) -> None:
         super().__init__()
         if not 0 < scale < float("inf"):

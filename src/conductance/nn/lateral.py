@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from conductance import kernels
+from conductance.checked import checked
 from conductance.errors import InputError
 from conductance.functional import Activation
+from conductance.nn.base import require_room
 from conductance.nn.conductance import ConductanceLayer
 from conductance.nn.conv import CWAConv2d
 from conductance.nn.linear import CWALinear
@@ -36,6 +38,7 @@ class _Lateral(ConductanceLayer):
         if not 0 < strength < float("inf"):
             raise InputError(f"strength={strength}: must be positive and finite")
         number = max(1, round(share * self.out_channels))
+        require_room("layer of interneurons", (number, self.out_channels), number, self.g.device, self.g.dtype)
         alike: Any = {"nonnegative": self.nonnegative, "device": self.g.device, "dtype": self.g.dtype}
         self.slices, self.strength = slices, strength
         self.interneurons = self._pointwise(
@@ -101,6 +104,7 @@ class LateralLinear(_Lateral, CWALinear):
         InputError: a number out of range.
     """
 
+    @checked
     def __init__(
         self,
         in_features: int,
@@ -164,6 +168,7 @@ class LateralConv2d(_Lateral, CWAConv2d):
         InputError: a number out of range.
     """
 
+    @checked
     def __init__(
         self,
         in_channels: int,

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from conductance.checked import checked
 from conductance.functional import Activation
 from conductance.nn.base import refuse_bias
 from conductance.nn.conductance import ConductanceLayer
@@ -68,6 +69,7 @@ class CWALinear(_Linear, ConductanceLayer):
         InputError: a size, valence or resting term outside its range; ``bias=True``.
     """
 
+    @checked
     def __init__(
         self,
         in_features: int,
@@ -123,6 +125,7 @@ class AbsNormLinear(_Linear, SignedLayer):
     valences and conductances.
     """
 
+    @checked
     def __init__(
         self,
         in_features: int,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from conductance.checked import no_network
 from conductance.errors import InputError
 from conductance.nested import tensors_of
 
@@ -19,11 +20,8 @@ def require_module(model: Any) -> None:
     Raises:
         InputError: it is no ``nn.Module``. What holds one, as the report of `convert` does, is said.
     """
-    if isinstance(model, nn.Module):
-        return
-    held = [name for name in ("model", "network", "network_") if isinstance(getattr(model, name, None), nn.Module)]
-    remedy = f"give its .{held[0]}" if held else "give an nn.Module"
-    raise InputError(f"the model is a {type(model).__name__}, which is no network; {remedy}")
+    if not isinstance(model, nn.Module):
+        raise InputError(no_network("model", model))
 
 
 @contextmanager

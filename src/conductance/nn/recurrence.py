@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
+from conductance.checked import checked
 from conductance.nn.held import HeldLayer, holding
 
 # The share of the way to the next slice's state that is gone at once. Where slices alternate, this comes to rest up to
@@ -63,6 +64,7 @@ def spread_samples(values: Tensor) -> Tensor:
     return values[:: -(-len(values) // MOST_SAMPLES)]
 
 
+@checked
 def spectral_radius(module: RecurrentModule, *inputs: Any) -> float:
     """By what factor a small change grows from one time slice to the next, around the state in which slices rest.
 

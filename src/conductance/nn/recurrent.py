@@ -8,12 +8,14 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from conductance import functional, kernels
+from conductance.checked import checked, require_counts
 from conductance.errors import InputError
 from conductance.functional import Activation, require_activation
 from conductance.nn.base import check_pool
 from conductance.nn.conductance import check_unit_valence
 from conductance.nn.held import HeldLayer, holding
 from conductance.nn.linear import CWALinear
+from conductance.nn.precision import require_floats
 from conductance.nn.recurrence import Loop, RecurrentModule, SliceMap, spread_samples
 from conductance.nn.unroll import check_unrolling, unroll
 from conductance.nonnegative import NonnegativeForm
@@ -62,6 +64,7 @@ class CWARNNCell(nn.Module):
         InputError: a size, valence, resting term or time constant out of range.
     """
 
+    @checked
     def __init__(
         self,
         input_size: int,
@@ -81,6 +84,7 @@ class CWARNNCell(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        require_counts(input_size=input_size, hidden_size=hidden_size)
         self.input_size, self.hidden_size = input_size, hidden_size
         self.pooled_interneuron = pooled_interneuron
         if pooled_interneuron:
@@ -125,9 +129,11 @@ class CWARNNCell(nn.Module):
         Raises:
             InputError: the input or the state has another shape.
         """
-        if input.shape[-1] != self.input_size:
+        require_floats("the input", input, self.synapses.g)
+        if not input.ndim or input.shape[-1] != self.input_size:
             raise InputError(f"the input has {input.shape[-1]} channels, but the cell reads {self.input_size}")
         V = self.at_rest(input) if hx is None else hx
+        require_floats("the state", V, self.synapses.g)
         if V.shape != (*input.shape[:-1], self.hidden_size):
             expected = (*input.shape[:-1], self.hidden_size)
             raise InputError(f"the state has the shape {tuple(V.shape)}, but it must be {expected}")
@@ -178,6 +184,7 @@ class CWARNN(RecurrentModule):
         InputError: a number out of range.
     """
 
+    @checked
     def __init__(
         self,
         input_size: int,
@@ -205,6 +212,7 @@ class CWARNN(RecurrentModule):
         if not (isinstance(num_layers, int) and num_layers >= 1):
             raise InputError(f"num_layers={num_layers}: give a whole number, 1 or more")
         require_activation(activation)
+        require_counts(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         check_unrolling(truncation, checkpoint)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.batch_first, self.activation = batch_first, activation
@@ -240,6 +248,9 @@ class CWARNN(RecurrentModule):
         Raises:
             InputError: the input or the state has another shape, or a packed sequence is out of order.
         """
+        require_floats(
+            "the input", input.data if isinstance(input, PackedSequence) else input, self._cells()[0].synapses.g
+        )
         if isinstance(input, PackedSequence):
             return self._packed(input, hx)
         if input.ndim not in (2, 3) or input.shape[-1] != self.input_size:
@@ -291,6 +302,7 @@ class CWARNN(RecurrentModule):
         shape = (self.num_layers, first.shape[0], self.hidden_size)
         if hx is None:
             return torch.stack([cell.at_rest(first) for cell in self._cells()])
+        require_floats("the state", hx, self._cells()[0].synapses.g)
         if tuple(hx.shape) != shape:
             raise InputError(f"the state has the shape {tuple(hx.shape)}, but it must be {shape}")
         return hx

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from conductance import kernels
-from conductance.nn.base import AveragingLayer, check_sizes
+from conductance.nn.base import AveragingLayer, check_sizes, require_room
 
 
 class SignedLayer(AveragingLayer):
@@ -29,8 +29,9 @@ class SignedLayer(AveragingLayer):
         field = math.prod(kernel_size)
         fan_in, fan_out = in_channels // groups * field, out_channels * field
         mean_size = math.sqrt(6 / (fan_in + fan_out)) / 2  # of Glorot-uniform weights
-        super().__init__(in_channels, out_channels, convolution, typical_total=fan_in * mean_size, **membrane)
         shape = (out_channels, in_channels // groups, *kernel_size)
+        require_room(type(self).__name__, shape, in_channels, membrane.get("device"), membrane.get("dtype"))
+        super().__init__(in_channels, out_channels, convolution, typical_total=fan_in * mean_size, **membrane)
         self.weight = nn.Parameter(torch.empty(shape, device=membrane.get("device"), dtype=membrane.get("dtype")))
         self.reset_parameters()
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from conductance.checked import checked
 from conductance.errors import InputError
 from conductance.nn.base import AveragingLayer
 from conductance.nn.conductance import ConductanceLayer
@@ -66,6 +67,7 @@ class Reading:
         return (~sent.isnan() & (sent - read).abs().gt(1e-3)).nonzero().flatten().tolist()
 
 
+@checked
 @torch.no_grad()
 def read_valences(model: nn.Module, example: Any) -> list[Reading]:
     """Which units each conductance layer of a model reads, by the flow of data on one example.
@@ -90,6 +92,7 @@ def read_valences(model: nn.Module, example: Any) -> list[Reading]:
     return list(readings.values())
 
 
+@checked
 def assign_valences(model: nn.Module, example: Any, *, excitatory_share: float | None = None) -> None:
     """Have every layer that reads a unit agree on what it is: excitatory or inhibitory, or anything between.
 

@@ -8,6 +8,7 @@ inhibition balanced. Any other torch optimizer works as well: the layers themsel
 from conductance.optim.centering import Centering
 from conductance.optim.create import create_optimizer
 from conductance.optim.deprecated import find as __getattr__  # noqa: F401 - names of 0.1
+from conductance.optim.footprint import MemoryEstimate, estimate
 from conductance.optim.homeostasis import Homeostasis
 from conductance.optim.muon import orthogonalize
 from conductance.optim.optimizer import OPTIMIZERS, ConductanceOptimizer
@@ -18,8 +19,10 @@ __all__ = [
     "Centering",
     "ConductanceOptimizer",
     "Homeostasis",
+    "MemoryEstimate",
     "Synapses",
     "create_optimizer",
+    "estimate",
     "hidden_synapses",
     "orthogonalize",
 ]

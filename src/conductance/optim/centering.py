@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from conductance.checked import checked
 from conductance.errors import InputError
 from conductance.nn import ConductanceLayer
 from conductance.optim.presynaptic import PresynapticRule
@@ -46,6 +47,7 @@ class Centering(PresynapticRule):
             another parametrization; pruning is allowed).
     """
 
+    @checked
     def __init__(
         self, optimizer: Optimizer, model: nn.Module, *, readout: nn.Module | str | None = None, example: Any = None
     ) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from conductance.checked import checked
 from conductance.deprecation import renamed_arguments
 from conductance.errors import InputError, UnknownNameError
 from conductance.optim.centering import Centering
@@ -19,6 +20,7 @@ SHALLOW = 4
 DEFAULT_MOMENTUM = {"muon": 0.95, "sgd": 0.9, "eg": 0.9}
 
 
+@checked
 @renamed_arguments(learning_rate="lr", readout_learning_rate="readout_lr", leak_learning_rate="leak_lr")
 def create_optimizer(
     model: nn.Module,

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from conductance.checked import checked
 from conductance.errors import InputError
 from conductance.nn import ConductanceLayer
 from conductance.nonnegative import NONNEGATIVE
@@ -35,6 +36,7 @@ class Homeostasis(PresynapticRule):
             parametrization; pruning is allowed).
     """
 
+    @checked
     def __init__(self, optimizer: Optimizer, model: nn.Module, rate: float) -> None:
         if not 0 < rate <= 1:
             raise InputError(f"rate={rate}: homeostasis needs a rate in (0, 1]")

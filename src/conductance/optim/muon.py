@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from conductance.checked import checked
 from conductance.errors import InputError
 from conductance.kernels.onednn import faster_products
 from conductance.optim.rules import Group, State, gradient_of, running_mean
@@ -23,6 +24,7 @@ ROUNDS = 5
 LEAST_DIRECTION = 1e-14
 
 
+@checked
 @torch.no_grad()
 def orthogonalize(matrices: Tensor, rounds: int = ROUNDS) -> Tensor:
     """An approximation of the nearest matrix with orthonormal rows (or columns): all singular values come near 1.
@@ -45,6 +47,8 @@ def orthogonalize(matrices: Tensor, rounds: int = ROUNDS) -> Tensor:
     Raises:
         InputError: a value is infinite or NaN (inside a compiled graph: the result is NaN instead).
     """
+    if matrices.ndim < 2:
+        raise InputError(f"orthogonalize takes matrices (..., rows, columns), not the shape {tuple(matrices.shape)}")
     if not torch.compiler.is_compiling() and not bool(matrices.isfinite().all()):
         raise InputError("orthogonalize takes finite matrices, and this one holds infinite values or NaN")
     return _orthogonalized(matrices, rounds, least=0.0)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
+from conductance.checked import checked
 from conductance.errors import InputError, UnknownNameError
 from conductance.nonnegative import note_nonnegative
 from conductance.optim.muon import muon
@@ -49,6 +50,7 @@ class ConductanceOptimizer(Optimizer):
         InputError: a number is out of range, or a parameter has too few axes for Muon.
     """
 
+    @checked
     def __init__(
         self,
         params: ParamsT,
@@ -137,6 +139,9 @@ _ADAM = {"rule": "adam", "scale": 1.0, "block": 32, "kinds": None, "mask": None,
 def _check_options(group: Mapping[str, Any]) -> None:
     if group["rule"] not in RULES:
         raise UnknownNameError("rule of an optimizer", group["rule"], RULES)
+    numbers = torch.as_tensor(group["lr"]).numel()
+    if numbers != 1:
+        raise InputError(f"lr holds {numbers} numbers; give one")
     for name in ("lr", "eps", "scale"):
         if not 0 <= group[name] < float("inf"):
             raise InputError(f"{name}={group[name]}: must not be negative, and finite")

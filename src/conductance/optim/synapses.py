@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from conductance.checked import checked
 from conductance.nn import ConductanceLayer, Leak
 from conductance.nn.modes import evaluating
 from conductance.optim.readout import LAYERS, readout_layers
@@ -71,6 +72,7 @@ class Synapses:
         return leak.pair if isinstance(leak, Leak) and isinstance(leak.pair, nn.Parameter) else None
 
 
+@checked
 def hidden_synapses(model: nn.Module, *, readout: nn.Module | str | None = None, example: Any = None) -> list[Synapses]:
     """The synapses of each hidden layer: conductances, or the weights of affine and AbsNorm layers.
 
@@ -133,6 +135,8 @@ def _strength(layer: nn.Module) -> Tensor:
 
 def _mean_size(synapses: Tensor, mask: Tensor | None) -> float:
     left = synapses if mask is None else synapses[whole(mask) != 0]
+    if left.is_meta:  # nobody knows yet, and nothing will be learnt
+        return 1.0
     mean = float(left.abs().mean()) if left.numel() else 0.0
     return mean or 1 / sqrt(synapses[0].numel())
 

@@ -7,6 +7,7 @@ from statistics import fmean
 
 from rich.table import Table
 
+from conductance.bounds import require_within
 from conductance.errors import InputError
 from conductance.models import FAMILIES, get_family
 from conductance.report.table import duration
@@ -16,6 +17,8 @@ from conductance.runs import Run, RunConfig, RunFolder
 from conductance.runs.config import Precision
 from conductance.runs.names import run_folder_name
 from conductance.runs.schema import Record, read_summary
+
+MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def plan_jobs(
     """
     if seeds < 1:
         raise InputError(f"seeds={seeds}: must be at least 1")
+    require_within("seeds", seeds, MOST_SEEDS)
     cells = list(cells)
     served = [cell for cell in cells if recipe.serves(cell)]
     if not served:
@@ -120,26 +124,34 @@ def _job(cell: Cell, recipe: Recipe, seed: int, place: Path, epochs: int | None,
     )
 
 
-def seconds_left(job: Job, jobs: Sequence[Job]) -> float | None:
-    """How long a job will still take, from the mean time of an epoch of its cell; None before the first epoch.
+def seconds_left(jobs: Iterable[Job]) -> list[float | None]:
+    """How long each job will still take, from the mean time of an epoch of its cell; None before the first epoch.
 
     Where training may stop before its last epoch, as the paper's does, this is the longest it can take.
     """
+    jobs = list(jobs)
+    done = [job.epochs_done() for job in jobs]
+    timed: dict[Cell, list[float]] = {}
+    for job, epochs in zip(jobs, done, strict=True):
+        timed.setdefault(job.cell, []).extend(epoch["seconds"] for epoch in epochs if "seconds" in epoch)
+    means = {cell: fmean(seconds) for cell, seconds in timed.items() if seconds}
+    return [_seconds_left(job, len(epochs), means.get(job.cell)) for job, epochs in zip(jobs, done, strict=True)]
+
+
+def _seconds_left(job: Job, done: int, of_an_epoch: float | None) -> float | None:
     if job.config is None or job.folder.finished:
         return 0.0
-    epochs = [epoch for other in jobs if other.cell == job.cell for epoch in other.epochs_done()]
-    timed = [epoch["seconds"] for epoch in epochs if "seconds" in epoch]
-    left = job.config.epochs - len(job.epochs_done())
-    return left * fmean(timed) if timed else None
+    return None if of_an_epoch is None else (job.config.epochs - done) * of_an_epoch
 
 
 def time_left(jobs: Iterable[Job]) -> str:
     """How long the pending jobs will take, in words, as far as an epoch of their cells has been timed."""
     jobs = list(jobs)
+    lefts = [left for job, left in zip(jobs, seconds_left(jobs), strict=True) if job.pending]
     pending = [job for job in jobs if job.pending]
     if not pending:
         return "nothing is left to train"
-    known = [left for job in pending if (left := seconds_left(job, jobs)) is not None]
+    known = [left for left in lefts if left is not None]
     unknown = len(pending) - len(known)
     may_stop_early = any(job.config is not None and job.config.protocol.name == "paper" for job in pending)
     about = "at most" if may_stop_early else "about"
@@ -152,8 +164,8 @@ def plan_table(jobs: Sequence[Job]) -> Table:
     table = Table(box=None, caption=time_left(jobs), caption_justify="left")
     for heading in ("run", "paper %", "epochs", "state", "left"):
         table.add_column(heading, justify="left" if heading in ("run", "state") else "right", no_wrap=True)
-    for job in jobs:
+    for job, seconds in zip(jobs, seconds_left(jobs), strict=True):
         epochs = "" if job.config is None else str(job.config.epochs)
-        left = duration(seconds_left(job, jobs)) if job.pending else ""
+        left = duration(seconds) if job.pending else ""
         table.add_row(job.name, f"{job.cell.paper:.2f}", epochs, job.state(), left)
     return table

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from conductance.bounds import require_within
 from conductance.errors import InputError, UnknownNameError
 from conductance.runs.earlier import with_every_field
 from conductance.runs.kinds import shown
@@ -200,6 +201,22 @@ class RunConfig:
         ):
             if not least <= value < float("inf"):
                 raise InputError(f"{name}={value}: must be at least {least}, and finite")
+        for name, value, most, of_work in (
+            ("epochs", self.epochs, 10**6, True),
+            ("accumulate", self.accumulate, 10**6, False),
+            ("data.batch_size", self.data.batch_size, 10**9, False),
+            ("data.image_size", self.data.image_size, 2**13, False),
+            ("data.validation_images", self.data.validation_images, 10**9, False),
+            ("data.max_shift", self.data.max_shift, 2**13, False),
+            ("data.max_stretch", self.data.max_stretch, 100, False),
+            ("data.max_turn", self.data.max_turn, 360, False),
+            ("optimizer.block", self.optimizer.block, 10**9, False),
+            ("protocol.patience", self.protocol.patience, 10**6, False),
+            ("conductance.slices", self.conductance.slices, 1000, False),
+            ("model.kernel", self.model.kernel or 0, 2**13, False),
+            ("conductance.interneurons", self.conductance.interneurons, 10**9, False),
+        ):
+            require_within(name, value, most, work=value if of_work else None)
         for name, fraction, most in (
             ("seed", self.seed, 2**32 - 1),
             ("optimizer.label_smoothing", self.optimizer.label_smoothing, 1),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from conductance.checked import checked
 from conductance.data import Preprocessing
 from conductance.eager import eager
 from conductance.errors import InputError
@@ -25,6 +26,7 @@ class ImageClassifier(nn.Module):
         input_shape: (C, H, W) of the images, where only one fits.
     """
 
+    @checked
     def __init__(
         self,
         network: nn.Module,

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from conductance.checked import checked
 from conductance.data import Preprocessing
 from conductance.errors import InputError, SavedNetworkError, one_line
 from conductance.finite import not_finite
@@ -16,6 +17,7 @@ from conductance.share.structure import UnknownKindError, build, unwrapped
 from conductance.transform.build import replace
 
 
+@checked
 def load(
     source: str | Path,
     *,

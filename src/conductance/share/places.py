@@ -4,6 +4,7 @@ import re
 from difflib import get_close_matches
 from pathlib import Path
 
+from conductance.checked import checked
 from conductance.errors import SavedNetworkError, UnknownNameError
 from conductance.runs import RunFolder
 from conductance.share.description import FILE, Description, read_description
@@ -13,6 +14,7 @@ HERE = Path(__file__).parent / "networks"
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
+@checked
 def names() -> list[str]:
     """The names of the trained networks that come with this package, for `load`."""
     return sorted(folder.name for folder in HERE.iterdir() if (folder / FILE).is_file())
@@ -41,6 +43,7 @@ def require_place(source: Path) -> None:
         )
 
 
+@checked
 def about(source: str | Path, *, revision: str | None = None) -> Description:
     """What is known about a saved network: classes, accuracy, the command that trains such a one, and more.
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from conductance.checked import checked
 from conductance.data import Preprocessing
 from conductance.errors import InputError, UnknownNameError
 from conductance.files import write_json, write_text
@@ -33,6 +34,7 @@ STORED: dict[str | None, torch.dtype | None] = {
 _AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
+@checked
 def save(
     model: nn.Module,
     folder: str | Path,

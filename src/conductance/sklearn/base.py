@@ -13,6 +13,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
+from conductance.checked import check_arguments
 from conductance.errors import InputError
 from conductance.nn import CWALinear
 from conductance.optim.optimizer import RuleName
@@ -92,6 +93,7 @@ class CWAEstimator(BaseEstimator):
             InputError: NaN or infinite values; a parameter outside its range.
             ValueError: X and y do not fit together, see scikit-learn's `validate_data`.
         """
+        check_arguments(type(self).__init__, (self,), self.get_params(deep=False))
         new = not (self.warm_start and hasattr(self, "network_"))
         if new:
             self._forget()
@@ -112,6 +114,7 @@ class CWAEstimator(BaseEstimator):
 
     def _partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Self:
         """One more epoch, on these rows."""
+        check_arguments(type(self).__init__, (self,), self.get_params(deep=False))
         new = not hasattr(self, "network_")
         samples = self._samples(X, y, sample_weight, new)
         done = 0 if new else self.n_iter_

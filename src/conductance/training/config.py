@@ -4,10 +4,12 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from conductance.checked import checked
 from conductance.errors import InputError
 from conductance.runs.config import DataConfig, OptimizerConfig, Precision, ProtocolConfig, RunConfig
 
 
+@checked
 @dataclass(frozen=True)
 class TrainingConfig:
     """How to train, whatever the network and the data.

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from conductance.checked import checked
 from conductance.data import DeviceLoader, Images
 from conductance.data.batches import Batch
 from conductance.nested import Nested, all_finite, map_tensors, tensors_of, to_device
@@ -18,6 +19,7 @@ from conductance.training.tally import Tally
 EVALUATION_BATCH = 500
 
 
+@checked
 def evaluate(network: nn.Module, preprocessing: nn.Module, images: Images) -> tuple[float, float]:
     """Mean cross-entropy and accuracy (in %) of a network on images, in evaluation mode.
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from torch import Tensor
 
 from conductance.allocator import keep_freed_memory
+from conductance.checked import checked
 from conductance.data import FOLDER, Dataset, DeviceLoader, load_dataset, split_validation
 from conductance.errors import InputError
 from conductance.runs import provenance
@@ -21,12 +22,14 @@ from conductance.training.config import TrainingConfig
 from conductance.training.device import check_device, flushing_denormals
 from conductance.training.randomness import own_random_numbers
 from conductance.training.record import RunRecord
+from conductance.training.room import require_room
 from conductance.training.teacher import TaughtObjective, build_teacher
 from conductance.training.trainer import Trainer
 
 VALIDATION_SEED = 0  # the held-out images are the same for every seed of a preset
 
 
+@checked
 @flushing_denormals()
 def train(
     config: RunConfig,
@@ -65,6 +68,8 @@ def train(
     if not (resume and folder.finished):
         check_device(device, config.precision)
         dataset = load_dataset(config.data.dataset, data_dir, image_size=config.data.image_size)
+        on = torch.accelerator.current_accelerator() if device in ("auto", "cuda", "mps") else None
+        require_room(config, dataset, on or torch.device("cpu"))
         keep_freed_memory()
         accelerator = torch.accelerator.current_accelerator() if device != "cpu" else None
         with own_random_numbers(accelerator or torch.device("cpu")):

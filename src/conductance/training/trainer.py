@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from conductance.checked import checked
 from conductance.data import Preprocessing
 from conductance.data.batches import Batches
 from conductance.errors import InputError
@@ -85,6 +86,7 @@ class Trainer:
         InputError: the network, data or optimizer cannot be used.
     """
 
+    @checked
     def __init__(
         self,
         network: nn.Module,

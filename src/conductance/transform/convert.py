@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from conductance.checked import checked
 from conductance.errors import InputError, UnknownNameError
 from conductance.nested import tensors_of
 from conductance.nn.modes import require_module
@@ -25,6 +26,7 @@ SignedInputs = Literal["double", "error"]
 _SAMPLES = 512
 
 
+@checked
 def convert(
     model: nn.Module,
     example: Any = None,

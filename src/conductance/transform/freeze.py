@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from conductance.checked import checked
 from conductance.nn import AveragingLayer, ConductanceLayer, SignedLayer
 from conductance.transform.flow import Pass, asks_for_types, has_hooks, passes, sole_readers, with_shared_tensors
 from conductance.transform.frozen import FrozenAverage, NormalizedLinear
@@ -14,6 +15,7 @@ _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
+@checked
 def freeze(model: nn.Module) -> nn.Module:
     """A copy of a model for inference, with the outputs of ``model.eval()`` up to rounding.
 

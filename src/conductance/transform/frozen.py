@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from conductance import functional, kernels
+from conductance.checked import checked
 from conductance.errors import InputError
 from conductance.nn import AveragingLayer, ConductanceLayer
 from conductance.nn.tracing import record_call
@@ -36,6 +37,7 @@ class FrozenAverage(nn.Module):
     scale: Tensor | None
     shift: Tensor | None
 
+    @checked
     def __init__(self, layer: AveragingLayer) -> None:
         super().__init__()
         self.description = layer.extra_repr()

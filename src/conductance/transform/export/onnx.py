@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from conductance import __version__
+from conductance.checked import checked
 from conductance.errors import InputError
 from conductance.extras import import_extra
 from conductance.files import write_atomically
@@ -30,6 +31,7 @@ OPSETS = (18, 23)
 _MOST_BYTES = 2**31 - 2**20
 
 
+@checked
 def export_onnx(
     model: nn.Module,
     example: Any,

@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from conductance.checked import checked
 from conductance.files import write_atomically
 from conductance.transform.export.graph import TOLERANCE, Exported, Graph, difference, quietly, refused
 
 
+@checked
 def export_program(
     model: nn.Module,
     example: Any,

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from conductance.checked import checked
 from conductance.errors import InputError, UnknownNameError
 from conductance.files import write_atomically
 from conductance.nn import AveragingLayer, ConductanceLayer, SignedLayer
@@ -44,6 +45,7 @@ class ConductanceTable:
     siemens: float
 
 
+@checked
 @torch.no_grad()
 def conductance_tables(
     model: nn.Module, *, layers: tuple[str, ...] | None = None, g_max: float = G_MAX
@@ -103,6 +105,7 @@ def _pair(layer: AveragingLayer) -> tuple[Tensor, Tensor]:
     return copies[0], copies[1]  # type: ignore[return-value]
 
 
+@checked
 def export_table(
     model: nn.Module, file: str | Path, *, layers: tuple[str, ...] | None = None, g_max: float = G_MAX
 ) -> list[ConductanceTable]:
