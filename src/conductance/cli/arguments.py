@@ -37,6 +37,7 @@ def parse(kind: Callable[..., Parsed], command: str, arguments: Sequence[str], d
         raise InputError(f"{in_one_line(complaint.getvalue())} ({program} --help lists all options)") from None
 
 
+LONGEST = 300  # characters of a complaint: some people paste a whole file
 PLAINER = (
     (r"Missing from [^:]*: (\S+) (.*) \(required\)", r"missing \1: \2"),
     (r"Error parsing (\S+): invalid literal for int\(\) with base 10: (.*)", r"\1: \2 is not an integer"),
@@ -58,6 +59,8 @@ def in_one_line(box: str) -> str:
     for pattern, plainer in PLAINER:
         message = re.sub(f"^{pattern}$", plainer, message)
     message = message[:1].lower() + message[1:]
+    if len(message) > LONGEST:
+        message = message[:LONGEST] + "..."
     if not message.startswith("unrecognized"):
         return message
     suggested = re.findall(r"^ +(--[\w.-]+)", "\n".join(others), re.MULTILINE)

@@ -9,9 +9,12 @@ from typing import Literal
 
 import tyro
 
+from conductance.bounds import require_within
 from conductance.cli.arguments import parse
 from conductance.cli.console import console, plain_table
 from conductance.errors import InputError
+
+MOST_ROUNDS = 1000
 
 
 @dataclass
@@ -57,6 +60,7 @@ def _check_gpu(chosen: BenchArguments) -> None:
 
 
 def _measure(chosen: BenchArguments) -> None:
+    require_within("rounds", chosen.rounds, MOST_ROUNDS)
     from conductance.bench import TIMING_COLUMNS, measure, timing_rows
     from conductance.files import write_text
 
