@@ -246,6 +246,7 @@ _LEARNING = {
     "optim.ConductanceOptimizer": _of(params=lambda _: list(network().parameters())),
     "optim.create_optimizer": _MODEL,
     "optim.hidden_synapses": _MODEL,
+    "optim.estimate": _of(network=_a(network), batch=_a(rows)),
     "optim.orthogonalize": _of(matrices=_a(torch.ones, 2, 3, 3)),
     "training.Trainer": _of(
         network=_a(network),

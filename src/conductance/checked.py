@@ -95,8 +95,8 @@ def admits(hint: Any, value: Any) -> bool:
     if origin in (Union, UnionType):
         if isinstance(value, str) and torch.device in parts:
             return _is_device(value)
-        if isinstance(value, np.ndarray) and Tensor in parts and value.dtype.kind in "biuf":
-            return True  # whoever takes a tensor or a number makes a tensor of it
+        if Tensor in parts and len({*parts} - {Tensor, NoneType}) and not _is_flag(value) and _holds_numbers(value):
+            return True  # whoever takes tensors or numbers makes a tensor of them, and looks at each
         return any(admits(part, value) for part in parts)
     if origin is Literal:  # which names there are, the function says best
         return any(type(value) is type(part) for part in parts)
@@ -134,6 +134,14 @@ def _is_instance(value: Any, kind: type) -> bool:
         return isinstance(value, kind)
     except TypeError:  # a protocol that cannot be asked
         return True
+
+
+def _holds_numbers(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "biuf"
+    if isinstance(value, (list, tuple)):
+        return len(value) > 0 and all(map(_holds_numbers, value))
+    return isinstance(value, (Tensor, bool, float)) or is_integer(value)
 
 
 def _is_device(name: str) -> bool:

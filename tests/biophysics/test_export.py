@@ -171,9 +171,9 @@ def test_units_are_numbered_by_python_numpy_or_torch(network, units, tmp_path):
 
 @pytest.mark.parametrize("units", [1.5, [0.0, 1.0], "1", [True, False], np.zeros((1, 1), dtype=int), [None]], ids=repr)
 def test_what_numbers_no_unit_is_refused(network, units, tmp_path):
-    with pytest.raises(InputError, match=r"units of layer 3: give whole numbers"):
+    with pytest.raises(InputError, match=r"units of layer 3: give whole numbers|units=.*; give an integer"):
         export_neuron(network, "3", units, images()[:1], tmp_path)
-    with pytest.raises(InputError, match=r"units of layer 3: give whole numbers"):
+    with pytest.raises(InputError, match=r"units of layer 3: give whole numbers|units=.*; give a mapping"):
         simulate(network, images(), 2.0, units={"3": units})
 
 

@@ -194,7 +194,7 @@ INTEGRATE = {
         ({"capacitance": 0.0}, r"^capacitance is 0; "),
         ({"capacitance": [1.0, 1.0, 1.0]}, r"^the shapes do not broadcast .*capacitance \(3,\)"),
         ({"time_step": 0.0}, r"^time_step is 0; "),
-        ({"time_step": math.nan}, r"^time_step is nan; "),
+        ({"time_step": math.nan}, r"time_step=nan; give a number"),
         ({"accuracy": -1.0}, r"^accuracy is -1; "),
         ({"potential": 0.06}, r"^potential .*volts.*millivolts"),
     ],

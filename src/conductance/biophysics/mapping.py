@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from conductance import functional
 from conductance.biophysics._checks import refuse_bad_conductance
@@ -10,14 +10,14 @@ from conductance.biophysics.rescaling import DEFAULT_RANGE, PotentialRange
 from conductance.biophysics.steady_state import conductance_weighted_average
 from conductance.checked import checked
 from conductance.errors import InputError
-from conductance.nn import CWALinear, LateralLinear
+from conductance.nn import LateralLinear
 
 _READ = ("conductance", "valence", "resting_conductance", "resting_potential", "doubled_input")
 
 
 @checked
 def layer_steady_state(
-    layer: CWALinear,
+    layer: nn.Module,
     open_probability: Tensor,
     potentials: PotentialRange = DEFAULT_RANGE,
     extra_conductances: Tensor | None = None,

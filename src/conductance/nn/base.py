@@ -72,7 +72,7 @@ class AveragingLayer(nn.Module):
         # the paper's form starts at 1, and its parameter is what a conductance has above that
         self.synaptic_sum = kernels.SynapticSum(nearly_equal=nonnegative == "rectified", **self.convolution)
         self.initial_resting = tuple(
-            None if value is None else PER_UNIT if torch.as_tensor(value).numel() > 1 else float(value)
+            None if value is None else float(value) if torch.as_tensor(value).numel() == 1 else PER_UNIT
             for value in (resting_conductance, resting_potential)
         )
         self.leak = Leak(

@@ -92,6 +92,8 @@ class CWARNNCell(nn.Module):
         self.doubled_input = doubled_input and valence is None
         self.unit_valence = check_unit_valence(unit_valence, hidden_size)
         from_input = excitatory_first(input_size) if valence is None else torch.as_tensor(valence).double().cpu()
+        if from_input.shape != (input_size,):
+            raise InputError(f"valence has shape {tuple(from_input.shape)}; give one for each of {input_size} channels")
         if self.doubled_input:  # the copies stand at the two ends, so that all that excites stands side by side
             ones = torch.ones(input_size, dtype=torch.float64, device="cpu")
             channels = torch.cat([ones, self.unit_valence, -ones])

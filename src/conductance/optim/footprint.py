@@ -72,7 +72,7 @@ def estimate(
     >>> round(estimate(network, batch).total / 1e9)
     181
 
-    Measured peaks are within a quarter of it, or 20 MB (`tests/optim/test_footprint.py`).
+    Measured peaks are within a quarter of it (`tests/optim/test_footprint.py`).
 
     Args:
         network: any module, on the meta device or any other; it is left as it was.
