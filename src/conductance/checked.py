@@ -76,7 +76,7 @@ def _annotations(function: Callable[..., Any]) -> tuple[inspect.Signature, dict[
         try:
             return inspect.signature(function), get_type_hints(function, localns=unknown)
         except NameError as error:
-            unknown[error.name] = Any
+            unknown[error.name or ""] = Any
 
 
 def _admits(hint: Any, value: Any, kind: Any) -> bool:

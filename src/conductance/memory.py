@@ -85,7 +85,7 @@ def _of_the_address_space() -> int | None:
 
 def _of_control_groups() -> list[int]:
     """What this process's groups, and those that these are in, still allow; the files cached for them may go."""
-    left = []
+    left: list[int] = []
     try:
         lines = _OF_THIS_PROCESS.read_text().splitlines()
     except OSError:

@@ -1,8 +1,10 @@
 """A single layer in millivolts."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from conductance import functional
 from conductance.biophysics._checks import refuse_bad_conductance
@@ -17,7 +19,7 @@ _READ = ("conductance", "valence", "resting_conductance", "resting_potential", "
 
 @checked
 def layer_steady_state(
-    layer: nn.Module,
+    layer: Any,
     open_probability: Tensor,
     potentials: PotentialRange = DEFAULT_RANGE,
     extra_conductances: Tensor | None = None,

@@ -236,7 +236,7 @@ def _spikes(
 
 
 def _quantities(record: Quantity | Collection[Quantity]) -> set[Quantity]:
-    chosen: set[Quantity] = {record} if isinstance(record, str) else set(record)  # type: ignore[arg-type]
+    chosen: set[Quantity] = {record} if isinstance(record, str) else set(record)
     for quantity in chosen:
         if quantity not in get_args(Quantity):
             raise UnknownNameError("quantity to record", quantity, get_args(Quantity))

@@ -201,7 +201,7 @@ class RunConfig:
         ):
             if not least <= value < float("inf"):
                 raise InputError(f"{name}={value}: must be at least {least}, and finite")
-        for name, value, most, of_work in (
+        for name, size, largest, of_work in (
             ("epochs", self.epochs, 10**6, True),
             ("accumulate", self.accumulate, 10**6, False),
             ("data.batch_size", self.data.batch_size, 10**9, False),
@@ -216,7 +216,7 @@ class RunConfig:
             ("model.kernel", self.model.kernel or 0, 2**13, False),
             ("conductance.interneurons", self.conductance.interneurons, 10**9, False),
         ):
-            require_within(name, value, most, work=value if of_work else None)
+            require_within(name, size, largest, work=size if of_work else None)
         for name, fraction, most in (
             ("seed", self.seed, 2**32 - 1),
             ("optimizer.label_smoothing", self.optimizer.label_smoothing, 1),
