@@ -283,7 +283,7 @@ def test_any_torch_optimizer(given):
 
 
 @pytest.mark.parametrize(("given", "complaint"), [
-    ("adam", "the optimizer is a str; give a torch optimizer"),
+    ("adam", "optimizer='adam'; give an Optimizer"),
     (lambda _: None, "the optimizer is a NoneType"),
     (lambda _: torch.optim.SGD([nn.Parameter(torch.ones(1))], 0.1), "has none of the network's parameters"),
     (lambda model: torch.optim.LBFGS(model.parameters()), "LBFGS evaluates the loss several times"),
@@ -304,7 +304,7 @@ def test_learning_rates_may_stay_as_they_are():
 
 @pytest.mark.parametrize("network_of", [None, object(), lambda x: x])
 def test_a_network_is_a_module(network_of):
-    with pytest.raises(InputError, match=r"the network is a .*, not a torch module"):
+    with pytest.raises(InputError, match=r"the network is a .*, which is no network"):
         trainer_of(network_of, (INPUTS, CLASSES))
 
 

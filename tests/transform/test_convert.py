@@ -496,7 +496,7 @@ def test_an_encoder_layers_feed_forward_part_is_converted_and_its_attention_is_n
         (mlp(nn.ReLU(), nn.ReLU()), "image.png", {}, "a batch holds a str"),
         (mlp(nn.ReLU(), nn.ReLU()), (torch.rand(2, 6), torch.rand(2, 6)), {}, "does not take it"),
         (mlp(nn.ReLU(), nn.ReLU()), torch.rand(2, 6), {"keep": ("fc",)}, "keep has 'fc'"),
-        (mlp(nn.ReLU(), nn.ReLU()), torch.rand(2, 6), {"keep": "fc"}, "give a tuple"),
+        (mlp(nn.ReLU(), nn.ReLU()), torch.rand(2, 6), {"keep": "fc"}, "keep='fc'; give a sequence of strings"),
         (mlp(nn.ReLU(), nn.ReLU()), torch.rand(2, 6), {"select": lambda *_: None}, "returned None"),
         (mlp(nn.ReLU(), nn.ReLU()), torch.rand(2, 6), {"normalization": "off"}, "unknown normalization 'off'"),
         (mlp(nn.ReLU(), nn.ReLU()), torch.rand(2, 6), {"activations": "off"}, "unknown activations"),
@@ -507,8 +507,8 @@ def test_an_encoder_layers_feed_forward_part_is_converted_and_its_attention_is_n
         (nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.LazyLinear(2)), None, {}, "run the model on a batch first"),
         (mlp(nn.ReLU(), nn.ReLU()), torch.utils.data.DataLoader([]), {}, "without batches"),
         (mlp(nn.ReLU(), nn.ReLU()), torch.rand(0, 6), {}, "of shape \\(0, 6\\), holds no samples"),
-        (mlp(nn.ReLU(), nn.ReLU()), torch.rand(2, 6), {"keep": (3,)}, "keep has 3; give names"),
-        (mlp(nn.ReLU(), nn.ReLU()), torch.rand(2, 6), {"select": "0"}, "select='0': give a function"),
+        (mlp(nn.ReLU(), nn.ReLU()), torch.rand(2, 6), {"keep": (3,)}, "give a sequence of strings or types"),
+        (mlp(nn.ReLU(), nn.ReLU()), torch.rand(2, 6), {"select": "0"}, "select='0'; give a function"),
     ],
 )
 def test_mistakes_are_answered_in_one_line(model, example, options, said):

@@ -103,8 +103,6 @@ class Trainer:
         device: str = "auto",
         progress: bool | Console = True,
     ) -> None:
-        if not isinstance(network, nn.Module):
-            raise InputError(f"the network is a {type(network).__name__}, not a torch module")
         self.config = config or TrainingConfig()
         self.network = network
         self.history: list[dict[str, Any]] = []
