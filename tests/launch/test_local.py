@@ -144,6 +144,13 @@ def test_what_cannot_be_launched_is_refused_before_any_work(tmp_path, monkeypatc
     assert not (tmp_path / "new").exists()
 
 
+def test_where_there_is_no_slurm_it_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConductanceError, match=r"there is no Slurm here .*; choose --cluster local"):
+        launch(grid(tmp_path / "new"), tmp_path / "new", LaunchOptions("slurm"), Console(quiet=True))
+    assert not (tmp_path / "new").exists()
+
+
 def test_without_a_cluster_runs_follow_one_another_and_a_failure_stops_none(tmp_path):
     runs = grid(tmp_path, families=("cwa",), epochs=1, optimizer__readout_learning_rate=1e38)
     runs += grid(tmp_path, families=("affine",), epochs=1)

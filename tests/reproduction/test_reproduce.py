@@ -237,6 +237,33 @@ def test_the_paper_recipe_says_what_cannot_learn(call, tmp_path):
     assert RunFolder(tmp_path / "paper/digits-fcn-cwa-paper-seed0").finished
 
 
+def test_its_runs_are_launched_as_jobs(call, tmp_path, monkeypatch):
+    pytest.importorskip("submitit", reason="needs the extra cluster")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    command = [
+        "table2",
+        "--seeds",
+        "1",
+        "--epochs",
+        "1",
+        "--device",
+        "cpu",
+        "--cluster",
+        "local",
+        "--jobs",
+        "1",
+        "--out",
+    ]
+    status, said, _ = call(*command, tmp_path)
+    assert status == 0
+    assert "family made_of_glass not available" in said
+    assert "1 of 1: digits-fcn-cwa seed 0, test accuracy" in said
+    assert (tmp_path / "table2.md").exists()
+    assert (tmp_path / "jobs/presets/digits-fcn-cwa-seed0.json").exists()
+    _, said, _ = call(*command)
+    assert "1 done, 0 to launch" in said
+
+
 # As processes of their own ---------------------------------------------------------------------------------------
 
 MANY = 40

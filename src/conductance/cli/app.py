@@ -21,6 +21,7 @@ GROUPS = {
         "demo": "compare conductance and affine networks on 1,797 digits (3 minutes)",
         "train": "train networks, each with everything about its run in one folder",
         "reproduce": "train the networks of one of the paper's tables",
+        "tune": "search for the options that are best on validation images",
         "status": "how far the runs in a folder are, here or on a cluster",
     },
     "Look at finished runs": {

@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from conductance.extras import import_extra
 from conductance.launch.local import LocalJobs
 from conductance.launch.options import LaunchOptions
 from conductance.launch.plan import PlannedRun
-from conductance.launch.slurm import submit
+from conductance.launch.slurm import check_slurm, submit
 from conductance.launch.status import Overview, RunStatus, status
 from conductance.launch.tickets import Ticket, Tickets
 from conductance.runs import BusyRunError
@@ -42,11 +43,14 @@ def launch(runs: Sequence[PlannedRun], out: Path, options: LaunchOptions, consol
         ConductanceError: a data set or the package submitit is missing, or Slurm refuses the jobs. Nothing runs then.
     """
     out = Path(out).absolute()
+    if options.cluster is not None:
+        import_extra("submitit", f"for --cluster {options.cluster}", "cluster")
+    if options.cluster == "slurm":
+        check_slurm()
     for name, data_dir, size in {(r.config.data.dataset, r.data_dir, r.config.data.image_size) for r in runs}:
         load_dataset(name, data_dir, image_size=size)  # found or downloaded here: cluster nodes may not reach a network
     if options.cluster is None:
         return _one_after_the_other(runs, out, console)
-    import_extra("submitit", f"for --cluster {options.cluster}", "cluster")
     tickets = Tickets(out)
     with tickets.locked():
         missing = _missing(runs, out, console)
@@ -65,7 +69,8 @@ def launch(runs: Sequence[PlannedRun], out: Path, options: LaunchOptions, consol
             local.stop()
             raise
     elif options.wait:
-        _follow(runs, out, console, lambda: _overview(runs, out).pending, SLURM_PAUSE)
+        with suppress(KeyboardInterrupt):  # the jobs go on
+            _follow(runs, out, console, lambda: _overview(runs, out).pending, SLURM_PAUSE)
     return list(_overview(runs, out).runs)
 
 

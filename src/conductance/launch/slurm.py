@@ -48,6 +48,16 @@ def submit(runs: Sequence[PlannedRun], tickets: Sequence[Ticket], kept: Tickets,
     return numbers
 
 
+def check_slurm() -> None:
+    """Check that jobs can be submitted from this machine.
+
+    Raises:
+        ConductanceError: there is no Slurm here.
+    """
+    if shutil.which("sbatch") is None or shutil.which("srun") is None:
+        raise ConductanceError("there is no Slurm here (no sbatch and srun on the PATH); choose --cluster local")
+
+
 def slurm_executor(folder: Path, options: LaunchOptions) -> Any:
     """submitit's door to Slurm.
 
@@ -58,8 +68,7 @@ def slurm_executor(folder: Path, options: LaunchOptions) -> Any:
     Raises:
         ConductanceError: there is no Slurm here.
     """
-    if shutil.which("sbatch") is None or shutil.which("srun") is None:
-        raise ConductanceError("there is no Slurm here (no sbatch and srun on the PATH); choose --cluster local")
+    check_slurm()
     from submitit import SlurmExecutor
 
     executor = SlurmExecutor(folder, max_num_timeout=ALWAYS)

@@ -5,7 +5,6 @@ only says whom to ask; whether a run is finished or worked on, its own folder sa
 """
 
 import getpass
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,8 @@ from filelock import FileLock
 
 from conductance.files import write_json
 from conductance.launch.processes import Process
+from conductance.reading import parse_json, read_text
+from conductance.runs.kinds import COUNT, OBJECT, SEED, TEXT, complaint, or_none
 
 JOBS = "jobs"
 
@@ -78,10 +79,20 @@ class Tickets:
         return found
 
 
+FIELDS = {
+    **{"folder": TEXT, "name": TEXT, "seed": SEED, "epochs": COUNT, "cluster": TEXT, "user": TEXT},
+    **{"job": or_none(TEXT), "process": or_none(OBJECT), "log": or_none(TEXT)},
+}
+PROCESS = {"host": TEXT, "number": COUNT, "born": TEXT}
+
+
 def _read(file: Path) -> Ticket | None:
+    """The ticket in a file; None if it holds none."""
     try:
-        values = json.loads(file.read_text())
-        process = values.pop("process")
-        return Ticket(**values, process=None if process is None else Process(**process))
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        values = parse_json(read_text(file))
+    except (OSError, ValueError):
         return None
+    if complaint(values, FIELDS) or (values["process"] is not None and complaint(values["process"], PROCESS)):
+        return None
+    process = None if values["process"] is None else Process(**{name: values["process"][name] for name in PROCESS})
+    return Ticket(**{**{name: values[name] for name in FIELDS}, "process": process})

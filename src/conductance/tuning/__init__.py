@@ -1,0 +1,1 @@
+"""Searches for the options of a run that are best on validation images, with Optuna."""

@@ -1,0 +1,158 @@
+"""Searches on the digits: shared, interrupted, pruned, gone on with."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from conductance.errors import ConductanceError, InputError
+from conductance.training.progress import TrainingProgress
+from conductance.tuning.page import write_page
+from conductance.tuning.space import Choice
+from conductance.tuning.study import ERROR, FOLDER, Search, counted, finished, open_study
+from conductance.tuning.trials import Pruning, work
+from tiny_runs import at_step, lines, tiny
+
+optuna = pytest.importorskip("optuna", reason="needs the extra tune")
+
+STEPS = 12  # batches of 100 in the 1,197 images that are left to train on
+RATE = Choice("optimizer.learning_rate", 0.01, 1.0, log=True)
+
+
+@pytest.fixture
+def search(tmp_path):
+    out = tmp_path / "out"
+    config = tiny(epochs=2, data__validation_images=100)
+    return Search(config, (RATE,), 3, out, str(out / "study.log"), "digits", device="cpu")
+
+
+def done(search, **choices):
+    return work(replace(search, **choices), Console(quiet=True))
+
+
+def states(study):
+    return Counter(trial.state.name for trial in study.get_trials())
+
+
+def test_validation_images_decide_and_nothing_is_tried_twice(search):
+    study = done(search)
+    assert states(study) == {"COMPLETE": 3}
+    for trial in study.get_trials():
+        folder = search.out / trial.user_attrs[FOLDER]
+        config = json.loads((folder / "config.json").read_text())
+        assert config["optimizer"]["learning_rate"] == trial.params["optimizer.learning_rate"]
+        assert trial.value == lines(folder)[-1]["validation_accuracy"]
+        assert trial.intermediate_values == {line["epoch"]: line["validation_accuracy"] for line in lines(folder)}
+    assert len({trial.params["optimizer.learning_rate"] for trial in study.get_trials()}) == 3
+    best = finished(study)
+    assert best[0].value == max(trial.value for trial in best)
+    assert len(done(search).get_trials()) == 3
+    assert states(done(search, trials=4)) == {"COMPLETE": 4}
+
+
+def test_a_trial_whose_process_ended_goes_on_in_its_folder(search, monkeypatch):
+    def stop():
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingProgress, "step", at_step(STEPS + 5, stop))  # in the second epoch
+        with pytest.raises(KeyboardInterrupt):
+            done(search)
+    study = open_study(search)
+    assert states(study) == {"RUNNING": 1}
+    [before] = lines(search.out / "trial0")
+    study = done(search)
+    assert states(study) == {"FAIL": 1, "COMPLETE": 3}
+    assert len(counted(study)) == 3
+    left, taken = study.get_trials()[:2]
+    assert taken.params == left.params
+    assert taken.user_attrs[FOLDER] == left.user_attrs[FOLDER] == "trial0"
+    assert lines(search.out / "trial0")[0] == before
+    assert len(taken.intermediate_values) == 2
+
+
+def test_what_diverges_or_does_not_fit_is_told_and_the_search_goes_on(search):
+    wild = Choice("optimizer.readout_learning_rate", values=(1e38, 1e37))
+    study = done(search, choices=(wild,), trials=1)
+    [trial] = study.get_trials()
+    assert trial.state.name == "PRUNED"
+    assert "the loss is" in trial.user_attrs[ERROR]
+
+
+def test_what_is_behind_is_ended(tmp_path):
+    class Behind:
+        def __init__(self):
+            self.reported = {}
+
+        def report(self, value, epoch):
+            self.reported[epoch] = value
+
+        def should_prune(self):
+            return len(self.reported) == 2
+
+    from conductance.training import train
+
+    behind = Behind()
+    pruning = Pruning(behind)
+    train(tiny(epochs=5, data__validation_images=100), tmp_path / "run", device="cpu", callbacks=[pruning])
+    assert pruning.pruned
+    assert [line["validation_accuracy"] for line in lines(tmp_path / "run")] == list(behind.reported.values())
+    assert len(behind.reported) == 2
+
+
+def test_a_study_of_other_settings_is_refused(search):
+    done(search, trials=1)
+    with pytest.raises(InputError, match=r"made otherwise \(config\.epochs is 2 there, 3 here\); name another with"):
+        done(search, config=replace(search.config, epochs=3))
+    with pytest.raises(InputError, match="search is"):
+        done(search, choices=(replace(RATE, high=2.0),))
+    with pytest.raises(InputError, match="trials=0: must be at least 1"):
+        done(search, trials=0)
+    assert states(done(search, study="another", out=search.out / "another", trials=1)) == {"COMPLETE": 1}
+
+
+def test_a_database_serves_too_and_a_bad_place_is_one_line(search, tmp_path):
+    url = f"sqlite:///{tmp_path}/study.db"
+    assert states(done(search, storage=url, trials=1)) == {"COMPLETE": 1}
+    with pytest.raises(ConductanceError, match="the storage moon://here cannot be used: ") as raised:
+        done(search, storage="moon://here")
+    assert "\n" not in str(raised.value)
+
+
+def test_the_page_has_the_best_command_and_optunas_plots(search):
+    study = done(search, trials=4)
+    page = write_page(study, search).read_text()
+    best = finished(study)[0]
+    assert page.count("<svg") >= 3
+    assert not re.search(r"(src|href)=\"(?!#|data:)", page)
+    assert page.count("<tr") == 1 + 4
+    command = re.search(r"<pre[^>]*>(.*?)</pre>", page)[1]
+    words = shlex.split(command)
+    assert words[:3] == ["conductance", "train", "digits-fcn-cwa"]
+    assert float(words[words.index("--optimizer.learning-rate") + 1]) == best.params["optimizer.learning_rate"]
+
+
+def test_processes_share_a_storage(tmp_path):
+    options = ["--trials", "5", "--model.widths", "8", "--epochs", "1", "--data.batch-size", "100", "--device", "cpu"]
+    command = [sys.executable, "-m", "conductance", "tune", "digits-fcn-cwa", *options, "--out", str(tmp_path / "out")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    processes = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=240)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert "129 training images are held out" in said[0]
+    trials = [folder.name for folder in (tmp_path / "out").glob("trial*")]
+    assert sorted(trials) == [f"trial{number}" for number in range(5)]
+    assert "5 trials of 1 epochs" in (tmp_path / "out/tuning.html").read_text()
+
+
+def test_without_optuna_it_says_what_to_install(search, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(ConductanceError, match=r"optuna is needed to tune .*conductance\[tune\]"):
+        done(search)
