@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conductance.data import DeviceLoader, Images, Preprocessing, mix, shift_and_flip
+from conductance.data.order import StandIn
 from conductance.errors import InputError
 
 
@@ -57,6 +58,46 @@ def test_together_the_ranks_see_every_image_exactly_once(count, batch_size, worl
     sizes = [sum(map(len, rank)) for rank in batches]
     assert sizes == sorted(sizes, reverse=True)
     assert max(sizes) - min(sizes) <= 1
+
+
+@given(
+    count=st.integers(1, 60),
+    batch_size=st.integers(1, 9),
+    world_size=st.integers(1, 5),
+    shuffle=st.booleans(),
+    resumed_on=st.integers(1, 5),
+)
+def test_processes_share_every_batch_of_one_alone(count, batch_size, world_size, shuffle, resumed_on):
+    """Without repeats, drops or uneven numbers of batches, also in an epoch that another number of them began."""
+    alone = labels(loader(count, batch_size * world_size, shuffle=shuffle))
+    assert sorted(label for batch in alone for label in batch) == [*range(count)]
+    of_one = loader(count, batch_size, shuffle=shuffle)
+    began = [of_one.shared(rank, world_size) for rank in range(world_size)]
+    continued = [of_one.shared(rank, resumed_on) for rank in range(resumed_on)]
+    for its_own in continued:
+        its_own.load_state_dict(began[0].state_dict())
+    for ranks in (began, continued):
+        assert {len(its_own) for its_own in ranks} == {len(alone)}
+        for batch, *shares in zip(alone, *ranks, strict=True):
+            own = [[] if isinstance(share, StandIn) else share[1].tolist() for share in shares]
+            assert sorted(label for part in own for label in part) == sorted(batch)
+            assert max(map(len, own)) - min(map(len, own)) <= 1
+
+
+@given(count=st.integers(1, 60), batch_size=st.integers(2, 9), world_size=st.integers(1, 5))
+def test_a_last_batch_with_too_few_for_each_process_is_left_out(count, batch_size, world_size):
+    def ranks():
+        return [loader(count, batch_size).shared(rank, world_size, least=2) for rank in range(world_size)]
+
+    if count < 2 * world_size:
+        with pytest.raises(InputError, match=f"{count} examples make no batch: each of {world_size} processes needs 2"):
+            ranks()
+        return
+    rest = count % (batch_size * world_size)
+    for its_own in ranks():
+        sizes = [len(batch) for batch in labels(its_own)]
+        assert min(sizes) >= 2
+        assert len(sizes) == count // (batch_size * world_size) + (rest >= 2 * world_size)
 
 
 @given(batch_size=st.integers(1, 5), world_size=st.integers(1, 4), extra=st.integers(0, 30), shuffle=st.booleans())

@@ -1,6 +1,9 @@
 """Batches of any data: arrays, torch's data sets and loaders, images of this package."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from copy import copy
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,12 +14,12 @@ from torch.utils.data import Dataset as TorchDataset
 
 from conductance.data.images import Images
 from conductance.data.loader import DeviceLoader
-from conductance.data.order import EpochOrder
+from conductance.data.order import EpochOrder, Place, StandIn
 from conductance.errors import InputError
 from conductance.nested import Nested, as_tensors, first_bad_row, length_of, take
 
 Batch = tuple[Nested, Nested]
-"""Inputs and targets of a network: each a tensor, or a tuple or dict of tensors."""
+"""Inputs and targets of a network: each a tensor, or a tuple or dict of tensors. See also `StandIn`."""
 
 ACCEPTED = (
     "give (inputs, targets) as numpy arrays or tensors, a torch Dataset or DataLoader, or the images that "
@@ -33,6 +36,10 @@ class Batches(Protocol):
 
     def __iter__(self) -> Iterator[Batch]:
         """Begin the next epoch."""
+        ...
+
+    def alone(self) -> int:
+        """Number of batches in an epoch if no other process had any of them."""
         ...
 
     def first(self) -> Batch | None:
@@ -64,11 +71,15 @@ class ArrayBatches:
         return len(self.order)
 
     def __iter__(self) -> Iterator[Batch]:
-        return (self._take(place.indices) for place in self.order)
+        return map(self._take, self.order)
+
+    def alone(self) -> int:
+        """Number of batches in an epoch if no other process had any of them."""
+        return len(self.order.shared(0, 1))
 
     def first(self) -> Batch:
         """The first batch of the first epoch, without beginning an epoch."""
-        return self._take(self.order.first().indices)
+        return self._take(self.order.first())
 
     def state_dict(self) -> dict[str, Any]:
         """The state of the order."""
@@ -86,52 +97,93 @@ class ArrayBatches:
                 return f"row {row} of the {name}"
         return ""
 
-    def _take(self, indices: Tensor) -> Batch:
-        return take(self.inputs, indices), take(self.targets, indices)
+    def _take(self, place: Place) -> Batch:
+        batch = take(self.inputs, place.indices), take(self.targets, place.indices)
+        return StandIn(batch) if place.stands_in else batch
 
 
 class LoaderBatches:
     """The batches of a torch `DataLoader`.
 
+    Several processes take its batches in turn, so that an epoch has every batch once. A process that has none left
+    gets its last one again, as a `StandIn`.
+
     Args:
         loader: its batches are ``(inputs, targets)``; the last part of a longer tuple is the targets.
         dtype: the type that floating-point numpy arrays are converted to.
-        order: the order that the loader follows, if it is ours.
+        rank: number of this process.
+        world_size: number of processes that share the batches.
+        seed: of a sampler that shuffles and has no generator of its own, if the batches are shared.
 
     Raises:
-        InputError: the loader has no length.
+        InputError: the loader has no length, or fewer batches than there are processes.
     """
 
-    def __init__(self, loader: DataLoader[Any], dtype: torch.dtype, order: EpochOrder | None = None) -> None:
-        self.loader, self.dtype, self.order = loader, dtype, order
+    def __init__(
+        self, loader: DataLoader[Any], dtype: torch.dtype, rank: int = 0, world_size: int = 1, seed: int = 0
+    ) -> None:
+        self.loader, self.dtype, self.rank, self.world_size = loader, dtype, rank, world_size
         try:
-            self._length = len(loader)
+            self._batches = len(loader)
         except TypeError:
             raise InputError(
                 "this DataLoader has no length, which the schedule of the learning rate needs; give its data set a "
                 "__len__"
             ) from None
+        if self._batches < world_size:
+            raise InputError(
+                f"the DataLoader has {self._batches} batches for {world_size} processes; make its batches smaller"
+            )
+        if world_size > 1 and getattr(loader.sampler, "generator", self) is None:  # torch's own differs by process
+            loader.sampler.generator = torch.Generator().manual_seed(seed)  # type: ignore[attr-defined]
 
     def __len__(self) -> int:
-        return self._length
+        return -(-self._batches // self.world_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        return (split_batch(batch, self.dtype) for batch in self.loader)
+        for drawn in self._own():
+            batch = split_batch(drawn, self.dtype)
+            yield batch
+        if 0 < self._batches % self.world_size <= self.rank:
+            yield StandIn(batch)
+
+    def _own(self) -> Iterator[Any]:
+        """This process's batches. Those of others are not loaded, unless the data set knows no indices."""
+        if self.world_size == 1:
+            return iter(self.loader)
+        if isinstance(self.loader.dataset, IterableDataset):
+            return islice(self.loader, self.rank, None, self.world_size)
+        its_own = copy(self.loader)
+        name = "sampler" if its_own.batch_sampler is None else "batch_sampler"
+        in_turn = _InTurn(getattr(its_own, name), self.rank, self.world_size)
+        object.__setattr__(its_own, name, in_turn)  # torch refuses another sampler, but this is a copy
+        return iter(its_own)
+
+    def alone(self) -> int:
+        """Number of batches in an epoch if no other process had any of them."""
+        return self._batches
 
     def first(self) -> None:
         """None: reading a batch would start workers and advance generators."""
 
     def state_dict(self) -> dict[str, Any]:
         """The states of the loader's own generators. (Without one a loader uses torch's, which is saved anyway.)"""
-        state: dict[str, Any] = {"generators": [generator.get_state() for generator in self._generators()]}
-        return state if self.order is None else {**state, "order": self.order.state_dict()}
+        generators = [generator.get_state() for generator in self._generators()]
+        return {"generators": generators, "processes": self.world_size}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a saved state."""
+        """Continue from a saved state.
+
+        Raises:
+            ValueError: it was saved by another number of processes: steps would have other numbers of batches.
+        """
+        if state.get("processes", 1) != self.world_size:
+            raise ValueError(
+                f"its DataLoader was shared by {state.get('processes', 1)} processes, not {self.world_size}: resume it "
+                "on as many, or give the data themselves, whose batches can be divided anew"
+            )
         for generator, its_state in zip(self._generators(), state["generators"], strict=True):
             generator.set_state(its_state)
-        if self.order is not None:
-            self.order.load_state_dict(state["order"])
 
     def _generators(self) -> list[torch.Generator]:
         holders = (self.loader, self.loader.sampler, self.loader.batch_sampler)
@@ -141,17 +193,70 @@ class LoaderBatches:
         )
 
 
-class _IndexBatches:
+class _InTurn:
+    """Every ``world_size``-th of what a sampler gives, from the ``rank``-th on."""
+
+    def __init__(self, sampler: Any, rank: int, world_size: int) -> None:
+        self.sampler, self.rank, self.world_size = sampler, rank, world_size
+
+    def __len__(self) -> int:
+        return len(range(self.rank, len(self.sampler), self.world_size))
+
+    def __iter__(self) -> Iterator[Any]:
+        return islice(self.sampler, self.rank, None, self.world_size)
+
+
+class _Indices:
     """An order in the form that torch's loaders take: lists of integers."""
 
     def __init__(self, order: EpochOrder) -> None:
         self.order = order
+        self.stand_ins: deque[bool] = deque()
+        """for each list that was given out and has not come back as a batch: whether it stands in"""
 
     def __len__(self) -> int:
         return len(self.order)
 
     def __iter__(self) -> Iterator[list[int]]:
-        return (place.indices.tolist() for place in self.order)
+        self.stand_ins.clear()
+        for place in self.order:
+            self.stand_ins.append(place.stands_in)
+            yield place.indices.tolist()
+
+
+class DatasetBatches(LoaderBatches):
+    """Batches of a torch `Dataset` in an order of ours.
+
+    Args:
+        dataset: its examples are ``(inputs, targets)``, or longer tuples whose last part is the targets.
+        dtype: as for `LoaderBatches`.
+        order: the indices of each batch.
+        workers: number of processes that load the examples; 0 to load them in this process.
+    """
+
+    def __init__(self, dataset: Any, dtype: torch.dtype, order: EpochOrder, workers: int) -> None:
+        self.order, self._indices = order, _Indices(order)
+        super().__init__(DataLoader(dataset, batch_sampler=self._indices, num_workers=workers), dtype)
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in super().__iter__():
+            yield StandIn(batch) if self._indices.stand_ins.popleft() else batch
+
+    def alone(self) -> int:
+        """Number of batches in an epoch if no other process had any of them."""
+        return len(self.order.shared(0, 1))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of the order and of torch's generators."""
+        return {**super().state_dict(), "order": self.order.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a saved state."""
+        super().load_state_dict(state)
+        self.order.load_state_dict(state["order"])
 
 
 def as_batches(
@@ -162,6 +267,9 @@ def as_batches(
     device: torch.device,
     dtype: torch.dtype = torch.float32,
     workers: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    seed: int = 0,
 ) -> Batches:
     """Batches of any data.
 
@@ -173,6 +281,9 @@ def as_batches(
         device: the device to which `Images` are moved.
         dtype: the type that floating-point numpy arrays are converted to.
         workers: number of processes that load the examples of a `Dataset`.
+        rank: number of this process, for a `DataLoader`, whose batches the processes take in turn.
+        world_size: number of processes that share them.
+        seed: as for `LoaderBatches`.
 
     Raises:
         InputError: anything else, or arrays that are empty or of different lengths.
@@ -185,13 +296,11 @@ def as_batches(
         loader.order = order(len(images))
         return loader
     if isinstance(data, DataLoader):
-        return LoaderBatches(data, dtype)
+        return LoaderBatches(data, dtype, rank, world_size, seed)
     if isinstance(data, (tuple, list)):
         return _of_arrays(data, order, dtype)
     if _is_dataset(data):
-        its_order = order(len(data))
-        torch_loader: DataLoader[Any] = DataLoader(data, batch_sampler=_IndexBatches(its_order), num_workers=workers)
-        return LoaderBatches(torch_loader, dtype, its_order)
+        return DatasetBatches(data, dtype, order(len(data)), workers)
     if isinstance(data, IterableDataset):
         raise InputError("an IterableDataset has no length; wrap it in a DataLoader, and give it a __len__")
     raise InputError(f"a {type(data).__name__} cannot be used as data; {ACCEPTED}")

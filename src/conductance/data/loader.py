@@ -10,7 +10,7 @@ from conductance.checked import checked
 from conductance.data.augment import Augmentation
 from conductance.data.images import Images
 from conductance.data.mix import Mixing
-from conductance.data.order import EpochOrder, Place
+from conductance.data.order import EpochOrder, Place, StandIn
 
 
 class DeviceLoader:
@@ -90,18 +90,25 @@ class DeviceLoader:
             moved.preprocessing = self.preprocessing.to(device)
         return moved
 
-    def shared(self, rank: int, world_size: int) -> "DeviceLoader":
-        """The batches of one of several processes, see `EpochOrder.shared`."""
+    def shared(self, rank: int, world_size: int, least: int = 0) -> "DeviceLoader":
+        """The batches of one of several processes, see `EpochOrder.shared`.
+
+        A process that has no image left in the last batch gets a `StandIn`.
+        """
         its_own = copy(self)
-        its_own.order = self.order.shared(rank, world_size)
+        its_own.order = self.order.shared(rank, world_size, least)
         return its_own
 
+    def alone(self) -> int:
+        """Number of batches in an epoch if no other process had any of them."""
+        return len(self.order.shared(0, 1))
+
     def state_dict(self) -> dict[str, int]:
-        """The seed, the current or next epoch, and the number of its batches so far."""
+        """The seed, the current or next epoch, the number of its batches so far, and the images in a batch."""
         return self.order.state_dict()
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue from the state of a loader with the same arguments (except the seed)."""
+        """Continue from the state of a loader with the same arguments, except the seed and the number of ranks."""
         self.order.load_state_dict(state)
 
     def _draw(self, place: Place) -> tuple[Tensor, Tensor]:
@@ -111,4 +118,5 @@ class DeviceLoader:
         if self.augmentation is not None:
             pixels = self.augmentation(pixels, generator=generator)
         inputs = self.preprocessing(pixels)
-        return (inputs, labels) if self.mixing is None else self.mixing(inputs, labels, generator=generator)
+        batch = (inputs, labels) if self.mixing is None else self.mixing(inputs, labels, generator=generator)
+        return StandIn(batch) if place.stands_in else batch
