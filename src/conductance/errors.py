@@ -10,6 +10,10 @@ FEW = 12
 class ConductanceError(Exception):
     """Something a person can mend. The command line prints its message and exits with status 2."""
 
+    silent: bool | None = None
+    """Of several processes that train together, whether this one leaves it to another to print the message; None: the
+    first one prints it."""
+
 
 class InputError(ConductanceError, ValueError):
     """A value handed in is outside what its meaning allows."""

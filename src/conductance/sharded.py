@@ -20,6 +20,12 @@ def whole(tensor: Tensor) -> Tensor:
     return whole_tensor
 
 
+def own_part(tensor: Tensor) -> Tensor:
+    """What this process holds of a tensor. (To look at the whole, every process must ask.)"""
+    part: Tensor = tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
+    return part
+
+
 def sharded_like(tensor: Tensor, other: Tensor) -> Tensor:
     """The inverse of `whole`: each process keeps the part of ``tensor`` that it has of ``other``."""
     if not is_sharded(other):

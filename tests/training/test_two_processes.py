@@ -1,45 +1,41 @@
 """One run on two processes, as torchrun and `accelerate launch` start them."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 
 import pytest
 import torch
 
-from shared_trainings import BATCH, CLASSES, INPUTS, STOP, trainer_of
-from tiny_runs import lines
+import several_processes
+from conductance.runs import RunFolder
+from shared_trainings import BATCH, CLASSES, INPUTS, LOADERS, RUNS, STOP, UNSEEDED, run_of, trainer_of
+from tiny_runs import lines, run
 
-# Each process trains the same two configs, one after the other, and keeps what it ended with.
+# Each process trains the same, one after the other, and keeps what it ended with.
 PROGRAM = """
-import sys
+import os, sys
 from pathlib import Path
 import torch
-from tiny_runs import tiny
-from shared_trainings import NAMES, trainer_of
+from shared_trainings import NAMES, RUNS, run_of, trainer_of
 from conductance.training import train
 from conductance.training.record import RunRecord
 
-out, finish = Path(sys.argv[1]), RunRecord.finish
+out, finish, rank = Path(sys.argv[1]), RunRecord.finish, int(os.environ["RANK"])
 
 def keep(record, trainer):
-    rank, order = trainer.process_index, trainer.data.train.order
+    order = trainer.data.train.order
     share = {"rank": order.rank, "of": order.world_size}
-    torch.save({**share, **dict(trainer.network.named_parameters())}, out / f"{record.config.model.family}-{rank}.pt")
+    torch.save({**share, **dict(trainer.network.named_parameters())}, out / f"{trainer.folder.name}-{rank}.pt")
     return finish(record, trainer)
 
 RunRecord.finish = keep
-for family in ("cwa", "affine_bn"):
-    choices = {"data__batch_size": 50, "data__augmentation": "shift", "optimizer__centered": True}
-    train(tiny(family, accumulate=2, **choices), out / family)
+for name in RUNS:
+    train(run_of(name, processes=2), out / name, device="cpu")
 
 for name in NAMES:
-    trainer = trainer_of(name, processes=2)
+    trainer = trainer_of(name, rank, processes=2)
     trainer.fit()
-    last = {"history": trainer.history, "network": dict(trainer.network.state_dict()), "step": trainer.step}
-    torch.save(last, out / f"{name}-{trainer.process_index}.pt")
+    last = {"history": trainer.history, "network": dict(trainer.result.state_dict()), "step": trainer.step}
+    torch.save({**last, "random": trainer._random["cpu"]}, out / f"{name}-{rank}.pt")
 """
 
 
@@ -47,45 +43,55 @@ for name in NAMES:
 def out(tmp_path_factory):
     """The folder that both processes wrote to."""
     out = tmp_path_factory.mktemp("two")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    shared |= {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(out)],
-            env={**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in "01"
-    ]
-    try:
-        for process in processes:
-            said, _ = process.communicate(timeout=120)
-            assert process.returncode == 0, said
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+    several_processes.run(["-c", PROGRAM, out], 2)
     return out
 
 
-@pytest.mark.parametrize("family", ["cwa", "affine_bn"])
-def test_each_takes_its_share_and_both_end_with_the_same_weights(family, out):
-    first, second = (torch.load(out / f"{family}-{rank}.pt", weights_only=True) for rank in (0, 1))
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The folder of the same runs on one process, whose batches have as many images as those of both together."""
+    out = tmp_path_factory.mktemp("one")
+    for name in RUNS:
+        run(run_of(name), out / name)
+    return out
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_each_takes_its_share_and_both_end_with_the_same_weights(name, out):
+    first, second = (torch.load(out / f"{name}-{rank}.pt", weights_only=True) for rank in (0, 1))
     assert [(ended.pop("rank"), ended.pop("of")) for ended in (first, second)] == [(0, 2), (1, 2)]
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize("family", ["cwa", "affine_bn"])
-def test_they_leave_one_finished_run(family, out):
-    assert json.loads((out / family / "summary.json").read_text())["epochs"] == 2
-    assert [line["epoch"] for line in lines(out / family)] == [1, 2]
-    assert not (out / family / "checkpoint.pt").exists()
+@pytest.mark.parametrize("name", RUNS)
+def test_they_leave_one_finished_run(name, out):
+    summary = json.loads((out / name / "summary.json").read_text())
+    assert (summary["epochs"], summary["processes"]) == (2, 2)
+    assert [line["epoch"] for line in lines(out / name)] == [1, 2]
+    assert not (out / name / "checkpoint.pt").exists()
+
+
+def differences(out, alone, name):
+    """The largest difference between the weights that both kinds of run have left, and that of their metrics."""
+    here, there = (RunFolder(folder / name).read_weights() for folder in (out, alone))
+    weights = max(float((here[part] - there[part]).abs().max()) for part in here)
+    epochs = zip(lines(out / name), lines(alone / name), strict=True)
+    return weights, max(abs(now[key] - then[key]) / max(1, abs(then[key])) for now, then in epochs for key in now)
+
+
+@pytest.mark.parametrize("name", RUNS.keys() - {"affine_bn"})
+def test_conductances_learn_the_same_on_one_process_and_on_two(name, out, alone):
+    assert max(differences(out, alone, name)) < 1e-5
+
+
+def test_batchnorm_does_not_for_its_means_are_those_of_one_process(out, alone):
+    assert min(differences(out, alone, "affine_bn")) > 1e-3
+
+
+def test_predictions_are_of_every_test_image_in_order(out, alone):
+    here, there = ((folder / "cwa-adam/predictions.npz").read_bytes() for folder in (out, alone))
+    assert here == there
 
 
 def ends(out, name):
@@ -96,26 +102,51 @@ def without_seconds(history):
     return [{name: value for name, value in epoch.items() if name != "seconds"} for epoch in history]
 
 
-def test_steps_and_metrics_are_those_of_one_process_with_all_examples(out):
-    """The last step of an epoch has one batch on each process, the others two."""
-    alone = trainer_of("arrays")
+@pytest.mark.parametrize("name", ["arrays", "dataset"])
+def test_steps_and_metrics_are_those_of_one_process_with_all_examples(name, out):
+    """The last batch has one example, so that one process has none; so has the one example of the validation."""
+    alone = trainer_of(name)
     alone.fit()
-    for end in ends(out, "arrays"):
+    for end in ends(out, name):
         torch.testing.assert_close(end["network"], dict(alone.network.state_dict()))
         assert end["step"] == alone.step == 2 * -(-len(INPUTS) // (2 * 2 * BATCH))
         for epoch, expected in zip(without_seconds(end["history"]), without_seconds(alone.history), strict=True):
             assert epoch == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_loss_of_a_shared_loader_is_a_mean_over_the_examples_of_both(out):
-    first, second = ends(out, "loader")
-    seen = torch.cat([torch.arange(21), torch.arange(3)])  # accelerate hands out one batch twice, to keep step
-    outputs = torch.nn.functional.linear(INPUTS[seen], first["network"]["weight"], first["network"]["bias"])
-    expected = float(torch.nn.functional.cross_entropy(outputs, CLASSES[seen]))
+@pytest.mark.parametrize("name", LOADERS)
+def test_the_loss_of_a_shared_loader_is_a_mean_over_its_examples(name, out):
+    """None is seen twice and none is left out, though one process has a batch more than the other."""
+    first, second = ends(out, name)
+    network = trainer_of(name).network
+    network.load_state_dict(first["network"])
+    network.requires_grad_(False)
+    expected = float(torch.nn.functional.cross_entropy(network(INPUTS[:21]), CLASSES[:21]))
     assert first["history"][0]["train_loss"] == pytest.approx(expected, rel=1e-5)
     assert without_seconds(first["history"]) == without_seconds(second["history"])
+
+
+@pytest.mark.parametrize("name", UNSEEDED)
+def test_networks_that_start_differently_start_and_learn_as_that_of_the_first_process(name, out):
+    first, second = ends(out, name)
+    assert all(torch.equal(first["network"][part], second["network"][part]) for part in first["network"])
+    assert bool((first["network"]["0.g"] >= 0).all())
+    assert without_seconds(first["history"]) == without_seconds(second["history"])
+
+
+def test_no_two_processes_draw_the_same_random_numbers(out):
+    first, second = ends(out, "dropout")
+    assert not torch.equal(first["random"], second["random"])
 
 
 def test_both_stop_when_one_is_told_to(out):
     for end in ends(out, "stopped"):
         assert (end["step"], len(end["history"])) == (STOP, 1)
+
+
+def test_a_loader_of_one_batch_is_tested_by_both(out):
+    first, second = ends(out, "stopped")
+    network = trainer_of("stopped").network.eval().requires_grad_(False)
+    network.load_state_dict(first["network"])
+    expected = float(torch.nn.functional.cross_entropy(network(INPUTS[:21]), CLASSES[:21]))
+    assert first["history"][0]["test_loss"] == second["history"][0]["test_loss"] == pytest.approx(expected, rel=1e-5)

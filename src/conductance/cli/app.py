@@ -52,6 +52,9 @@ FIRST_STEPS = {
 }
 """Commands worth trying first, and what each does."""
 
+IN_SEVERAL_PROCESSES = ("train",)
+"""Commands that ``torchrun`` and ``accelerate launch`` can start."""
+
 MISTAKE = 2
 """Exit status after an error that the user can correct."""
 
@@ -61,16 +64,30 @@ def dispatch(arguments: list[str] | None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # an encoding without a character prints ? instead
             stream.reconfigure(errors="replace")
+    if number_of_processes() > 1:  # when one of them is lost, torch writes stack traces beside our line
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: _complain("warning", message)
+        warnings.showwarning = lambda message, *_: _complain("warning", message) if is_first_process() else None
         try:
             _run(sys.argv[1:] if arguments is None else arguments)
         except ConductanceError as error:
-            _complain("error", error)
+            if not error.silent if error.silent is not None else is_first_process():
+                _complain("error", error)
             sys.exit(MISTAKE)
         except BrokenPipeError:  # the reader has closed the pipe, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
+
+
+def number_of_processes() -> int:
+    """How many processes ``torchrun`` or ``accelerate launch`` has started, this one among them; 1 if neither has."""
+    launched = {"RANK", "LOCAL_RANK", "MASTER_ADDR"} <= os.environ.keys()
+    return int(os.environ.get("WORLD_SIZE", "1")) if launched else 1
+
+
+def is_first_process() -> bool:
+    """Whether this is the one of these processes that prints."""
+    return number_of_processes() == 1 or os.environ["RANK"] == "0"
 
 
 def overview() -> str:
@@ -88,6 +105,11 @@ def _run(arguments: list[str]) -> None:
     elif arguments[0] == "--version":
         print(f"conductance {__version__}")
     elif arguments[0] in COMMANDS:
+        if arguments[0] not in IN_SEVERAL_PROCESSES and number_of_processes() > 1:
+            raise ConductanceError(
+                f"conductance {arguments[0]} runs in one process; start it without torchrun or accelerate launch "
+                f"(in several there is conductance {' and '.join(IN_SEVERAL_PROCESSES)})"
+            )
         _load(arguments[0]).run(arguments[1:])
     else:
         raise UnknownNameError("command", arguments[0], COMMANDS)

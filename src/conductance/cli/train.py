@@ -1,6 +1,5 @@
 """``conductance train``: train a preset, with whatever options change about it."""
 
-import os
 import sys
 from dataclasses import dataclass, field
 from itertools import groupby, takewhile
@@ -10,10 +9,12 @@ from typing import Annotated
 import tyro
 from rich.markup import escape
 
+from conductance.cli.app import is_first_process, number_of_processes
 from conductance.cli.arguments import parse
 from conductance.cli.console import console
 from conductance.cli.interruption import resumable
 from conductance.cli.launching import end_with, launch_all
+from conductance.errors import InputError
 from conductance.launch.options import LaunchOptions
 from conductance.presets import PRESETS, get_preset, train_command
 from conductance.runs import RunConfig
@@ -28,7 +29,8 @@ in each of the presets.
 PRESET is one of:
 {presets}
 
-conductance train PRESET --help lists the options and the preset's values.
+conductance train PRESET --help lists the options and the preset's values. One run in several processes, each of which
+takes batches of the preset's size: torchrun --nproc-per-node 2 -m conductance train PRESET
 Examples: conductance train mnist-cnn-cwa --data-dir ~/data --seed 1 --epochs 20
           conductance train mnist-cnn-cwa mnist-cnn-affine --seeds 5 --cluster slurm --slurm.partition gpu"""
 
@@ -51,6 +53,8 @@ class TrainArguments:
     """auto (a GPU if there is one), cpu, cuda or mps"""
     resume: bool = False
     """continue the run in that folder; the result is that of a run that never stopped. Several runs always continue"""
+    sharded: bool = False
+    """in several processes (torchrun): each holds a part of every parameter only, for networks too large for one"""
     seeds: int = 1
     """number of runs of each preset, with the seeds SEED, SEED + 1, ..."""
     tensorboard: bool = False
@@ -69,14 +73,18 @@ def run(arguments: list[str]) -> None:
     chosen = [parse(TrainArguments, f"train {' '.join(presets)}", options, default) for default in defaults]
     if len(chosen) == 1 and chosen[0].seeds == 1 and chosen[0].launch.cluster is None:
         _train_one(chosen[0], presets[0], arguments)
+    elif number_of_processes() > 1:
+        raise InputError("several processes train one run; give one preset and one seed, and no --cluster")
     else:
         _train_many(chosen, presets, arguments)
 
 
 def _train_one(chosen: TrainArguments, preset: str, arguments: list[str]) -> None:
     out = chosen.out or Path("runs") / run_folder_name(chosen.run.name, chosen.run.seed)
-    command = ["conductance", "train", *arguments]
-    console.quiet = os.environ.get("RANK", "0") != "0"  # under torchrun only the first process prints
+    count = number_of_processes()
+    launcher = ["torchrun", "--nproc-per-node", str(count), "-m"] if count > 1 else []
+    command = [*launcher, "conductance", "train", *arguments]
+    console.quiet = not is_first_process()
     with resumable(console, command if chosen.resume else [*command, "--resume"], out):
         summary = train(
             chosen.run,
@@ -84,8 +92,9 @@ def _train_one(chosen: TrainArguments, preset: str, arguments: list[str]) -> Non
             data_dir=chosen.data_dir,
             device=chosen.device,
             resume=chosen.resume,
+            sharded=chosen.sharded,
             console=console,
-            command=train_command(chosen.run, preset, chosen.data_dir),
+            command=" ".join([*launcher, train_command(chosen.run, preset, chosen.data_dir)]),
             callbacks=[TensorBoard()] if chosen.tensorboard else [],
         )
     console.print(

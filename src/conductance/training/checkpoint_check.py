@@ -32,8 +32,8 @@ def check_state(trainer: "Trainer", saved: Mapping[str, Any], here: Mapping[str,
             raise ValueError(f"it lacks {part!r}")
     for part in ("network", "averaged"):
         _check_weights(part, saved[part], here[part])
-    for part in ("protocol", "loader"):
-        _check_alike(part, saved[part], here[part])
+    _check_alike("protocol", saved["protocol"], here["protocol"])
+    _check_loader(saved["loader"], here["loader"])
     _check_optimizer(trainer, saved["optimizer"], here["optimizer"])
     _check_metrics(saved["metrics"], trainer.config.epochs)
     if type(saved["stopped"]) is not bool:
@@ -54,6 +54,11 @@ def _check_weights(part: str, saved: Any, here: Any) -> None:
             raise ValueError(f"{name} is {saved[name].dtype}, not {value.dtype}")
     if refused := not_finite(saved):
         raise ValueError(refused)
+
+
+def _check_loader(saved: Any, here: dict[str, Any]) -> None:
+    """Fields that earlier versions did not write may be missing."""
+    _check_alike("loader", {**here, **saved} if isinstance(saved, dict) else saved, here)
 
 
 def _check_alike(place: str, saved: Any, here: Any) -> None:

@@ -1,8 +1,8 @@
 """One epoch: forward passes, backward passes and steps of the optimizer."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from conductance.data.batches import Batch
 from conductance.errors import ConductanceError
 from conductance.nested import all_finite, to_device
+from conductance.nn.modes import evaluating
 from conductance.training.checkpoint import does_not_fit
 from conductance.training.evaluation import forward, in_float32
 from conductance.training.failures import check_tally
 from conductance.training.first_look import check_open_probabilities, look_at
-from conductance.training.objective import batch_length
+from conductance.training.objective import examples_in
 from conductance.training.progress import TrainingProgress
+from conductance.training.sharding import gradients_kept
 from conductance.training.tally import Tally
 
 if TYPE_CHECKING:
@@ -45,9 +47,10 @@ def train_epoch(trainer: "Trainer", network: nn.Module, optimizer: Any, progress
     network.train()
     optimizer.zero_grad()  # gradients that other code, or an interrupted step, has left
     tally, looked = Tally(), time.perf_counter()
-    for step in _steps(trainer.data.train, trainer.config.accumulate):
-        if tally.steps == 0:
-            _look(trainer, step[0])
+    for number, step in enumerate(_steps(trainer.data.train, trainer.config.accumulate)):
+        if number == 0:
+            with trainer.processes.together():
+                _look(trainer, step[0])
         trainer.step_loss = _accumulate(trainer, network, step, tally, progress)
         _take_step(trainer, optimizer)
         optimizer.zero_grad()
@@ -56,13 +59,15 @@ def train_epoch(trainer: "Trainer", network: nn.Module, optimizer: Any, progress
             trainer.averaged.update_parameters(trainer.network)
         trainer.step += 1
         trainer.callbacks.at("on_step", trainer)
-        if _everybody_stops(trainer):
+        everybody = trainer.processes.sum([trainer.stopped, time.perf_counter() - looked > SECONDS_BETWEEN_LOOKS])
+        trainer.stopped, it_is_time = (number > 0 for number in everybody)  # for all processes if for one
+        if trainer.stopped:
             break
-        if time.perf_counter() - looked > SECONDS_BETWEEN_LOOKS:
+        if it_is_time:
             looked = time.perf_counter()
-            check_tally(trainer, tally)
+            _check(trainer, tally)
             progress.show(tally.loss(), tally.accuracy())
-    check_tally(trainer, tally)
+    _check(trainer, tally)
     return tally
 
 
@@ -75,6 +80,11 @@ def _take_step(trainer: "Trainer", optimizer: Any) -> None:
             raise
         raise does_not_fit(trainer.restored_from, error) from error
     trainer.restored_from = None
+
+
+def _check(trainer: "Trainer", tally: Tally) -> None:
+    with trainer.processes.together():
+        check_tally(trainer, tally)
 
 
 def _look(trainer: "Trainer", batch: Batch) -> None:
@@ -99,33 +109,29 @@ def _accumulate(
     """Compute the gradient of the mean loss over all examples of a step.
 
     Returns:
-        The mean loss over the examples of this process.
+        The mean loss over the examples of this process; 0 if it has none.
     """
-    accelerator = trainer.accelerator
-    shares = _shares([batch_length(targets) for _, targets in step], trainer.sum_over_processes)
-    losses = []
-    for number, (batch, share) in enumerate(zip(step, shares, strict=True), start=1):
+    accelerator, count = trainer.accelerator, trainer.num_processes
+    sizes = [examples_in(batch) for batch in step]
+    (total,) = trainer.processes.sum([sum(sizes)])
+    precision = accelerator.autocast if trainer.sharded else nullcontext  # a network that is not was wrapped for it
+    sums = []
+    for number, (batch, size) in enumerate(zip(step, sizes, strict=True), start=1):
         inputs, targets = to_device(batch, trainer.device)
-        with nullcontext() if number == len(step) else accelerator.no_sync(network):
-            outputs = in_float32(forward(network, inputs))
+        with nullcontext() if number == len(step) else _not_yet(trainer, network):
+            with nullcontext() if size else evaluating(network), precision():  # another's example leaves no trace
+                outputs = in_float32(forward(network, inputs))
             if tally.steps == 0:
                 trainer.objective.check(outputs, targets)
             loss = trainer.objective.training_loss(inputs, outputs, targets)
-            accelerator.backward(loss * (share * trainer.num_processes))
-        tally.add(loss, batch_length(targets), trainer.objective.correct(outputs, targets), all_finite(inputs, targets))
-        losses.append(loss.detach() * share)
+            accelerator.backward(loss * (size * count / total))
+        if size:
+            tally.add(loss, size, trainer.objective.correct(outputs, targets), all_finite(inputs, targets))
+        sums.append(loss.detach() * size)
         progress.step()
-    return torch.stack(losses).sum() / sum(shares)
+    return torch.stack(sums).sum() / max(1, sum(sizes))
 
 
-def _shares(sizes: Sequence[int], sum_over_processes: Callable[[Sequence[float]], list[float]]) -> list[float]:
-    """The fraction of a step's examples, of all processes together, that each batch holds."""
-    (total,) = sum_over_processes([float(sum(sizes))])
-    return [size / total for size in sizes]
-
-
-def _everybody_stops(trainer: "Trainer") -> bool:
-    """Whether any process was told to stop. All of them must stop at the same step."""
-    if trainer.num_processes > 1:
-        trainer.stopped = trainer.sum_over_processes([float(trainer.stopped)])[0] > 0
-    return trainer.stopped
+def _not_yet(trainer: "Trainer", network: nn.Module) -> AbstractContextManager[None]:
+    """A context in which gradients are added up in each process, and not yet over all of them."""
+    return gradients_kept(network) if trainer.sharded else trainer.accelerator.no_sync(network)

@@ -13,7 +13,7 @@ from conductance.data import DeviceLoader, Images
 from conductance.data.batches import Batch
 from conductance.nested import Nested, all_finite, map_tensors, tensors_of, to_device
 from conductance.nn.modes import evaluating
-from conductance.training.objective import Objective, batch_length
+from conductance.training.objective import Objective, examples_in
 from conductance.training.tally import Tally
 
 EVALUATION_BATCH = 500
@@ -60,9 +60,9 @@ def evaluate_batches(
             outputs = in_float32(outputs)
             if tally.steps == 0:
                 objective.check(outputs, targets)
-            loss = objective.evaluation_loss(outputs, targets)
-            correct, finite = objective.correct(outputs, targets), all_finite(inputs, targets)
-            tally.add(loss, batch_length(targets), correct, finite)
+            loss, size = objective.evaluation_loss(outputs, targets), examples_in(batch)
+            if size:
+                tally.add(loss, size, objective.correct(outputs, targets), all_finite(inputs, targets))
     return tally
 
 
@@ -113,9 +113,3 @@ def in_float32(outputs: Nested) -> Nested:
     if not any(tensor.dtype in half for tensor in tensors_of(outputs)):
         return outputs
     return map_tensors(lambda tensor: tensor.float() if tensor.dtype in half else tensor, outputs)
-
-
-def measured(tally: Tally, prefix: str = "") -> dict[str, float]:
-    """Loss, and accuracy (in %) if the targets are classes."""
-    accuracy = tally.accuracy()
-    return {f"{prefix}loss": tally.loss()} | ({} if accuracy is None else {f"{prefix}accuracy": accuracy})

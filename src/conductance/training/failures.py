@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from conductance.errors import RunError
+from conductance.sharded import own_part
 from conductance.training.tally import Tally
 
 if TYPE_CHECKING:
@@ -44,14 +45,7 @@ def check_evaluation(trainer: "Trainer", tally: Tally, kind: str, step: int) -> 
 
 def non_finite_loss(trainer: "Trainer", loss: float, step: int, data_are_bad: bool = False) -> NonFiniteLossError:
     """The error: what happened and where, which checkpoint is left, and what may help."""
-    done = len(trainer.history)
-    where = f"{trainer.place}: the loss is {loss} at step {step} of epoch {trainer.epoch}"
-    if trainer.folder is None:
-        kept = ""
-    elif done:
-        kept = f"; the checkpoint of epoch {done} is kept"
-    else:
-        kept = "; no epoch was finished"
+    where, kept = f"{trainer.place}: the loss is {loss} at step {step} of epoch {trainer.epoch}", trainer.kept()
     if data_are_bad:
         row = getattr(trainer.data.train, "first_bad_row", str)()
         found = f" ({row} is the first)" if row else ""
@@ -63,6 +57,6 @@ def non_finite_loss(trainer: "Trainer", loss: float, step: int, data_are_bad: bo
 
 def _first_bad_parameter(trainer: "Trainer") -> str:
     for name, parameter in trainer.network.named_parameters():
-        if not bool(parameter.isfinite().all()):
+        if not bool(own_part(parameter.detach()).isfinite().all()):
             return f" ({name} holds values that are not finite)"
     return ""

@@ -86,7 +86,10 @@ class Constant:
         """There is no state."""
 
 
-def create_protocol(optimizer: Optimizer, config: ProtocolConfig, total_steps: int) -> OneCycle | Plateau | Constant:
+Protocol = OneCycle | Plateau | Constant
+
+
+def create_protocol(optimizer: Optimizer, config: ProtocolConfig, total_steps: int) -> Protocol:
     """The protocol that ``config`` names."""
     if config.name == "constant":
         return Constant()

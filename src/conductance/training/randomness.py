@@ -41,13 +41,14 @@ def set_random_state(device: torch.device, state: Mapping[str, Any]) -> None:
         torch.get_device_module(device).set_rng_state(state["device"])
 
 
-def seed_everything(seed: int) -> None:
+def seed_everything(seed: int, rank: int = 0, epoch: int = 0) -> None:
     """Seed the generators of Python, numpy and torch.
 
     They are seeded with a number derived from ``seed``. A network is often initialized with the same seed, and would
-    otherwise use the same random numbers for its weights and, for example, its dropout.
+    otherwise use the same random numbers for its weights and, for example, its dropout. In every process but the first
+    it is derived from the process's ``rank`` and the ``epoch`` in which it joins, too: no two draw the same dropout.
     """
-    derived = int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])
+    derived = int(np.random.SeedSequence([seed, 1], spawn_key=(rank, epoch) if rank else ()).generate_state(1)[0])
     random.seed(derived)
     np.random.seed(derived)  # noqa: NPY002
     torch.manual_seed(derived)

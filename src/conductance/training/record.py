@@ -19,6 +19,7 @@ from conductance.runs.predictions import Predictions
 from conductance.runs.schema import OWN, read_history
 from conductance.training.checkpoint import restore, state_of
 from conductance.training.evaluation import predicted_classes
+from conductance.training.sharding import class_name, gathered, load_network
 
 if TYPE_CHECKING:
     from conductance.training.trainer import Trainer
@@ -73,40 +74,56 @@ class RunRecord:
         """
         if self._claimed:
             return True
-        self.folder.check(self.config, resume=resume)
-        if resume and self.folder.finished:
-            self._load_result(trainer)
-            return False
-        checkpoint = self.folder.read_checkpoint() if resume else None
-        if checkpoint is not None:
+
+        def found() -> tuple[bool, dict[str, Any] | None]:
+            self.folder.check(self.config, resume=resume)
+            finished = resume and self.folder.finished
+            return finished, self.folder.read_checkpoint() if resume and not finished else None
+
+        finished, checkpoint = trainer.processes.from_first(found)  # the others may not even see the folder
+        if finished:
+            self._load_result(trainer, trainer.processes.from_first(self._read_result))
+        elif checkpoint is not None:
             restore(trainer, checkpoint, self.folder.checkpoint_file)
-        return True
+        return not finished
 
     def claim(self, trainer: "Trainer") -> None:
         """Write the settings, once all processes have checked the folder."""
-        trainer.accelerator.wait_for_everyone()
-        if trainer.is_main_process and not self._claimed:
-            self.folder.claim(self.config)
-            if trainer.history:  # an interruption between the two files loses a line
-                self.folder.write_metrics(trainer.history)
+        if self._claimed:
+            return
+        with trainer.processes.together():
+            if trainer.is_main_process:
+                self.folder.claim(self.config)
+                if trainer.history:  # an interruption between the two files loses a line
+                    self.folder.write_metrics(trainer.history)
         self._claimed = True
 
     def epoch(self, trainer: "Trainer") -> None:
         """Save the state after an epoch."""
-        if trainer.is_main_process:
-            self.folder.write_epoch(state_of(trainer), trainer.history)
+        state = state_of(trainer)
+        with trainer.processes.together():
+            if trainer.is_main_process:
+                self.folder.write_epoch(state, trainer.history)
 
     def finish(self, trainer: "Trainer") -> None:
         """Write the results, and delete the checkpoint."""
-        if trainer.is_main_process and trainer.history:
-            self.folder.write_weights(_weights(trainer))
-            if (seen := _internals(trainer)) is not None:
-                self.folder.write_json(self.folder.internals_file, seen)
-            if (answers := _predictions(trainer)) is not None:
-                answers.write(self.folder.predictions_file)
-            self.folder.write_json(self.folder.summary_file, self._summary(trainer))
-            self.folder.checkpoint_file.unlink(missing_ok=True)
-        trainer.accelerator.wait_for_everyone()
+        if not trainer.history:
+            return
+        # of a sharded network, each process has a part
+        weights = _weights(trainer) if trainer.sharded or trainer.is_main_process else {}
+        answers = _predictions(trainer) if trainer.sharded or trainer.is_main_process else None
+        with trainer.processes.together():
+            if trainer.is_main_process:
+                self._write_results(trainer, weights, answers)
+
+    def _write_results(self, trainer: "Trainer", weights: Mapping[str, Tensor], answers: Predictions | None) -> None:
+        self.folder.write_weights(weights)
+        if (seen := _internals(trainer)) is not None:
+            self.folder.write_json(self.folder.internals_file, seen)
+        if answers is not None:
+            answers.write(self.folder.predictions_file)
+        self.folder.write_json(self.folder.summary_file, self._summary(trainer))
+        self.folder.checkpoint_file.unlink(missing_ok=True)
 
     def _summary(self, trainer: "Trainer") -> dict[str, Any]:
         settings, history = self.settings, trainer.history
@@ -124,23 +141,27 @@ class RunRecord:
             **{name: value for name, value in history[-1].items() if name.endswith(("_loss", "_accuracy"))},
             **best,
             "parameters": sum(parameter.numel() for parameter in trainer.network.parameters()),
+            **({"processes": trainer.num_processes} if trainer.num_processes > 1 else {}),
             **self.details,
             "versions": provenance.versions(),
             "hardware": provenance.hardware(trainer.device),
             "git_commit": provenance.git_commit(),
         }
 
-    def _load_result(self, trainer: "Trainer") -> None:
-        weights = self.folder.read_weights()
+    def _read_result(self) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+        """Weights and metrics of a finished run."""
+        return self.folder.read_weights(), read_history(self.folder.metrics_file)
+
+    def _load_result(self, trainer: "Trainer", result: tuple[Mapping[str, Tensor], list[dict[str, Any]]]) -> None:
+        weights, trainer.history = result
         network = {name.removeprefix(NETWORK): tensor for name, tensor in weights.items() if name.startswith(NETWORK)}
         try:
-            trainer.network.load_state_dict(network)
+            load_network(trainer.network, network)
         except RuntimeError as error:
             raise RunError(
                 f"{self.folder.weights_file} does not fit this network: {one_line(error):.300}; load it into the "
                 "network that was trained"
             ) from None
-        trainer.history = read_history(self.folder.metrics_file)
         trainer.epoch = len(trainer.history)
         trainer.stopped, trainer.averaged = True, None
 
@@ -161,11 +182,11 @@ def settings_of(trainer: "Trainer") -> dict[str, Any]:
             "label_smoothing": chosen.label_smoothing,
         }
     network = {
-        "architecture": type(trainer.network).__name__,
+        "architecture": class_name(trainer.network),
         "family": OWN,
         "parameters": sum(parameter.numel() for parameter in trainer.network.parameters()),
     }
-    data = {"dataset": trainer.data.name, "batch_size": batch_size, "batches": len(trainer.data.train)}
+    data = {"dataset": trainer.data.name, "batch_size": batch_size, "batches": trainer.data.train.alone()}
     return {**settings, "model": network, "data": data}
 
 
@@ -175,7 +196,7 @@ def _of_json(value: Any) -> Any:
 
 
 def _weights(trainer: "Trainer") -> dict[str, Tensor]:
-    weights = {f"{NETWORK}{name}": tensor for name, tensor in trainer.result.state_dict().items()}
+    weights = {f"{NETWORK}{name}": tensor for name, tensor in gathered(trainer.result.state_dict()).items()}
     if (preprocessing := trainer.data.preprocessing) is not None:
         weights |= {f"preprocessing.{name}": tensor for name, tensor in preprocessing.state_dict().items()}
     return weights
@@ -190,8 +211,12 @@ def _predictions(trainer: "Trainer") -> Predictions | None:
 
 
 def _internals(trainer: "Trainer") -> dict[str, Any] | None:
-    """Statistics of the conductance layers on the first test images; None if there are none."""
-    if trainer.data.test is None or not any(isinstance(layer, ConductanceLayer) for layer in trainer.network.modules()):
+    """Statistics of the conductance layers on the first test images; None if there are none, or in parts only."""
+    if (
+        trainer.data.test is None
+        or trainer.sharded
+        or not any(isinstance(layer, ConductanceLayer) for layer in trainer.network.modules())
+    ):
         return None
     batch = trainer.data.test.first()
     if batch is None or not isinstance(batch[0], Tensor):

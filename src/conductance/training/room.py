@@ -10,13 +10,15 @@ from conductance.runs.config import RunConfig
 from conductance.training.build import build_network
 
 
-def require_room(config: RunConfig, dataset: Dataset, device: torch.device) -> None:
+def require_room(config: RunConfig, dataset: Dataset, device: torch.device, parts: int = 1) -> None:
     """Refuse a run that would take more memory than is free.
 
     Args:
         config: the run.
         dataset: its images, which are in the processor's memory already.
         device: where it is to be trained.
+        parts: number of processes that divide parameters, gradients and the optimizer's state among them. Each of them
+            makes the whole network first.
 
     Raises:
         NotEnoughMemoryError: it does not fit; names the options that make it large.
@@ -38,7 +40,9 @@ def require_room(config: RunConfig, dataset: Dataset, device: torch.device) -> N
         averaged=config.optimizer.weight_average > 0,
         data=0 if device.type == "cpu" else images,
     )
-    require_memory(found.total, f"{sizes}: training", f"{found.parts}; choose smaller numbers", device)
+    divided = (found.parameters + found.gradients + found.optimizer) // parts
+    needed = max(found.parameters, divided + found.activations + found.data)
+    require_memory(needed, f"{sizes}: training", f"{found.parts}; choose smaller numbers", device)
 
 
 def _sizes(config: RunConfig) -> str:

@@ -19,7 +19,8 @@ from conductance.runs.schema import read_summary
 from conductance.training import build
 from conductance.training.callbacks import Callbacks
 from conductance.training.config import TrainingConfig
-from conductance.training.device import check_device, flushing_denormals
+from conductance.training.device import flushing_denormals
+from conductance.training.processes import Processes
 from conductance.training.randomness import own_random_numbers
 from conductance.training.record import RunRecord
 from conductance.training.room import require_room
@@ -38,6 +39,7 @@ def train(
     data_dir: Path | None = None,
     device: str = "auto",
     resume: bool = False,
+    sharded: bool = False,
     console: Console | None = None,
     command: str | None = None,
     callbacks: Iterable[Any] = (),
@@ -51,6 +53,7 @@ def train(
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "mps".
         resume: continue the run in ``out``; the result is that of a run that never stopped. A finished run is left
             unchanged.
+        sharded: of several processes, have each hold a part of every parameter only, as for `Trainer`.
         console: where to show progress; None to show nothing.
         command: the command to record as the one that reproduces the run; by default the one that was typed.
         callbacks: as `Trainer` takes them.
@@ -64,34 +67,46 @@ def train(
         NonFiniteLossError: the loss became infinite or NaN. The checkpoint of the last good epoch is kept.
     """
     folder = RunFolder(out)
-    folder.check(config, resume=resume)
-    if not (resume and folder.finished):
-        check_device(device, config.precision)
-        dataset = load_dataset(config.data.dataset, data_dir, image_size=config.data.image_size)
-        on = torch.accelerator.current_accelerator() if device in ("auto", "cuda", "mps") else None
-        require_room(config, dataset, on or torch.device("cpu"))
-        keep_freed_memory()
-        accelerator = torch.accelerator.current_accelerator() if device != "cpu" else None
-        with own_random_numbers(accelerator or torch.device("cpu")):
-            trainer = build_trainer(config, dataset, device=device, console=console)
-            teacher = build_teacher(config, dataset, trainer.data.preprocessing)
-        if teacher is not None:
-            trainer.objective = TaughtObjective(teacher, trainer.objective, trainer.accelerator.autocast)
-        trainer.record = RunRecord(
-            folder,
-            config,
-            teacher=teacher.description if teacher is not None else None,
-            **({"classes": list(dataset.classes)} if config.data.dataset == FOLDER else {}),
-            command=command or provenance.command_line(),
-        )
-        trainer.folder = out
-        trainer.callbacks = Callbacks(callbacks)
-        trainer.fit(resume=resume)
-    return read_summary(folder.summary_file)
+    processes = Processes(device, config.precision)
+
+    def is_finished() -> bool:
+        folder.check(config, resume=resume)
+        return resume and folder.finished
+
+    with processes.alive(str(out), str):
+        if not processes.from_first(is_finished):
+            dataset = processes.one_ahead(
+                lambda: load_dataset(config.data.dataset, data_dir, image_size=config.data.image_size)
+            )
+            with processes.together():
+                require_room(config, dataset, processes.device, processes.count if sharded else 1)
+            keep_freed_memory()
+            accelerator = torch.accelerator.current_accelerator() if device != "cpu" else None
+            with own_random_numbers(accelerator or torch.device("cpu")):
+                trainer = build_trainer(config, dataset, device=device, sharded=sharded, console=console)
+                teacher = build_teacher(config, dataset, trainer.data.preprocessing)
+            if teacher is not None:
+                trainer.objective = TaughtObjective(teacher, trainer.objective, trainer.accelerator.autocast)
+            trainer.record = RunRecord(
+                folder,
+                config,
+                teacher=teacher.description if teacher is not None else None,
+                **({"classes": list(dataset.classes)} if config.data.dataset == FOLDER else {}),
+                command=command or provenance.command_line(),
+            )
+            trainer.folder = out
+            trainer.callbacks = Callbacks(callbacks)
+            trainer.fit(resume=resume)
+        return processes.from_first(lambda: read_summary(folder.summary_file))
 
 
 def build_trainer(
-    config: RunConfig, dataset: Dataset, *, device: str = "auto", console: Console | None = None
+    config: RunConfig,
+    dataset: Dataset,
+    *,
+    device: str = "auto",
+    sharded: bool = False,
+    console: Console | None = None,
 ) -> Trainer:
     """The trainer of a complete run with its initialized network, without a folder and without a teacher.
 
@@ -113,7 +128,6 @@ def build_trainer(
         mixing=build.build_mixing(config, dataset.num_classes),
         shuffle=True,
         seed=config.seed,
-        drop_last=len(train) % config.data.batch_size == 1,  # BatchNorm learns nothing from one image
     )
     trainer = Trainer(
         network,
@@ -122,6 +136,7 @@ def build_trainer(
         validation=dataset.validation if validation is None else validation,
         test=dataset.test,
         device=device,
+        sharded=sharded,
         progress=console or False,
     )
     trainer.remedy = (

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
@@ -16,6 +15,7 @@ from conductance.data.order import EpochOrder
 from conductance.nested import Nested, as_tensors, length_of, take, to_device
 from conductance.training.config import TrainingConfig
 from conductance.training.evaluation import EVALUATION_BATCH
+from conductance.training.processes import Processes
 
 SMALL_IMAGE = 3 * 64 * 64
 """Values of an image that is evaluated in batches of `EVALUATION_BATCH`, whatever the batches of training."""
@@ -31,13 +31,13 @@ class Sources:
         config: gives the batch size, the seed of the order and the number of loader processes.
         network: the network; its floating-point type is that of numpy data.
         preprocessing: of images: a kind, or a fitted `Preprocessing`.
-        accelerator: gives the device, and this process's part of the training data.
+        processes: those that share the data; they give the device, too.
 
     Attributes:
         name: name of the data set, if it has one.
-        train: batches of training data.
-        validation: batches of validation data, or None.
-        test: batches of test data, or None.
+        train: this process's batches of training data.
+        evaluated: its batches of what is evaluated after each epoch, under the names "validation" and "test".
+        test: batches of all test data, or None.
         preprocessing: converts images to the network's input; None if the training data are not images.
 
     Raises:
@@ -52,7 +52,7 @@ class Sources:
         config: TrainingConfig,
         network: nn.Module,
         preprocessing: str | Preprocessing,
-        accelerator: Accelerator,
+        processes: Processes,
     ) -> None:
         self.name = "own"
         if isinstance(data, Dataset):
@@ -60,22 +60,32 @@ class Sources:
             validation = data.validation if validation is None else validation
             test = data.test if test is None else test
             data = data.train
-        self.config, self.device = config, accelerator.device
+        self.config, self.device, self._processes = config, processes.device, processes
         parameter = next((parameter for parameter in network.parameters() if parameter.is_floating_point()), None)
         self.dtype = torch.get_default_dtype() if parameter is None else parameter.dtype
         self._kind = preprocessing if isinstance(preprocessing, str) else preprocessing.kind
         self.preprocessing = self._fitted(preprocessing, data)
-        self.train = self._for_training(data, network, accelerator)
-        self.validation = None if validation is None else self.batches(validation)
-        self.test = None if test is None else self.batches(test)
+        # BatchNorm learns nothing from one example
+        least = 2 if any(isinstance(module, _BatchNorm) for module in network.modules()) else 0
+        self.train = self._batches(data, config.batch_size, shuffle=True, shared=True, least=least)
+        kinds = {kind: data for kind, data in (("validation", validation), ("test", test)) if data is not None}
+        whole = {kind: self.batches(data) for kind, data in kinds.items()}
+        self.evaluated = {kind: self._shared(data, whole[kind]) for kind, data in kinds.items()}
+        self.test = whole.get("test")
 
     def batches(self, data: Any) -> Batches:
-        """Batches for an evaluation, in order. Every process evaluates all of them."""
-        if isinstance(data, DeviceLoader):
-            return data.to(self.device)
+        """Batches of all data, for an evaluation, in order."""
         if isinstance(data, Dataset):
             data = data.test
-        return self._as_batches(data, self._evaluation_batch(data), shuffle=False)
+        return self._batches(data, self._evaluation_batch(data), shuffle=False, shared=False)
+
+    def _shared(self, data: Any, whole: Batches) -> Batches:
+        """This process's share of batches for an evaluation."""
+        if self._processes.count == 1 or (isinstance(data, DataLoader) and len(data) < self._processes.count):
+            return whole  # where every process evaluates all of them, the means are the same
+        if isinstance(whole, DeviceLoader):  # without another copy of the images
+            return whole.shared(self._processes.rank, self._processes.count)
+        return self._batches(data, self._evaluation_batch(data), shuffle=False, shared=True)
 
     def inputs(self, inputs: Any) -> Iterator[Nested]:
         """Batches of inputs, without targets, on the device."""
@@ -92,45 +102,16 @@ class Sources:
             return max(self.config.batch_size, EVALUATION_BATCH)
         return max(self.config.batch_size, min(EVALUATION_BATCH, 4 * self.config.batch_size))
 
-    def _for_training(self, data: Any, network: nn.Module, accelerator: Accelerator) -> Batches:
-        processes = accelerator.num_processes
+    def _batches(self, data: Any, batch_size: int, *, shuffle: bool, shared: bool, least: int = 0) -> Batches:
+        rank, count = (self._processes.rank, self._processes.count) if shared else (0, 1)
         if isinstance(data, DeviceLoader):
             loader = data.to(self.device)
-            return loader.shared(accelerator.process_index, processes) if processes > 1 else loader
-        if isinstance(data, DataLoader) and processes > 1:
-            data = accelerator.prepare_data_loader(data, device_placement=False)
-        normalizes = any(isinstance(module, _BatchNorm) for module in network.modules())
-        return self._as_batches(
-            data,
-            self.config.batch_size,
-            shuffle=True,
-            rank=accelerator.process_index,
-            world_size=processes,
-            normalizes=normalizes,
-        )
+            is_part = count == 1 and loader.order.world_size > 1  # as its maker wants it
+            return loader if is_part else loader.shared(rank, count, least)
 
-    def _as_batches(
-        self,
-        data: Any,
-        batch_size: int,
-        *,
-        shuffle: bool,
-        rank: int = 0,
-        world_size: int = 1,
-        normalizes: bool = False,
-    ) -> Batches:
-        def order(count: int) -> EpochOrder:
-            # all processes need the same number of batches; BatchNorm needs more than one example
-            drop_last = world_size > 1 or (normalizes and count % batch_size == 1)
-            return EpochOrder(
-                count,
-                batch_size,
-                shuffle=shuffle,
-                seed=self.config.seed,
-                rank=rank,
-                world_size=world_size,
-                drop_last=drop_last,
-            )
+        def order(length: int) -> EpochOrder:
+            alone = EpochOrder(length, batch_size, shuffle=shuffle, seed=self.config.seed)
+            return alone.shared(rank, count, least)
 
         return as_batches(
             data,
@@ -139,6 +120,9 @@ class Sources:
             device=self.device,
             dtype=self.dtype,
             workers=self.config.workers,
+            rank=rank,
+            world_size=count,
+            seed=self.config.seed,
         )
 
     def _fitted(self, preprocessing: str | Preprocessing, data: Any) -> Preprocessing | None:

@@ -1,7 +1,31 @@
 """Sums of loss and correct answers over the batches of an epoch."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
+
+
+class Sums(NamedTuple):
+    """Sums over examples, which can be added over processes.
+
+    Attributes:
+        loss: of all examples.
+        correct: number of correct answers.
+        answered: number of examples whose answers were counted, because the targets are classes.
+        examples: number of examples.
+    """
+
+    loss: float
+    correct: float
+    answered: float
+    examples: float
+
+
+def means(sums: Sums, prefix: str = "") -> dict[str, float]:
+    """Mean loss and, if the targets are classes, accuracy (in %)."""
+    mean = {f"{prefix}loss": sums.loss / max(1.0, sums.examples)}
+    return mean | ({f"{prefix}accuracy": 100 * sums.correct / sums.answered} if sums.answered else {})
 
 
 class Tally:
@@ -41,20 +65,21 @@ class Tally:
         """Number of examples so far."""
         return sum(self.sizes)
 
-    def sums(self) -> list[float]:
-        """Sum of losses, of correct answers and of examples, to be added over processes."""
+    def sums(self) -> Sums:
+        """The sums so far."""
         losses = torch.stack(self.losses).double().cpu() if self.losses else torch.zeros(0, dtype=torch.float64)
-        sizes = torch.tensor(self.sizes, dtype=torch.float64)
-        return [float(losses @ sizes), 0.0 if self.correct is None else float(self.correct), float(self.examples)]
+        loss = float(losses @ torch.tensor(self.sizes, dtype=torch.float64))
+        if self.correct is None:
+            return Sums(loss, 0.0, 0.0, float(self.examples))
+        return Sums(loss, float(self.correct), float(self.examples), float(self.examples))
 
     def loss(self) -> float:
         """Mean loss so far."""
-        total, _, examples = self.sums()
-        return total / max(1.0, examples)
+        return means(self.sums())["loss"]
 
     def accuracy(self) -> float | None:
         """Correct answers so far, in %; None if the targets are not classes."""
-        return None if self.correct is None else 100 * float(self.correct) / max(1, self.examples)
+        return means(self.sums()).get("accuracy")
 
     def first_bad_step(self) -> int | None:
         """Number of the first batch, from 1, whose loss is infinite or NaN; None if there is none."""

@@ -31,6 +31,8 @@ class TensorBoard:
     * the same for the balance (E' - I')/(E' + I') of its units, in [-1, 1], on the first batch of the test data or,
       without them, of the training data; its mean over the units; and the share of open units, p > 0.
 
+    Of a sharded network, whose layers no process has whole, there are only the curves.
+
     A training that goes on after an interruption replaces the events of epochs that were not kept.
 
     Args:
@@ -103,7 +105,7 @@ def _unit_means(values: Tensor) -> Tensor:
 
 def _first_batch(trainer: "Trainer") -> Any:
     """A batch to look at the layers with; None where there are no layers, or none can be had without an epoch begun."""
-    if not any(isinstance(layer, ConductanceLayer) for layer in trainer.network.modules()):
+    if trainer.sharded or not any(isinstance(layer, ConductanceLayer) for layer in trainer.network.modules()):
         return None
     data = trainer.data.train if trainer.data.test is None else trainer.data.test
     batch = data.first()

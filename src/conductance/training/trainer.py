@@ -1,8 +1,9 @@
 """A trainer for any network and any data."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +23,20 @@ from conductance.runs.folder import RunFolder
 from conductance.training.build import as_optimizer
 from conductance.training.callbacks import Callbacks
 from conductance.training.config import TrainingConfig
-from conductance.training.device import create_accelerator, flushing_denormals, memory_format, reproducible
+from conductance.training.device import flushing_denormals, memory_format, reproducible
 from conductance.training.epoch import train_epoch
-from conductance.training.evaluation import evaluate_batches, in_float32, measured
+from conductance.training.evaluation import evaluate_batches, in_float32
 from conductance.training.failures import check_evaluation
 from conductance.training.first_look import look_at
 from conductance.training.objective import Loss, Objective
+from conductance.training.processes import Processes
 from conductance.training.progress import TrainingProgress
-from conductance.training.protocols import create_protocol
+from conductance.training.protocols import Protocol, create_protocol
 from conductance.training.randomness import own_random_numbers, random_state, seed_everything, set_random_state
 from conductance.training.record import RunRecord, settings_of
-from conductance.training.shared_state import SharedState
+from conductance.training.sharding import is_divided, shard
 from conductance.training.sources import Sources
-from conductance.training.tally import Tally
+from conductance.training.tally import Sums, Tally, means
 
 
 class Trainer:
@@ -66,6 +68,8 @@ class Trainer:
             fitted `Preprocessing`.
         folder: where to keep the run: a checkpoint after each epoch, the metrics and, at the end, the weights.
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "mps".
+        sharded: of several processes, have each hold a part of every parameter only (FSDP2), for networks that are too
+            large for one. A network that ``fully_shard`` has divided already is trained as it is.
         progress: whether to show a progress bar and a line for each epoch; or a rich console to print to.
 
     Attributes:
@@ -74,7 +78,8 @@ class Trainer:
         optimizer_given: whether it was given, rather than described by the config.
         device: the device of the network.
         num_processes: number of processes that train together.
-        process_index: number of this process, from 0. Process 0 writes and prints.
+        process_index: number of this process, from 0. Process 0 writes and prints; callbacks are called in each.
+        sharded: whether each process holds a part of the network only. It is then called by all of them together.
         history: a dict of metrics for each finished epoch: loss and accuracy (in %) on each kind of data.
         epoch: number of the current epoch, from 1; between epochs that of the last one.
         step: number of steps of the optimizer so far.
@@ -101,6 +106,7 @@ class Trainer:
         preprocessing: str | Preprocessing = "unit",
         folder: Path | str | None = None,
         device: str = "auto",
+        sharded: bool = False,
         progress: bool | Console = True,
     ) -> None:
         self.config = config or TrainingConfig()
@@ -117,21 +123,32 @@ class Trainer:
         self.objective = Objective(loss, self.config.optimizer.label_smoothing)
         self._console = progress if isinstance(progress, Console) else Console() if progress else None
         self._random: dict[str, Any] | None = None
+        self._saved = 0
 
-        self._shared = SharedState()
-        with self._shared.in_force():
-            self.accelerator = create_accelerator(device, self.config.precision)
-            # outside of this block the accelerator's attributes are another one's
-            self.device: torch.device = self.accelerator.device
-            self.num_processes: int = self.accelerator.num_processes
-            self.process_index: int = self.accelerator.process_index
-            self.data = Sources(data, validation, test, self.config, network, preprocessing, self.accelerator)
-        _move(network, self.device)
-        self.optimizer_given = optimizer is not None
-        self.optimizer = as_optimizer(optimizer, network, self.config.optimizer)
+        self.processes = Processes(device, self.config.precision)
+        self.accelerator = self.processes.accelerator
+        self.device, self.num_processes = self.processes.device, self.processes.count
+        self.process_index = self.processes.rank
+        with self.processes.together():
+            self.data = Sources(data, validation, test, self.config, network, preprocessing, self.processes)
+            divided = is_divided(network)
+            self.sharded = self.num_processes > 1 and (sharded or divided)
+            _check_sharding(self.sharded, divided, self.config, optimizer)
+            if not divided:
+                _move(network, self.device)
+        if not divided:
+            self.processes.share(network)  # before the optimizer looks at it: its steps depend on the first weights
         decay = self.config.optimizer.weight_average
         self.averaged = _running_mean(network, decay) if decay else None
-        self.protocol = create_protocol(self.optimizer, self.config.protocol, self.steps_per_epoch * self.config.epochs)
+        if self.sharded and not divided:
+            for whole in (network, *([self.averaged.module] if self.averaged else [])):
+                shard(whole, self.device, self.num_processes)
+        self.optimizer_given = optimizer is not None
+        with self.processes.together():
+            self.optimizer = as_optimizer(optimizer, network, self.config.optimizer)
+        if isinstance(optimizer, Optimizer) and not self.sharded:
+            self.processes.share_optimizer(optimizer)
+        self.protocol = self.create_protocol()
         self.folder = None if folder is None else Path(folder)
         self.record = None if folder is None else RunRecord(RunFolder(Path(folder)), settings_of(self))
 
@@ -154,6 +171,17 @@ class Trainer:
     def is_main_process(self) -> bool:
         """Whether this is the process that writes and prints."""
         return self.process_index == 0
+
+    def create_protocol(self) -> Protocol:
+        """The schedule that the config names, from its start."""
+        return create_protocol(self.optimizer, self.config.protocol, self.steps_per_epoch * self.config.epochs)
+
+    def kept(self) -> str:
+        """What a training that ends now leaves, for error messages."""
+        if self.folder is None:
+            return ""
+        done = self._saved
+        return f"; the checkpoint of epoch {done} is kept" if done else "; no epoch was finished"
 
     def stop(self) -> None:
         """End training after the current step. Callbacks call this. The epoch is evaluated and recorded."""
@@ -181,15 +209,21 @@ class Trainer:
         with (
             self._in_process(),
             own_random_numbers(self.device),
-            self.record.kept(self) if self.record else nullcontext(),
+            ExitStack() as stack,
         ):
+            if self.record:
+                with self.processes.together():
+                    stack.enter_context(self.record.kept(self))
+            stack.enter_context(self.processes.alive(self.place, self.kept))  # whose error the record keeps
             if self._random is None:
-                seed_everything(self.config.seed)
+                seed_everything(self.config.seed, self.process_index)
             else:
                 set_random_state(self.device, self._random)
             try:
                 if self.record is None or self.record.begin(self, resume):
-                    self._look_at_first_batch()
+                    self._saved = len(self.history)
+                    with self.processes.together():
+                        self._look_at_first_batch()
                     if self.record is not None:
                         self.record.claim(self)
                     self._train()
@@ -223,44 +257,42 @@ class Trainer:
                 self.callbacks.at("on_epoch", self)
                 if self.record is not None:
                     self.record.epoch(self)
+                    self._saved = len(self.history)
 
     def _epoch(self, network: nn.Module, optimizer: Any, progress: TrainingProgress) -> dict[str, Any]:
         started = time.perf_counter()
         self.epoch = len(self.history) + 1
         learning_rate = self.optimizer.param_groups[0]["lr"]
-        tally = train_epoch(self, network, optimizer, progress)
-        metrics = {"epoch": self.epoch, **self._means(tally)}
-        for kind, batches in (("validation", self.data.validation), ("test", self.data.test)):
-            if batches is not None:
-                evaluated = self._evaluate(batches)
-                check_evaluation(self, evaluated, kind, tally.steps)
-                metrics |= measured(evaluated, f"{kind}_")
+        trained = train_epoch(self, network, optimizer, progress)
+        metrics = {"epoch": self.epoch, **means(self.sums_of(trained), "train_")}
+        self.processes.share_buffers(self.result)
+        for kind, batches in self.data.evaluated.items():
+            with self.processes.together():
+                tally = self._evaluate(batches)
+                check_evaluation(self, tally, kind, trained.steps)
+            metrics |= means(self.sums_of(tally), f"{kind}_")
         return {**metrics, "learning_rate": learning_rate, "seconds": round(time.perf_counter() - started, 3)}
 
-    def _means(self, tally: Tally) -> dict[str, float]:
-        """Mean loss and accuracy of an epoch over the examples of all processes."""
-        loss, correct, examples = self.sum_over_processes(tally.sums())
-        means = {"train_loss": loss / examples}
-        return means if tally.correct is None else {**means, "train_accuracy": 100 * correct / examples}
+    def sums_of(self, tally: Tally) -> Sums:
+        """The sums of a tally over the examples of all processes."""
+        return Sums(*self.processes.sum(tally.sums()))
 
     def sum_over_processes(self, values: Iterable[float]) -> list[float]:
-        """Sum each value over all processes."""
-        values = list(values)
-        if self.num_processes == 1:
-            return values
-        dtype = torch.float32 if self.device.type == "mps" else torch.float64
-        return self.accelerator.reduce(torch.tensor(values, dtype=dtype, device=self.device), "sum").tolist()
+        """Sum each value over all processes. All of them call this."""
+        return self.processes.sum(values)
 
     # Using the network ---------------------------------------------------------------------------------------------
 
     def evaluate(self, data: Any) -> dict[str, float]:
         """Mean loss and, if the targets are classes, accuracy (in %) on data of any kind that can be trained on.
 
+        Every process that calls this evaluates all of the data.
+
         Raises:
             InputError: the data do not fit the network.
         """
         with self._in_process():
-            return measured(self._evaluate(self.data.batches(data)))
+            return means(self._evaluate(self.data.batches(data)).sums())
 
     def predict(self, inputs: Any) -> Any:
         """The network's outputs, in evaluation mode, for all inputs.
@@ -293,12 +325,15 @@ class Trainer:
     @contextmanager
     def _in_process(self) -> Iterator[None]:
         """A context with this training's process-wide settings. Those of the rest of the program are restored."""
-        with self._shared.in_force(), reproducible(self.device), flushing_denormals():
+        with self.processes.in_force(), reproducible(self.device), flushing_denormals():
             yield
 
     @contextmanager
     def _prepared(self) -> Iterator[tuple[nn.Module, Any]]:
         """A context with network and optimizer wrapped for several processes and mixed precision."""
+        if self.sharded:
+            yield self.network, self.optimizer
+            return
         had_its_own_forward = "forward" in vars(self.network)
         try:
             yield self.accelerator.prepare(self.network, self.optimizer)
@@ -320,6 +355,24 @@ class Trainer:
 def _running_mean(network: nn.Module, decay: float) -> AveragedModel:
     """A network with the exponential running mean of all weights and statistics."""
     return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
+def _check_sharding(sharded: bool, divided: bool, config: TrainingConfig, optimizer: Any) -> None:
+    if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
+        raise InputError(
+            "accelerate's own FSDP is not supported; start without --use_fsdp, and give the Trainer sharded=True or "
+            "conductance train --sharded"
+        )
+    if sharded and config.precision == "fp16":
+        raise InputError("precision=fp16: its loss scaling does not work with sharded networks; choose bf16")
+    if divided and config.optimizer.weight_average:
+        raise InputError(
+            "no running mean of weights can be made of a network that is divided; give sharded=True instead"
+        )
+    if sharded and not divided and isinstance(optimizer, Optimizer):
+        raise InputError(
+            "sharding replaces the parameters that the optimizer has; give a function that makes one of the network"
+        )
 
 
 def _move(network: nn.Module, device: torch.device) -> None:
