@@ -16,6 +16,7 @@ import os, sys
 from pathlib import Path
 import torch
 from shared_trainings import NAMES, RUNS, run_of, trainer_of
+from conductance.errors import InputError
 from conductance.training import train
 from conductance.training.record import RunRecord
 
@@ -36,6 +37,14 @@ for name in NAMES:
     trainer.fit()
     last = {"history": trainer.history, "network": dict(trainer.result.state_dict()), "step": trainer.step}
     torch.save({**last, "random": trainer._random["cpu"]}, out / f"{name}-{rank}.pt")
+
+trainer = trainer_of("arrays", rank, processes=2)
+trainer.network.register_module("unused", torch.nn.Linear(2, 2))
+trainer.network.forward = lambda p: trainer.network[1](trainer.network[0](p))
+try:
+    trainer.fit()
+except InputError as error:
+    (out / f"unused-{rank}").write_text(f"{error} {error.silent}")
 """
 
 
@@ -150,3 +159,9 @@ def test_a_loader_of_one_batch_is_tested_by_both(out):
     network.load_state_dict(first["network"])
     expected = float(torch.nn.functional.cross_entropy(network(INPUTS[:21]), CLASSES[:21]))
     assert first["history"][0]["test_loss"] == second["history"][0]["test_loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_parameter_without_a_part_in_the_loss_is_named_as_such_by_one_of_them(out):
+    told = [(out / f"unused-{rank}").read_text() for rank in (0, 1)]
+    assert all("a parameter of the network has no part in the loss" in words for words in told)
+    assert sorted(words.split()[-1] for words in told) == ["False", "True"]

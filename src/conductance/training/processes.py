@@ -9,10 +9,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from conductance.errors import ConductanceError, RunError, one_line
-from conductance.nested import map_tensors
+from conductance.errors import ConductanceError, InputError, RunError, one_line
 from conductance.runs.config import Precision
 from conductance.training.device import create_accelerator
+from conductance.training.sharding import in_state
 from conductance.training.shared_state import SharedState
 
 Value = TypeVar("Value")
@@ -102,7 +102,7 @@ class Processes:
 
     def _share_state(self, stateful: nn.Module | Optimizer) -> None:
         if self.count > 1:
-            state = self.from_first(lambda: map_tensors(Tensor.cpu, stateful.state_dict()))
+            state = self.from_first(lambda: in_state(Tensor.cpu, stateful.state_dict()))
             if self.rank > 0:
                 stateful.load_state_dict(state)
 
@@ -146,25 +146,33 @@ class Processes:
 
         Raises:
             LostProcessError: another process has ended, or does not answer.
+            InputError: a parameter has no part in the loss.
         """
         try:
             yield
         except Exception as error:
             if self.count == 1:
                 raise
-            lost = _is_lost(error)
-            told = self._lost(place, kept()) if lost else error
+            told = self._explained(error, place, kept())
             if isinstance(told, ConductanceError) and told.silent is None:
                 told.silent = not self._speaks_first()
-            if lost:
-                raise told from None
-            raise
+            if told is error:
+                raise
+            raise told from None
 
-    def _lost(self, place: str, kept: str) -> LostProcessError:
-        return LostProcessError(
-            f"{place}: another of the {self.count} processes has ended or does not answer{kept}. Start all of them "
-            "again and resume, on as many or on another number"
-        )
+    def _explained(self, error: Exception, place: str, kept: str) -> Exception:
+        """What an error of torch's means here; the error itself if it is another one."""
+        if _is_lost(error):
+            return LostProcessError(
+                f"{place}: another of the {self.count} processes has ended or does not answer{kept}. Start all of them "
+                "again and resume, on as many or on another number"
+            )
+        if isinstance(error, RuntimeError) and "finished reduction in the prior iteration" in str(error):
+            return InputError(
+                f"{place}: a parameter of the network has no part in the loss, and several processes wait for its "
+                "gradient; leave it out, or give it requires_grad_(False)"
+            )
+        return error
 
     def _speaks_first(self) -> bool:
         """Whether no other process has told yet what ended this training."""

@@ -1,6 +1,6 @@
 """Networks too large for one process: each holds a part of every parameter (FSDP2), and files hold them whole."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from conductance.nested import map_tensors
+from conductance.nested import tensors_of
 from conductance.optim.readout import LAYERS
 from conductance.sharded import is_sharded, sharded_like, whole
 
@@ -59,7 +59,18 @@ def gradients_kept(network: nn.Module) -> Iterator[None]:
 
 def gathered(state: Any) -> Any:
     """A state with whole tensors, as a single process has it. All processes call this."""
-    return map_tensors(lambda tensor: whole(tensor).detach(), state)
+    return in_state(whole, state) if any(map(is_sharded, tensors_of(state))) else state
+
+
+def in_state(function: Callable[[Tensor], Tensor], state: Any) -> Any:
+    """Replace every tensor of a state by a function of it. (`map_tensors` is for batches: it makes lists tuples.)"""
+    if isinstance(state, Tensor):
+        return function(state)
+    if isinstance(state, Mapping):
+        return {name: in_state(function, part) for name, part in state.items()}
+    if type(state) in (list, tuple):
+        return type(state)(in_state(function, part) for part in state)
+    return state
 
 
 def load_network(network: nn.Module, state: Mapping[str, Any]) -> None:
