@@ -1,10 +1,12 @@
 """Run the benchmarks; write benchmarks/*.json, profile.md and the tables of README.md there: make bench
 
-With names behind it, such as training-bfloat16, only those.
+With names behind it, such as training-bfloat16, only those. With --files nothing is measured: the pages are written
+from the JSON files that are there.
 """
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -14,10 +16,11 @@ from statistics import geometric_mean
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own log
 
 import torch
-from embed_tables import embed
 
 from conductance.bench import BENCHMARKS, TIMING_COLUMNS, Timing, timing_rows
+from conductance.bench.layers import COLOUR_IMAGE
 from conductance.bench.profile import PROFILE_COLUMNS, find_case, profile_layer
+from conductance.models import create_model
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -26,12 +29,20 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 TABLES = {**{what: (what, "float32") for what in BENCHMARKS}, "training-bfloat16": ("training", "bfloat16")}
 
 
-def measure(name: str) -> dict:
+def measure(name: str, again: bool) -> dict:
     what, dtype = TABLES[name]
     target = FOLDER / f"{name}.json"
+    if not again:
+        return json.loads(target.read_text())
     program = Path(sys.executable).parent / "conductance"
     subprocess.run([program, "bench", what, "--dtype", dtype, "--json", target], check=True)
     return json.loads(target.read_text())
+
+
+def embed(page: str, name: str, text: str) -> str:
+    """The page with this text below the comment of that name, in place of what stood there."""
+    block = rf"(<!-- {re.escape(name)} -->\n\n)(?:.+\n)*"
+    return re.sub(block, lambda found: found[1] + text.rstrip() + "\n", page)
 
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -46,6 +57,23 @@ def provenance(figures: dict) -> str:
         f"{where['threads']} threads, torch {versions['torch']}, commit {figures['git_commit']}, "
         f"{figures['rounds']} rounds."
     )
+
+
+def per_synapse(figures: dict) -> str:
+    """The ratios of whole steps, and what is left of them where CWA has more synapses than the affine network."""
+    rows = []
+    for timing in (Timing(**timing) for timing in figures["timings"]):
+        if timing.contender == "CWA":
+            architecture = timing.case.partition(",")[0]
+            own, affine = (_synapses(architecture, family) for family in ("cwa", "affine_bn"))
+            counted = f"{own / 1e6:.2f}", f"{affine / 1e6:.2f}"
+            rows.append((timing.case, *counted, f"{timing.ratio:.3f}", f"{timing.ratio * affine / own:.3f}"))
+    return markdown(("case", "synapses, million", "of the affine network", "ratio", "ratio per synapse"), rows)
+
+
+def _synapses(architecture: str, family: str) -> int:
+    model = create_model(architecture, family, COLOUR_IMAGE, 10)
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.ndim > 1)
 
 
 def profile_page(layers: dict) -> str:
@@ -68,6 +96,9 @@ def profile_page(layers: dict) -> str:
 OVERVIEW = {
     "layers": ("layers, forward and backward", "CWA native"),
     "training": ("training steps of whole networks", "CWA"),
+    "training-bfloat16": ("the same in bfloat16", "CWA"),
+    "loop": ("the same in a loop of your own", "CWA"),
+    "presets": ("epochs of the named runs", "CWA"),
     "inference": ("inference of whole networks, frozen", "CWA frozen"),
 }
 
@@ -85,12 +116,15 @@ def overview(folder: Path = FOLDER) -> str:
 
 def main() -> None:
     page = (FOLDER / "README.md").read_text()
-    for name in sys.argv[1:] or TABLES:
-        figures = measure(name)
+    again, names = "--files" not in sys.argv, [name for name in sys.argv[1:] if name != "--files"]
+    for name in names or TABLES:
+        figures = measure(name, again)
         rows = timing_rows([Timing(**timing) for timing in figures["timings"]])
         page = embed(page, name, markdown(TIMING_COLUMNS, rows))
         page = embed(page, f"{name}, where", provenance(figures))
-        if name == "layers":
+        if name == "training":
+            page = embed(page, "synapses", per_synapse(figures))
+        if name == "layers" and again:
             (FOLDER / "profile.md").write_text(profile_page(figures))
     (FOLDER / "README.md").write_text(page)
     (FOLDER / "overview.md").write_text(overview())

@@ -85,7 +85,7 @@ def muon(parameters: Sequence[Tensor], state: State, group: Group) -> None:
         for rows in _pieces(direction, group):
             rows.copy_(_step(rows, 1.0))
         if group.get("mask") is not None:
-            direction = _where_synapses_are(direction, group["mask"])
+            direction = _only_synapses(direction, group["mask"])
         parameter.add_(sharded_like(direction, parameter), alpha=-group["lr"] * group["scale"])
 
 
@@ -101,12 +101,13 @@ def _step(rows: Tensor, size: float | Tensor) -> Tensor:
     return _orthogonalized(matrices, ROUNDS, LEAST_DIRECTION, size * sqrt(max(matrices.shape[-2:]))).view_as(rows)
 
 
-def _where_synapses_are(direction: Tensor, mask: Tensor) -> Tensor:
-    """The direction at existing synapses alone, their root mean square that of all before."""
-    exists = mask.to(direction.device) != 0
-    masked = direction.where(exists, 0.0)
-    wanted = direction.square().sum() * (exists.sum() / exists.numel())
-    return masked * (wanted / masked.square().sum().clamp(min=torch.finfo(masked.dtype).tiny)).sqrt()
+def _only_synapses(direction: Tensor, mask: Tensor) -> Tensor:
+    """The direction, changed in place: that of existing synapses alone, with the root mean square of all."""
+    exists = mask.to(direction.device, torch.bool)
+    wanted = torch.linalg.vector_norm(direction) * (torch.count_nonzero(exists) / exists.numel()).sqrt()
+    direction.mul_(exists)
+    left = torch.linalg.vector_norm(direction).clamp(min=torch.finfo(direction.dtype).tiny)
+    return direction.mul_(wanted / left)
 
 
 def _equal_pieces(matrix: Tensor, number: int) -> Iterator[Tensor]:
