@@ -11,6 +11,7 @@ from secrets import token_hex
 from typing import IO, Any
 
 from conductance.errors import ConductanceError
+from conductance.printable import cell
 
 RANDOM_BYTES = 8  # in the names of files that are not whole yet
 
@@ -67,9 +68,15 @@ def _to_json(value: Any, newline: str) -> str:
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows as CSV with a line of headings, atomically; None is left empty."""
+    """Write rows as CSV with a line of headings, atomically; None is left empty.
+
+    No cell is a formula to a spreadsheet, see `conductance.printable.cell`.
+    """
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(cell, columns))
+    for row in rows:
+        if further := row.keys() - set(columns):
+            raise ValueError(f"a row has fields of no column: {', '.join(map(str, further))}")
+        writer.writerow([cell(row.get(column)) for column in columns])
     write_text(path, text.getvalue())

@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from conductance.errors import InputError
+
 _KEPT = "\n\t"
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode's categories of control characters, invisible ones (which turn the direction of a line, for example), lone
@@ -34,6 +36,25 @@ def printable(text: str, *, kept: str = "") -> str:
     )
 
 
+LONGEST = 200
+"""Bytes of the longest name; a folder that is named after it has a few more, and file systems take 255."""
+
+
+def check_name(what: str, name: str) -> None:
+    """Check a name that tables, pages and folders will show.
+
+    Raises:
+        InputError: it holds characters that cannot be seen or are not UTF-8, or is too long.
+    """
+    if not is_printable(name):
+        raise InputError(
+            f"{what}={printable(name)[:80]}: holds characters that cannot be shown (control characters, or bytes that "
+            "are not UTF-8); choose another name"
+        )
+    if len(name.encode()) > LONGEST:
+        raise InputError(f"{what}={name[:40]}...: has {len(name.encode())} bytes; choose a name of {LONGEST} at most")
+
+
 def _is_hidden(character: str) -> bool:
     return unicodedata.category(character) in _HIDDEN and character not in _JOINERS
 
@@ -59,6 +80,11 @@ def _is_formula(text: str) -> bool:
 
 def _is_number(text: str) -> bool:
     return re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) is not None
+
+
+def in_figure(text: str) -> str:
+    """Text that matplotlib shows as it is: a dollar sign begins no formula."""
+    return printable(text, kept="\n").replace("$", r"\$")
 
 
 _MARKDOWN = re.compile(r"[\\`*\[\]<>|~]|&(?=#?\w+;)|(?<!\w)_|_(?!\w)")

@@ -17,7 +17,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown.
+    """A table in Markdown, of cells that are Markdown already (`conductance.printable.in_markdown`).
 
     >>> print(markdown(("layer", "units"), [("1", "32")]))
     | layer | units |
@@ -25,4 +25,4 @@ def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     | 1 | 32 |
     """
     lines = [headings, [":--"] * len(headings), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

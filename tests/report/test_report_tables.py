@@ -118,7 +118,7 @@ def test_the_names_that_runs_were_given_stand_beside_their_family(tmp_path):
 
 
 def test_markdown_cells_cannot_break_the_table(tmp_path):
-    write_run(tmp_path / "a", epochs=2, dataset="a|b\nc")
+    write_run(tmp_path / "a", epochs=2, dataset="a|b\nc", name="a")
     lines = markdown_table(summarize(load_runs([tmp_path]))).splitlines()
     assert len(lines) == 3
     assert "a\\|b c" in lines[2]

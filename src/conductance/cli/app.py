@@ -61,6 +61,8 @@ MISTAKE = 2
 
 def dispatch(arguments: list[str] | None) -> None:
     """Run the command that the words name, or print the overview; see `conductance.cli.main`."""
+    if sys.stdout is None:  # closed by who started the process
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (to the end of the process)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # an encoding without a character prints ? instead
             stream.reconfigure(errors="replace")
@@ -69,14 +71,28 @@ def dispatch(arguments: list[str] | None) -> None:
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: _complain("warning", message) if is_first_process() else None
         try:
-            _run(sys.argv[1:] if arguments is None else arguments)
+            try:
+                _run(sys.argv[1:] if arguments is None else arguments)
+            finally:
+                sys.stdout.flush()
         except ConductanceError as error:
             if not error.silent if error.silent is not None else is_first_process():
                 _complain("error", error)
             sys.exit(MISTAKE)
         except BrokenPipeError:  # the reader has closed the pipe, as `head` does
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _print_no_more()
             sys.exit(1)
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            _print_no_more()
+            _complain("error", f"standard output cannot be written ({error.strerror or error}); send it elsewhere")
+            sys.exit(MISTAKE)
+
+
+def _print_no_more() -> None:
+    """Let what is still to be printed, at the end of the process for example, go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def number_of_processes() -> int:

@@ -13,6 +13,7 @@ from conductance.checked import checked
 from conductance.data.images import Dataset, Images
 from conductance.data.picture import import_pillow, read_picture
 from conductance.errors import DataError, InputError
+from conductance.printable import is_printable, printable
 
 FOLDER = "folder"
 """The name of this kind of data set."""
@@ -81,6 +82,9 @@ def _subfolders(folder: Path) -> list[str]:
 
 def _classes(folder: Path) -> list[str]:
     classes = _subfolders(folder)
+    for name in classes:
+        if not is_printable(name):
+            raise DataError(f"{folder / printable(name)}: the name of this folder cannot be shown; rename it")
     if len(classes) < 2:
         held = f"the one subfolder {classes[0]}" if classes else "no subfolders"
         raise DataError(f"{folder} holds {held}; it needs a subfolder of images for each class, at least two")

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
+from conductance.printable import in_figure
 from conductance.report.colors import INK
 from conductance.report.svg import figure_style, to_svg
 from conductance.runs.groups import Group
@@ -111,7 +112,7 @@ def _draw(axes: Axes, group: Group, color: str, marker: str, label: str) -> None
         marker="o" if alone else marker,
         markersize=3.5,
         markevery=max(1, len(epochs) // 8),
-        label=label,
+        label=in_figure(label),
     )
     if len(test) > 1:
         middle, spread = test.mean(axis=0), test.std(axis=0, ddof=1)

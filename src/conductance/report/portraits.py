@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 from conductance.analysis.internals import BALANCE_EDGES, CONDUCTANCE_EDGES, P_EDGES, Z_EDGES
+from conductance.printable import in_figure
 from conductance.report.colors import EXCITATORY, INHIBITORY, INK
 from conductance.report.svg import figure_style, to_svg
 from conductance.runs.groups import Group
@@ -58,7 +59,8 @@ def grid_figure(layers: Sequence[Record]) -> Figure:
         for axes, (_, _, draw) in zip(row, QUANTITIES, strict=True):
             draw(axes, layer)
             _dress(axes, "")
-        row[0].set_title(f"{layer['name']}: {layer['units']} units, {layer['fan_in']} synapses each", loc="left", pad=3)
+        heading = f"{layer['name']}: {layer['units']} units, {layer['fan_in']} synapses each"
+        row[0].set_title(in_figure(heading), loc="left", pad=3)
     for axes, (_, label, _) in zip(panels[-1], QUANTITIES, strict=True):
         axes.set_xlabel(label)
     for axes, (title, _, _) in zip(panels[0], QUANTITIES, strict=True):

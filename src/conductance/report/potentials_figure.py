@@ -8,6 +8,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from conductance.printable import in_figure
 from conductance.report.colors import EXCITATORY, INHIBITORY, INK
 from conductance.report.svg import figure_style, svg_page
 
@@ -63,7 +64,7 @@ def potentials_figure(time: Sequence[float], panels: Sequence[LayerPanel], image
 
 def _draw_image(axes: Axes, image: Any, caption: str) -> None:
     axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axes.set(xticks=[], yticks=[], title=caption, xlabel="dots: eq. 1")
+    axes.set(xticks=[], yticks=[], title=in_figure(caption), xlabel="dots: eq. 1")
 
 
 def _draw_potentials(
@@ -95,7 +96,9 @@ def _draw_potentials(
             )
     lowest, highest = (end(V for p in panels for V in (*_levels(p), *p.steady)) for end in (min, max))
     margin = 0.05 * (highest - lowest)
-    axes.set(title=panel.name, xlabel="time (ms)", xlim=(0, time[-1]), ylim=(lowest - margin, highest + margin))
+    axes.set(
+        title=in_figure(panel.name), xlabel="time (ms)", xlim=(0, time[-1]), ylim=(lowest - margin, highest + margin)
+    )
     axes.legend(title="unit", loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=2, handlelength=1, fontsize=7)
     if labeled:
         axes.set_ylabel("membrane potential (mV)")
@@ -121,7 +124,7 @@ def _draw_spikes(axes: Axes, time: Sequence[float], panel: LayerPanel, *, labele
         return
     axes.eventplot(list(panel.spikes), colors=INK, linewidths=0.5, linelengths=0.8)
     axes.set(
-        title=f"spikes onto {panel.name}",
+        title=in_figure(f"spikes onto {panel.name}"),
         xlabel="time (ms)",
         xlim=(0, time[-1]),
         ylim=(len(panel.spikes) - 0.5, -0.5),

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
@@ -47,7 +48,8 @@ STYLE: dict[Any, Any] = {
 @contextmanager
 def figure_style() -> Iterator[None]:
     """Draw in the page's style; matplotlib's own settings are restored."""
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")  # the reader's browser draws the letters
         yield
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from conductance.extras import import_extra
 from conductance.files import write_table, write_text
+from conductance.printable import in_markdown
 from conductance.report.rows import Row
 
 if TYPE_CHECKING:
@@ -100,22 +101,22 @@ def markdown_table(rows: Sequence[Row]) -> str:
     """A GitHub-flavored Markdown table that ends in a newline, followed by the text of `note_below`."""
     table = markdown_of(COLUMNS, rows)
     note = note_below(rows)
-    return f"{table}\n{_markdown(note)}\n" if note else table
+    return f"{table}\n{in_markdown(note)}\n" if note else table
 
 
 def markdown_of(columns: Sequence[Column[AnyRow]], rows: Sequence[AnyRow]) -> str:
     """Rows as a Markdown table with these columns."""
-    cells = [[column.text(row) for column in columns] for row in rows]
-    return markdown_lines([column.heading for column in columns], [column.numeric for column in columns], cells)
+    cells = [[in_markdown(column.text(row)) for column in columns] for row in rows]
+    return _lines([column.heading for column in columns], [column.numeric for column in columns], cells)
 
 
 def markdown_lines(headings: Sequence[str], numeric: Sequence[bool], rows: Sequence[Sequence[str]]) -> str:
-    """A GitHub-flavored Markdown table of texts, with numeric columns aligned to the right."""
-    lines = [
-        headings,
-        ["--:" if right else ":--" for right in numeric],
-        *([_markdown(text) for text in row] for row in rows),
-    ]
+    """A GitHub-flavored Markdown table, with numeric columns aligned to the right; texts may hold Markdown."""
+    return _lines(headings, numeric, [[_on_one_line(text) for text in row] for row in rows])
+
+
+def _lines(headings: Sequence[str], numeric: Sequence[bool], rows: Sequence[Sequence[str]]) -> str:
+    lines = [headings, ["--:" if right else ":--" for right in numeric], *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
@@ -162,5 +163,5 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
-def _markdown(text: str) -> str:
+def _on_one_line(text: str) -> str:
     return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")

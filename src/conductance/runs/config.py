@@ -11,9 +11,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from conductance.bounds import require_within
 from conductance.errors import InputError, UnknownNameError
+from conductance.printable import check_name, is_printable, printable
 from conductance.runs.earlier import with_every_field
 from conductance.runs.kinds import shown
-from conductance.runs.names import check_name
 from conductance.runs.typed import fits, in_words
 
 Precision = Literal["no", "bf16", "fp16"]
@@ -184,9 +184,10 @@ class RunConfig:
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
 
     def __post_init__(self) -> None:
+        if isinstance(self.name, str):
+            check_name("name", self.name)
         for part in ("", "model.", "conductance.", "data.", "optimizer.", "teacher.", "protocol."):
             _check_choices(part, getattr(self, part[:-1]) if part else self)
-        check_name("name", self.name)
         for name, value, least in (
             ("epochs", self.epochs, 1),
             ("accumulate", self.accumulate, 1),
@@ -300,6 +301,8 @@ def _check_choices(prefix: str, part: Any) -> None:
             raise InputError(f"{prefix}{name}={shown(value)}: must be {in_words(kind)}")
         if get_origin(kind) is Literal and value not in get_args(kind):
             raise UnknownNameError(prefix + name, value, get_args(kind))
+        if isinstance(value, str) and not is_printable(value):
+            raise InputError(f"{prefix}{name}={printable(value)[:80]}: holds characters that cannot be shown")
         if value == "None" and type(None) in get_args(kind):
             raise InputError(
                 f"{prefix}{name}='None' reads as none at all on the command line; if it is a folder, write ./None"

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 import conductance
+from conductance.printable import printable
 
 
 def versions() -> dict[str, str]:
@@ -61,5 +62,5 @@ def git_commit() -> str | None:
 
 
 def command_line() -> str:
-    """The command as it was typed, without the program's folder."""
-    return " ".join([os.path.basename(sys.argv[0]), *sys.argv[1:]])
+    """The command as it was typed, without the program's folder; what cannot be shown is spelt out."""
+    return printable(" ".join([os.path.basename(sys.argv[0]), *sys.argv[1:]]))

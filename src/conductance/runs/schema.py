@@ -9,6 +9,7 @@ from typing import Any
 
 from conductance.analysis.internals import BALANCE_EDGES, EDGES, TOTAL_EDGES
 from conductance.errors import InputError, RunError, one_line
+from conductance.printable import check_name
 from conductance.reading import parse_json, read_text
 from conductance.runs.config import RunConfig, config_from_dict
 from conductance.runs.earlier import counted_internals, with_current_names
@@ -25,7 +26,6 @@ from conductance.runs.kinds import (
     complaint,
     or_none,
 )
-from conductance.runs.names import check_name
 
 Record = dict[str, Any]
 Fields = Mapping[str, Kind]

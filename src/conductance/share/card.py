@@ -7,6 +7,7 @@ from torch import nn
 
 from conductance.analysis.check import check
 from conductance.nn import ConductanceLayer
+from conductance.printable import code_in_markdown, in_markdown
 from conductance.share.description import PICTURE_FILE, Description
 from conductance.text_table import markdown
 
@@ -22,7 +23,7 @@ def card(description: Description, network: nn.Module, name: str, has_picture: b
     """
     parts = [
         _header(description),
-        f"# {name}",
+        f"# {in_markdown(name)}",
         _sentence(description, network),
         _use(description, name),
         _facts(description),
@@ -53,8 +54,9 @@ def _header(description: Description) -> str:
 def _sentence(description: Description, network: nn.Module) -> str:
     averaging = sum(isinstance(module, ConductanceLayer) for module in network.modules())
     kind = description.network.rpartition(".")[2]
+    layers = "layer" if averaging == 1 else "layers"
     return (
-        f"{_article(kind)} {kind} with {averaging} layer{'' if averaging == 1 else 's'} of conductances and "
+        f"{_article(kind)} {in_markdown(kind)} with {averaging} {layers} of conductances and "
         f"{description.parameters:,} parameters, saved with conductance {description.version}."
     )
 
@@ -86,15 +88,15 @@ def _facts(description: Description) -> str:
 
 def _known(description: Description) -> Iterator[tuple[str, str]]:
     for name, value in (description.accuracy or {}).items():
-        yield name.replace("_", " "), _measured(name, value)
-    yield "layers", ", ".join(description.families)
+        yield in_markdown(name.replace("_", " ")), in_markdown(_measured(name, value))
+    yield "layers", in_markdown(", ".join(description.families))
     if description.preprocessing is not None:
         yield "preprocessing", f"{description.preprocessing['kind']}, inside"
-    yield "classes", ", ".join(description.classes or ())
-    yield "command", f"`{description.command}`" if description.command else ""
+    yield "classes", in_markdown(", ".join(description.classes or ()))
+    yield "command", code_in_markdown(description.command) if description.command else ""
     for name, value in (description.origin or {}).items():
         shown = ", ".join(f"{key} {part}" for key, part in value.items()) if isinstance(value, dict) else value
-        yield name.replace("_", " "), f"{shown}"
+        yield in_markdown(name.replace("_", " ")), in_markdown(f"{shown}")
 
 
 def _measured(name: str, value: object) -> str:
@@ -108,7 +110,7 @@ def _layers(network: nn.Module) -> str:
         return ""
     rows = [
         (
-            layer.name or "(the network)",
+            in_markdown(layer.name) or "(the network)",
             layer.kind,
             f"{layer.units:,}",
             f"{layer.synapses:,}",

@@ -13,6 +13,7 @@ from conductance.data import Preprocessing
 from conductance.errors import InputError, UnknownNameError
 from conductance.files import write_json, write_text
 from conductance.nn import ConductanceLayer, LateralConv2d, LateralLinear, SignedLayer
+from conductance.printable import check_name
 from conductance.share import weights
 from conductance.share.card import card
 from conductance.share.classifier import ImageClassifier
@@ -98,6 +99,8 @@ def save(
     state = weights.rounded(state, STORED[dtype])
     description.preprocessing = None if preprocessing is None else _plain_preprocessing(preprocessing)
     description.classes = None if classes is None else [str(name) for name in classes]
+    for named in description.classes or ():
+        check_name("classes", named)
     description.input_shape = None if input_shape is None else [int(size) for size in input_shape]
     description.accuracy = None if accuracy is None else dict(accuracy)
     description.command, description.origin = command, None if origin is None else dict(origin)

@@ -12,6 +12,7 @@ from conductance.allocator import keep_freed_memory
 from conductance.checked import checked
 from conductance.data import FOLDER, Dataset, DeviceLoader, load_dataset, split_validation
 from conductance.errors import InputError
+from conductance.printable import printable
 from conductance.runs import provenance
 from conductance.runs.config import RunConfig
 from conductance.runs.folder import RunFolder
@@ -92,7 +93,7 @@ def train(
                 config,
                 teacher=teacher.description if teacher is not None else None,
                 **({"classes": list(dataset.classes)} if config.data.dataset == FOLDER else {}),
-                command=command or provenance.command_line(),
+                command=printable(command or provenance.command_line()),
             )
             trainer.folder = out
             trainer.callbacks = Callbacks(callbacks)
