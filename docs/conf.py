@@ -3,6 +3,7 @@
 The source folder is the repository's root, so that pages link to one another here as they do on a host of repositories.
 """
 
+import os
 import re
 from pathlib import Path
 
@@ -44,6 +45,7 @@ myst_heading_anchors = 3
 suppress_warnings = ["toc.not_included"]  # each study has its page, which studies/README.md leads to
 mathjax_path = "mathjax/tex-svg.js"  # its license is beside it
 nb_execution_mode = "cache"
+os.environ["MATPLOTLIBRC"] = str(Path(__file__).parent / "matplotlibrc")  # read by the tutorials' kernels
 nb_execution_raise_on_error = True
 nb_execution_timeout = 180
 
