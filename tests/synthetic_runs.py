@@ -1,5 +1,6 @@
 """Made-up run folders in the layout that training writes: material for tests, never results."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,12 @@ def _summary(config: dict[str, Any], metrics: list[dict[str, Any]]) -> dict[str,
 def _layer(name: str, units: int, rng: np.random.Generator) -> dict[str, Any]:
     values, E, I = _drawn(units, rng)
     counts = {quantity: _counts(values[quantity], edges) for quantity, edges in EDGES.items()}
-    return {**_description(name, units, values), **counts, "balance": count_balance(E, I)}
+    return {**_description(name, units, values), **counts, "balance": count_balance(E, I), "fields": _fields(rng)}
+
+
+def _fields(rng: np.random.Generator) -> dict[str, Any]:
+    values = rng.integers(0, 256, 2 * 8 * 3 * 3, dtype=np.uint8).tobytes()
+    return {"units": 8, "height": 3, "width": 3, "values": base64.b64encode(values).decode()}
 
 
 def _layer_of_0_1(name: str, units: int, rng: np.random.Generator) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from conductance.analysis.fields import packed_fields
 from conductance.analysis.observe import Observation, observe
 from conductance.checked import checked
 from conductance.nested import tensors_of
@@ -52,11 +53,12 @@ def internals(network: nn.Module, batch: Any) -> dict[str, Any]:
         Plain values: ``images`` and ``layers``, each layer with its ``name``, ``kind``, ``units``, ``fan_in`` and
         ``active_fraction`` (the share of p > 0), a list of counts for each quantity in `EDGES`, and ``balance``: a
         triple ``[i, j, n]`` for every n units that have their total in bin i of `TOTAL_EDGES` and their balance in
-        bin j of `BALANCE_EDGES`.
+        bin j of `BALANCE_EDGES`. Layers that see images have the ``fields`` of their first units (`packed_fields`).
     """
     last = {seen.name: seen for seen in observe(network, batch)}  # interneurons run once in each time slice
-    images = len(next(tensors_of(as_tensors(network, batch))))
-    return {"images": images, "layers": [_layer(seen) for seen in last.values()]}
+    images = next(tensors_of(as_tensors(network, batch)))
+    layers = [_layer(seen, tuple(images.shape[1:])) for seen in last.values()]
+    return {"images": len(images), "layers": layers}
 
 
 def count_balance(excitation: ArrayLike, inhibition: ArrayLike) -> list[list[int]]:
@@ -75,7 +77,8 @@ def count_balance(excitation: ArrayLike, inhibition: ArrayLike) -> list[list[int
     return [[int(i), int(j), int(counts[i, j])] for i, j in np.argwhere(counts)]
 
 
-def _layer(seen: Observation) -> dict[str, Any]:
+def _layer(seen: Observation, image: tuple[int, ...]) -> dict[str, Any]:
+    fields = packed_fields(seen.layer, image)
     layer, G = seen.layer, seen.layer.conductance.detach()
     excitatory = (layer.presynaptic.per_synapse(G) > 0).expand_as(G)
     return {
@@ -89,6 +92,7 @@ def _layer(seen: Observation) -> dict[str, Any]:
         "z": counts(seen.z, Z_EDGES),
         "p": counts(seen.p, P_EDGES),
         "balance": count_balance(_unit_means(seen.excitation), _unit_means(seen.inhibition)),
+        **({} if fields is None else {"fields": fields}),
     }
 
 

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from conductance.analysis.check import CheckReport
+from conductance.analysis.fields import receptive_fields
 from conductance.analysis.internals import CONDUCTANCE_EDGES
+from conductance.colors import EXCITATORY, INHIBITORY
 from conductance.errors import InputError
 from conductance.extras import import_extra
 from conductance.nn.conductance import ConductanceLayer
 
 COLUMNS = 5
 """So many layers are drawn side by side."""
-
-EXCITATORY, INHIBITORY = "#c0392b", "#2769b0"
 
 
 def plot_conductances(report: CheckReport, axes: Any = None) -> Any:
@@ -105,7 +105,7 @@ def plot_receptive_fields(
     """
     if not isinstance(layer, ConductanceLayer):
         raise InputError(f"the layer is a {type(layer).__name__}; give one of conductances, such as model[0]")
-    excitatory, inhibitory = _fields(layer, shape)
+    excitatory, inhibitory = receptive_fields(layer, shape)
     return draw_fields({"excitatory": excitatory, "inhibitory": -inhibitory}, units, axes)
 
 
@@ -135,22 +135,6 @@ def draw_fields(parts: Mapping[str, Tensor], units: int, axes: Any = None) -> An
     for unit, ax in enumerate(axes[0][:units]):
         ax.set_title(f"{unit}", fontsize="small")
     return axes
-
-
-def _fields(layer: ConductanceLayer, shape: tuple[int, int] | None) -> tuple[Tensor, Tensor]:
-    """The excitatory and the inhibitory conductance of each unit to each place, (units, height, width)."""
-    G = layer.conductance.detach()
-    e = layer.presynaptic.per_synapse(G)
-    parts = [G * share for share in (e.clamp(min=0), e.clamp(max=0).neg())]
-    if shape is not None and G.ndim == 2:
-        if G.shape[1] % (shape[0] * shape[1]):
-            raise InputError(f"shape={shape}: the layer reads {layer.in_channels} numbers, which are no such images")
-        parts = [part.unflatten(1, (-1, *shape)) for part in parts]
-    if parts[0].ndim != 4:
-        raise InputError(
-            "receptive fields are drawn of 2-d convolutions, or of linear layers with shape=(height, width)"
-        )
-    return parts[0].sum(1), parts[1].sum(1)
 
 
 def _require_report(report: Any) -> None:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from conductance.analysis.plots import EXCITATORY, INHIBITORY, draw_fields
+from conductance.analysis.plots import draw_fields
 from conductance.biophysics import PotentialRange
 from conductance.checked import checked, shown
 from conductance.circuits.network import Block, CircuitNetwork
 from conductance.circuits.places import Places
 from conductance.circuits.state import Activity
+from conductance.colors import EXCITATORY, INHIBITORY
 from conductance.errors import InputError, UnknownNameError
 from conductance.extras import import_extra
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-INK = "#24292f"
-EXCITATORY = "#c8452f"
-INHIBITORY = "#2f6fb5"
+from conductance.colors import EXCITATORY, INHIBITORY, INK
+
+__all__ = ["CONDUCTANCES", "EXCITATORY", "FAMILIES", "INHIBITORY", "INK", "OTHERS", "THEMED", "family_colors"]
 
 # Okabe and Ito's palette for color-blind readers, without the hues of excitation and inhibition; the yellow is darker.
 FAMILIES = ("#009e73", "#e69f00", "#cc79a7", "#56b4e9", "#8c8c8c", "#b5a800")

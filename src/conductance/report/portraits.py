@@ -11,6 +11,7 @@ from matplotlib.ticker import NullLocator, StrMethodFormatter
 from conductance.analysis.internals import BALANCE_EDGES, CONDUCTANCE_EDGES, P_EDGES, Z_EDGES
 from conductance.printable import in_figure
 from conductance.report.colors import EXCITATORY, INHIBITORY, INK
+from conductance.report.maps import balance_maps, field_maps
 from conductance.report.svg import figure_style, to_svg
 from conductance.runs.groups import Group
 from conductance.runs.run import Run
@@ -39,6 +40,7 @@ class Portrait:
     seed: int
     images: int
     columns: list[Column]
+    maps: list[Column]
 
 
 def portraits(groups: Iterable[Group]) -> list[Portrait]:
@@ -90,7 +92,15 @@ def _portrait(group: Group, run: Run) -> Portrait:
     columns = [
         Column(title, _stack(internals["layers"], title, label, draw, group)) for title, label, draw in QUANTITIES
     ]
-    return Portrait(group, run.seed, internals["images"], columns)
+    return Portrait(group, run.seed, internals["images"], columns, _maps(internals["layers"], group))
+
+
+def _maps(layers: Sequence[Record], group: Group) -> list[Column]:
+    """Excitation against inhibition, and receptive fields where they were recorded."""
+    drawn = (("Excitation and inhibition", balance_maps(layers)), ("Receptive fields", field_maps(layers)))
+    return [
+        Column(title, to_svg(figure, f"{title} by layer, {group.name}")) for title, figure in drawn if figure is not None
+    ]
 
 
 def _stack(layers: Sequence[Record], title: str, label: str, draw: Draw, group: Group) -> str:
@@ -116,7 +126,7 @@ def _dress(axes: Axes, title: str) -> None:
 
 
 def _draw_conductances(axes: Axes, layer: Record) -> None:
-    """On a logarithmic axis. The first bar holds all smaller values, silent synapses too, and may be cut off."""
+    """On a logarithmic axis. The first bar holds all smaller values, closed synapses too, and may be cut off."""
     tallest = 0.0
     for height, name, color in (
         (0.95, "excitatory_conductance", EXCITATORY),
@@ -126,7 +136,7 @@ def _draw_conductances(axes: Axes, layer: Record) -> None:
         share = counts / max(1.0, counts.sum())
         axes.stairs(share, CONDUCTANCE_EDGES, fill=True, color=color, alpha=0.25, linewidth=0)
         axes.stairs(share, CONDUCTANCE_EDGES, color=color, linewidth=1.1)
-        axes.text(0.05, height, f"{share[0]:.0%} silent", transform=axes.transAxes, va="top", fontsize=7.5, color=color)
+        axes.text(0.05, height, f"{share[0]:.0%} closed", transform=axes.transAxes, va="top", fontsize=7.5, color=color)
         tallest = max(tallest, share[1:].max(initial=0.0))
     axes.set_xscale("log")
     axes.set_xlim(CONDUCTANCE_EDGES[0], CONDUCTANCE_EDGES[-1])
@@ -156,7 +166,7 @@ def _draw_by_sign(axes: Axes, edges: Sequence[float], heights: np.ndarray) -> No
 
 
 def _draw_p(axes: Axes, layer: Record) -> None:
-    """All silent values are in the first bar; it is cut off so that the others can be seen."""
+    """All values of 0 are in the first bar; it is cut off so that the others can be seen."""
     density = _density(layer["p"], P_EDGES)
     axes.stairs(density, P_EDGES, fill=True, color=INK, alpha=0.45, linewidth=0)
     axes.text(
@@ -188,9 +198,9 @@ def _density(counts: Sequence[int], edges: Sequence[float]) -> np.ndarray:
 
 
 QUANTITIES: tuple[tuple[str, str, Draw], ...] = (
-    ("Conductances G", "conductance G (dimensionless)", _draw_conductances),
-    ("State z", "z (dimensionless)", _draw_z),
-    ("Output p", "p (dimensionless)", _draw_p),
+    ("Conductances G", "conductance of a synapse", _draw_conductances),
+    ("Membrane potential z", "z: inhibition \N{MINUS SIGN}1, excitation +1", _draw_z),
+    ("Output p", "p: share of open channels", _draw_p),
     ("Balance of each unit", "(E \N{MINUS SIGN} I) / (E + I)", _draw_balance),
 )
 """What is drawn of each layer: title, label of the axis, and how."""

@@ -74,7 +74,7 @@ def to_svg(figure: Figure, description: str) -> str:
     text = re.sub(r">\s*\n\s*<", "><", text)
     for color, themed in THEMED.items():
         text = text.replace(color, themed)
-    text = _own_names(text, description)
+    text = _without_bare_groups(_own_names(text, description))
     head = f'<svg role="img" aria-label="{escape(description)}" viewBox='
     return re.sub(r"<svg .*?viewBox=(\"[^\"]*\")[^>]*>", lambda match: f"{head}{match[1]}>", text, count=1)
 
@@ -85,3 +85,18 @@ def _own_names(text: str, description: str) -> str:
     used = set(re.findall(r'(?:href="#|url\(#)([\w-]+)', text))
     text = re.sub(r' id="([^"]*)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", text)
     return re.sub(r'(xlink:href="#|url\(#)', lambda m: m[1].removeprefix("xlink:") + prefix + "-", text)
+
+
+def _without_bare_groups(text: str) -> str:
+    """Leave out groups that say nothing: a page with many figures has half as many elements."""
+    parts: list[str] = []
+    said: list[bool] = []  # whether each open group has attributes
+    for part in re.split(r"(<g/>|<g>|<g [^>]*>|</g>)", text):
+        if part.startswith("<g ") and not part.endswith("/>"):
+            said.append(True)
+        elif part == "<g>":
+            said.append(False)
+        bare = part in ("<g>", "<g/>") or (part == "</g>" and not said.pop())
+        if not bare:
+            parts.append(part)
+    return "".join(parts)

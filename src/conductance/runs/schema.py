@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from conductance.analysis.fields import unpacked_fields
 from conductance.analysis.internals import BALANCE_EDGES, EDGES, TOTAL_EDGES
 from conductance.errors import InputError, RunError, one_line
 from conductance.printable import check_name
@@ -149,6 +150,11 @@ def _layer(recorded: Any, place: str) -> Record:
             raise _damaged(f"{place}, {name!r}", f"does not hold {len(edges) - 1} counts")
     if not all(map(_is_balance, layer["balance"])):
         raise _damaged(f"{place}, 'balance'", "does not hold a count of units for each pair of bins")
+    if "fields" in layer:
+        try:
+            unpacked_fields(layer["fields"])
+        except (ValueError, TypeError, LookupError) as error:
+            raise _damaged(f"{place}, 'fields'", f"holds {one_line(error)}") from error
     return layer
 
 
