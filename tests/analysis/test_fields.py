@@ -39,5 +39,5 @@ def test_other_layers_have_none():
 )
 def test_damaged_fields_are_refused(change):
     kept = packed_fields(CWAConv2d(1, 2, 3), (1, 9, 9))
-    with pytest.raises(ValueError, match="values|sizes"):
+    with pytest.raises(ValueError, match=r"values|sizes"):
         unpacked_fields({**kept, **change})

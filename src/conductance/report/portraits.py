@@ -99,7 +99,9 @@ def _maps(layers: Sequence[Record], group: Group) -> list[Column]:
     """Excitation against inhibition, and receptive fields where they were recorded."""
     drawn = (("Excitation and inhibition", balance_maps(layers)), ("Receptive fields", field_maps(layers)))
     return [
-        Column(title, to_svg(figure, f"{title} by layer, {group.name}")) for title, figure in drawn if figure is not None
+        Column(title, to_svg(figure, f"{title} by layer, {group.name}"))
+        for title, figure in drawn
+        if figure is not None
     ]
 
 
