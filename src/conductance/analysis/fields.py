@@ -59,7 +59,7 @@ def packed_fields(layer: ConductanceLayer, image: tuple[int, ...]) -> dict[str, 
     reads_image = places is not None and G.ndim == 2 and G.shape[1] in (prod(image), 2 * prod(image))
     if G.ndim != 4 and not reads_image:
         return None
-    parts = torch.stack(receptive_fields(layer, places if reads_image else None))[:, :UNITS].double()  # type: ignore[arg-type]
+    parts = torch.stack(receptive_fields(layer, places if reads_image else None))[:, :UNITS].double()
     largest = parts.amax().item()
     values = (parts / largest * FINEST if largest > 0 else parts).round().byte().cpu().numpy()
     _, units, height, width = values.shape
