@@ -56,7 +56,8 @@ def test_it_shows_a_run(call, tmp_path, monkeypatch):
     [
         (["nowhere"], "there is no folder nowhere"),
         (["mnist-small-batchnorm"], "no membrane"),
-        (["mnist-small", "--beside", "digits-cnn"], "cannot show beside"),
+        (["mnist-small", "--beside", "mnist-cnn"], "cannot show beside"),
+        (["mnist-small", "--beside", "digits-cnn"], "of the same images"),
         (["mnist-small", "--port", "99999999"], "port 99999999 cannot be used"),
         (["mnist-small", "--port", "-1"], "port -1 cannot be used"),
     ],
