@@ -59,9 +59,7 @@ def slide(page: Any, name: str, start: float, end: float, steps: int = 7) -> Ite
 
 def shot(page: Any, milliseconds: int) -> Frame:
     """The page once everything is computed."""
-    page.evaluate(
-        "async () => { do await new Promise(requestAnimationFrame); while (page.waiting || !page.survey.done); }"
-    )
+    page.evaluate("async () => { do await new Promise(requestAnimationFrame); while (page.waiting || page.busy); }")
     sees, disturbs = (page.locator(each).bounding_box() for each in ("#see", "#disturb"))
     top, bottom = sees["y"] - 14, disturbs["y"] + disturbs["height"] + 14
     return page.screenshot(clip={"x": 0, "y": top, "width": VIEW["width"], "height": bottom - top}), milliseconds

@@ -12,7 +12,7 @@ from tools.browser import browser as browser_of_this_system
 
 REST = """
 async () => {
-  while (page.waiting || (page.survey && !page.survey.done)) await new Promise(requestAnimationFrame);
+  while (page.waiting || page.busy) await new Promise(requestAnimationFrame);
 }
 """  # until nothing is left to compute
 DESKTOP, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}

@@ -148,6 +148,38 @@ def test_what_blocked_inhibition_and_leak_do_is_what_they_say(page):
     assert max(float(layer.abs().max()) for layer in leaky) < 0.05
 
 
+def test_which_strokes_speak_for_an_answer(page):
+    """Against the same wiping in torch: a Gaussian of 2 pixels at every second pixel where there is any ink."""
+    source = Source.of(Path("mnist-small"))
+    image = _pictures()[2:3].float() / 255
+    asked, found = page.evaluate(
+        """(pixels) => {
+          const asking = new Reasons(page.data.network, page.data.classes);
+          const asked = asking.start(Float32Array.from(pixels), UNDISTURBED, null);
+          asking.work(Infinity, page.palette);
+          return [asked, Array.from(asking.worth)];
+        }""",
+        values_of(image * 255)[0],
+    )
+    at = torch.arange(28.0)
+    middles = torch.cartesian_prod(at[::2] + 0.5, at[::2] + 0.5)
+    distance = (at.view(1, -1, 1) - middles[:, 0].view(-1, 1, 1)) ** 2 + (at - middles[:, 1].view(-1, 1, 1)) ** 2
+    wiper = torch.exp(-distance / 8).where(distance <= 36, 0.0)
+    wiper = wiper[(wiper * image[0, 0]).flatten(1).amax(1) > 0.1 * image.max()]
+
+    @torch.no_grad()
+    def lead(images):
+        scores = source.network(source.preprocessing.of_values(images * 255))
+        others = scores.clone()
+        others[:, asked] = -torch.inf
+        return scores[:, asked] - others.amax(1)
+
+    worth = lead(image) - lead(image * (1 - wiper[:, None]))
+    expected = (wiper * worth.view(-1, 1, 1)).sum(0) / wiper.sum(0)
+    torch.testing.assert_close(torch.tensor(found).view(28, 28), expected.nan_to_num(), atol=1e-3, rtol=1e-3)
+    assert expected.nan_to_num().abs().max() > 0.5
+
+
 def test_dead_cells_are_the_share_that_was_asked_for_and_the_same_in_both_networks(page):
     ours, theirs = page.evaluate(
         """() => ["network", "beside"].map((name) => {

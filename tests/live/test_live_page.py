@@ -28,10 +28,7 @@ def slide(page, name, position):
 
 def finish(page):
     """Wait until everything is computed and painted."""
-    page.evaluate(
-        "async () => { do await new Promise(requestAnimationFrame); "
-        "while (page.waiting || (page.survey && !page.survey.done)); }"
-    )
+    page.evaluate("async () => { do await new Promise(requestAnimationFrame); while (page.waiting || page.busy); }")
 
 
 def draw(page, points):
@@ -149,6 +146,19 @@ def test_its_conductances_add_up(page):
     )
     assert all(open_ == pytest.approx(pull, abs=1e-3, rel=1e-4) for open_, pull in total)
     assert max(pull for _, pull in total) > 1
+
+
+def test_one_can_ask_why_and_why_not(page):
+    asked = page.locator("#bars button[aria-pressed=true]")
+    assert asked.inner_text() == page.locator("#reasons-words").inner_text() == "7"
+    why = page.locator("#reasons").screenshot()
+    page.locator("#bars button").nth(9).click()
+    finish(page)
+    assert asked.inner_text() == page.locator("#reasons-words").inner_text() == "9"
+    assert page.locator("#reasons").screenshot() != why
+    page.get_by_role("button", name="test image: 4").click()
+    finish(page)
+    assert asked.inner_text() == "4"
 
 
 def test_slow_motion_goes_from_rest_to_the_same_end(page):

@@ -2,6 +2,7 @@
 "use strict";
 
 const SLOWED = 200;
+const BUDGET = 7; // ms of each frame for what takes many
 const OPENING = 1400; // ms in which the membranes open up when the page is opened
 const OPENING_SLOWED = 40;
 
@@ -26,7 +27,8 @@ class Page {
       { images: this.images, labels: data.images.labels, classes: data.classes, shape: this.shape },
       (number) => this.pick(number),
     );
-    this.answers = new Answers(data.classes, this.beside !== null);
+    this.answers = new Answers(data.classes, this.beside !== null, (answer) => this.ask(answer));
+    this.reasons = new Reasons(data.network, data.classes);
     const chosen = (cell) => this.choose(cell);
     this.maps = this.layers.map((layer, i) => new LayerMap(document.getElementById("maps"), layer, i + 1, chosen));
     this.cell = new CellPanel(this.layers, data.network.millivolts, chosen);
@@ -103,6 +105,7 @@ class Page {
   see(pixels, label) {
     this.pixels = pixels;
     this.label = label;
+    this.asked = null;
     document.getElementById("hint").hidden = !this.pad.empty;
     if (label === null) this.examples.mark(-1);
     this.wake();
@@ -119,6 +122,12 @@ class Page {
   choose(cell) {
     this.chosen = cell;
     this.course.clear();
+    this.wake();
+  }
+
+  /** Ask why, or why not, a class is the answer; asked again, or of another picture, it is the answer itself. */
+  ask(answer) {
+    this.asked = this.asked === answer ? null : answer;
     this.wake();
   }
 
@@ -173,10 +182,23 @@ class Page {
     this.before = now;
     const moving = this.clock !== null || this.opening > 0;
     if (this.stale || moving) this.advance(moving, passed);
+    if (this.stale) this.explain();
     this.stale = false;
-    if (this.survey && !this.survey.done) this.survey.work();
-    if (moving || (this.survey && !this.survey.done)) this.waiting = requestAnimationFrame((later) => this.frame(later));
+    const end = performance.now() + BUDGET;
+    this.reasons.work(end, this.palette);
+    if (this.survey) this.survey.work(end);
+    if (moving || this.busy) this.waiting = requestAnimationFrame((later) => this.frame(later));
     else this.before = undefined;
+  }
+
+  /** Whether there is something left to compute that takes more than a frame. */
+  get busy() {
+    return !this.reasons.done || (this.survey !== null && !this.survey.done);
+  }
+
+  /** Begin to ask which pixels speak for the answer, or for the class that one asks about. */
+  explain() {
+    this.answers.mark(this.reasons.start(this.eye.seen, this.disturbance, this.asked));
   }
 
   advance(moving, passed) {

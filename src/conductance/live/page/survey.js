@@ -1,8 +1,6 @@
 /** How many of all test images the networks get right, disturbed as the sliders say. A few at a time. */
 "use strict";
 
-const BUDGET = 7; // ms of each frame
-
 class Survey {
   /**
    * @param {Float32Array[]} images
@@ -37,9 +35,9 @@ class Survey {
     return this.next >= this.images.length;
   }
 
-  /** Go on for some milliseconds. */
-  work() {
-    const end = performance.now() + BUDGET;
+  /** Go on until a moment. */
+  work(end) {
+    if (this.done) return;
     while (!this.done && performance.now() < end) {
       const seen = this.eye.look(this.images[this.next], this.disturbance);
       for (const each of this.networks) {
