@@ -16,6 +16,9 @@ EPOCHS = 8
 IMAGES = 64
 """In a batch of all processes together."""
 
+ROUNDING = 1e-4
+"""What sums in another order may differ by after so many epochs, in float32."""
+
 
 def words(out, processes, *more, epochs=EPOCHS):
     shares = f"--epochs {epochs} --data.batch-size {IMAGES // processes} --out {shlex.quote(str(out))}"
@@ -67,9 +70,9 @@ def test_one_killed_ends_the_other_in_one_line_and_one_alone_goes_on_with_the_sa
     out = tmp_path / "run"
     check_one_line(killed(out, 2, victim=1), 2)
     cli.main(words(out, 2, "--resume"))
-    assert largest_difference(out, whole) < 1e-5
+    assert largest_difference(out, whole) < ROUNDING
     for here, there in zip(lines(out), lines(whole), strict=True):
-        assert here == pytest.approx(there, rel=1e-5)
+        assert here == pytest.approx(there, rel=ROUNDING)
 
 
 def test_two_go_on_where_one_was_stopped(tmp_path, whole):
@@ -77,7 +80,7 @@ def test_two_go_on_where_one_was_stopped(tmp_path, whole):
     [(status, _, _)] = interrupted(out)
     assert status == -9
     several_processes.run(["-m", "conductance", *words(out, 1, "--resume")], 2)
-    assert largest_difference(out, whole) < 1e-5
+    assert largest_difference(out, whole) < ROUNDING
 
 
 def interrupted(out):
@@ -93,7 +96,7 @@ def test_one_of_four_killed_ends_the_others_in_one_line_and_two_go_on(victim, tm
     out = tmp_path / "run"
     check_one_line(killed(out, 4, victim), 4)
     several_processes.run(["-m", "conductance", *words(out, 4, "--resume")], 2)
-    assert largest_difference(out, whole) < 1e-5
+    assert largest_difference(out, whole) < ROUNDING
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,6 @@ class Trainer:
         self.objective = Objective(loss, self.config.optimizer.label_smoothing)
         self._console = progress if isinstance(progress, Console) else Console() if progress else None
         self._random: dict[str, Any] | None = None
-        self._saved = 0
 
         self.processes = Processes(device, self.config.precision)
         self.accelerator = self.processes.accelerator
@@ -178,9 +177,9 @@ class Trainer:
 
     def kept(self) -> str:
         """What a training that ends now leaves, for error messages."""
-        if self.folder is None:
+        if self.record is None:
             return ""
-        done = self._saved
+        done = self.record.saved
         return f"; the checkpoint of epoch {done} is kept" if done else "; no epoch was finished"
 
     def stop(self) -> None:
@@ -221,7 +220,6 @@ class Trainer:
                 set_random_state(self.device, self._random)
             try:
                 if self.record is None or self.record.begin(self, resume):
-                    self._saved = len(self.history)
                     with self.processes.together():
                         self._look_at_first_batch()
                     if self.record is not None:
@@ -257,7 +255,6 @@ class Trainer:
                 self.callbacks.at("on_epoch", self)
                 if self.record is not None:
                     self.record.epoch(self)
-                    self._saved = len(self.history)
 
     def _epoch(self, network: nn.Module, optimizer: Any, progress: TrainingProgress) -> dict[str, Any]:
         started = time.perf_counter()
