@@ -33,7 +33,7 @@ def test_a_step_far_too_large(out):
     config = tiny("affine", optimizer__readout_learning_rate=1e30, optimizer__learning_rate=1e30)
     with pytest.raises(NonFiniteLossError, match=f"at step 2 of epoch 1 .*no epoch was finished.* {REMEDY}"):
         run(config, out)
-    assert {path.name for path in out.iterdir()} == {".lock", "config.json"}
+    assert {path.name for path in out.iterdir()} == {".lock", "config.json", "failure.json"}
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from conductance.biophysics.rest import rest
 from conductance.biophysics.wiring import MembraneCircuit
 from conductance.checked import checked
 from conductance.errors import InputError
+from conductance.finite import require_finite
 from conductance.nn.modes import as_tensors
 
 CAPACITANCE = 200.0  # pF, with a leak of 10 nS the 20 ms of Vogels & Abbott (2005), J. Neurosci. 25:10786
@@ -141,6 +142,7 @@ def to_biophysical(
         if not 0 < value < float("inf"):
             raise InputError(f"{name} is {value:g} {unit}; give a finite number above 0")
     parts = find_parts(model, step_duration)
+    require_finite(model, "read as membranes")
     if potentials is None:
         potentials = next((circuit.wiring.potentials for circuit in parts.circuits), DEFAULT_RANGE)
     if images is None:

@@ -1,5 +1,6 @@
 """Evaluation: loss and accuracy of a network on data."""
 
+import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -11,6 +12,8 @@ from torch import nn
 from conductance.checked import checked
 from conductance.data import DeviceLoader, Images
 from conductance.data.batches import Batch
+from conductance.errors import InputError
+from conductance.finite import require_finite
 from conductance.nested import Nested, all_finite, map_tensors, tensors_of, to_device
 from conductance.nn.modes import evaluating
 from conductance.training.objective import Objective, examples_in
@@ -24,12 +27,18 @@ def evaluate(network: nn.Module, preprocessing: nn.Module, images: Images) -> tu
     """Mean cross-entropy and accuracy (in %) of a network on images, in evaluation mode.
 
     The mode of the network is restored afterwards.
+
+    Raises:
+        InputError: the network, or what it answers, holds infinite values or NaN.
     """
+    require_finite(network, "evaluated")
     loader = DeviceLoader(images, EVALUATION_BATCH, preprocessing=preprocessing, shuffle=False)
     tally = evaluate_batches(network, loader, Objective(), images.device)
     accuracy = tally.accuracy()
     assert accuracy is not None
-    return tally.loss(), accuracy
+    if not math.isfinite(loss := tally.loss()):
+        raise InputError(f"the loss is {loss}: the network's answers are not finite; check it (conductance.check)")
+    return loss, accuracy
 
 
 @torch.no_grad()

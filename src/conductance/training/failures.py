@@ -1,5 +1,6 @@
 """Errors for a loss that is infinite or NaN."""
 
+import math
 from typing import TYPE_CHECKING
 
 from conductance.errors import RunError
@@ -53,6 +54,19 @@ def non_finite_loss(trainer: "Trainer", loss: float, step: int, data_are_bad: bo
             f"{where}: the data of this batch hold NaN or infinite values{found}{kept}. Remove them from the data"
         )
     return NonFiniteLossError(f"{where}{_first_bad_parameter(trainer)}{kept}. {trainer.remedy}")
+
+
+def require_finite_loss(trainer: "Trainer", loss: float) -> None:
+    """Check the loss of an evaluation that follows no training.
+
+    Raises:
+        NonFiniteLossError: it is infinite or NaN.
+    """
+    if not math.isfinite(loss):
+        raise NonFiniteLossError(
+            f"{trainer.place}: the loss on these data is {loss}{_first_bad_parameter(trainer)}; look for NaN or "
+            "infinite values in the data and in the network (conductance.check)"
+        )
 
 
 def _first_bad_parameter(trainer: "Trainer") -> str:

@@ -26,7 +26,7 @@ from conductance.training.config import TrainingConfig
 from conductance.training.device import flushing_denormals, memory_format, reproducible
 from conductance.training.epoch import train_epoch
 from conductance.training.evaluation import evaluate_batches, in_float32
-from conductance.training.failures import check_evaluation
+from conductance.training.failures import check_evaluation, require_finite_loss
 from conductance.training.first_look import look_at
 from conductance.training.objective import Loss, Objective
 from conductance.training.processes import Processes
@@ -287,9 +287,12 @@ class Trainer:
 
         Raises:
             InputError: the data do not fit the network.
+            NonFiniteLossError: the loss is infinite or NaN.
         """
         with self._in_process():
-            return means(self._evaluate(self.data.batches(data)).sums())
+            measured = means(self._evaluate(self.data.batches(data)).sums())
+        require_finite_loss(self, measured["loss"])
+        return measured
 
     def predict(self, inputs: Any) -> Any:
         """The network's outputs, in evaluation mode, for all inputs.

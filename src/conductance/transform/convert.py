@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from conductance.checked import checked
 from conductance.errors import InputError, UnknownNameError
+from conductance.finite import require_finite
 from conductance.nested import tensors_of
 from conductance.nn.modes import require_module
 from conductance.transform.build import carry_out
@@ -86,6 +87,7 @@ def convert(
             and a layer that may be given negative values; without an example, a model that is no ``nn.Sequential``.
     """
     require_module(model)
+    require_finite(model, "converted")
     _check_choices(normalization=normalization, signed_input=signed_input, activations=activations)
     target = model.get_submodule("_orig_mod") if "_orig_mod" in model._modules else model
     if not inplace:

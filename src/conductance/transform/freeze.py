@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from conductance.checked import checked
+from conductance.finite import require_finite
 from conductance.nn import AveragingLayer, ConductanceLayer, SignedLayer
 from conductance.transform.flow import Pass, asks_for_types, has_hooks, passes, sole_readers, with_shared_tensors
 from conductance.transform.frozen import FrozenAverage, NormalizedLinear
@@ -43,7 +44,11 @@ def freeze(model: nn.Module) -> nn.Module:
 
     Args:
         model: any module; it is left as it was.
+
+    Raises:
+        InputError: it holds infinite values or NaN.
     """
+    require_finite(model, "frozen")
     copied = copy.deepcopy(model).eval().requires_grad_(False)
     copied.zero_grad()
     _forget_training(copied)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from conductance.checked import checked
 from conductance.errors import InputError, UnknownNameError
 from conductance.files import write_atomically
+from conductance.finite import require_finite
 from conductance.nn import AveragingLayer, ConductanceLayer, SignedLayer
 
 G_MAX = 1e-4
@@ -66,6 +67,7 @@ def conductance_tables(
         raise InputError(f"g_max={g_max:g}: give the largest conductance in siemens, above 0, such as {G_MAX:g}")
     kinds = (ConductanceLayer, SignedLayer)
     known = {name or "layer": part for name, part in model.named_modules() if isinstance(part, kinds)}
+    require_finite(model, "exported")
     if not known:
         raise InputError(f"{type(model).__name__} has no layer of conductances, so there is no table of them")
     for name in layers or ():
