@@ -48,7 +48,7 @@ SEED ?= 0
 mutate: $(STAMP)  ## change the files of runs at random, 20,000 times, and run what reads them (about an hour; COUNT=, SEED=)
 	PYTHONPATH=src OMP_NUM_THREADS=1 $(BIN)/python tests/mutations.py --count $(COUNT) --seed $(SEED)
 
-check-slow: $(STAMP)  ## tests that take minutes: every check of scikit-learn, every converted network
+check-slow: $(STAMP)  ## tests that take minutes: every check of scikit-learn, every converted network, kills, faults, soaks
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 -m slow
 
 docs: $(STAMP)  ## build the site, tutorials included: docs/_build/html/index.html (under four minutes the first time)

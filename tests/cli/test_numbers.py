@@ -10,6 +10,7 @@ from unittest.mock import Mock
 import pytest
 
 from conductance import cli
+from conductance.cli import app
 from conductance.training import Trainer
 
 ODD = {
@@ -34,6 +35,7 @@ COMMANDS = {
     "check": ("check", "CheckArguments", "check RUN --images 2"),
     "export": ("export", "ExportArguments", "export RUN --out network.npz --images 2"),
     "bench": ("bench", "BenchArguments", "bench layers"),
+    "live": ("live", "LiveArguments", "live RUN --output page"),
 }
 """By name: the module, its dataclass, and words to which one more option is added."""
 
@@ -66,6 +68,15 @@ def cases():
 
 class BegunError(Exception):
     """A training that would have begun."""
+
+
+def test_every_command_that_takes_numbers_is_among_them():
+    kinds = {module: name for module, name, _ in COMMANDS.values()}
+    for command in app.COMMANDS:
+        module = import_module(f"conductance.cli.{command}")
+        for name, kind in vars(module).items():
+            if dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__ and list(numeric_options(kind)):
+                assert kinds.get(command) == name
 
 
 @pytest.fixture

@@ -8,6 +8,9 @@ import tyro
 
 from conductance.cli.arguments import parse
 from conductance.cli.console import console
+from conductance.errors import InputError
+
+PORTS = 2**16
 
 
 @dataclass
@@ -32,6 +35,8 @@ class LiveArguments:
 def run(arguments: list[str]) -> None:
     """Serve the page, or write it."""
     chosen = parse(LiveArguments, "live", arguments)
+    if not 0 <= chosen.port < PORTS:
+        raise InputError(f"port={chosen.port}: must lie in [0, {PORTS - 1}]")
     from conductance.live import build_page, serve, write_page
     from conductance.share.source import Source
 

@@ -4,10 +4,13 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from conductance.bounds import require_within
 from conductance.errors import InputError
 
 TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<first>\d+)(?::(?P<second>\d+))?(?::(?P<third>\d+))?")
 """Slurm's times: minutes, minutes:seconds, hours:minutes:seconds, days-hours, days-hours:minutes, ..."""
+
+MOST = 10_000  # jobs, threads or GPUs
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class SlurmOptions:
             raise InputError(f"slurm.time={self.time!r}: must be at least one minute")
         if self.gpus < 0:
             raise InputError(f"slurm.gpus={self.gpus}: must be at least 0")
+        require_within("slurm.gpus", self.gpus, MOST)
         for option in self.sbatch:
             if not re.fullmatch(r"[\w-]+(=.*)?", option) or option.startswith("-"):
                 raise InputError(f"slurm.sbatch: {option!r} is no option of sbatch; write it as qos=long")
@@ -60,6 +64,7 @@ class LaunchOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name}={value}: must be at least 1")
+            require_within(name, value or 0, MOST)
 
 
 def minutes(time: str) -> int:

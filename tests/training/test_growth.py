@@ -1,0 +1,50 @@
+"""Many runs in one process: memory, files and threads stay as many as after the first ones."""
+
+import gc
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from tiny_runs import run, tiny
+
+RUNS, SETTLED = 100, 30
+MOST_GROWTH = 20e6  # bytes in 70 runs
+
+
+def resident():
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def open_files():
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_hundred_runs_in_one_process_do_not_grow(tmp_path):
+    for number in range(RUNS):
+        run(tiny(("cwa", "affine_bn")[number % 2], epochs=1), tmp_path / str(number))
+        if number == SETTLED:
+            gc.collect()
+            before = resident(), open_files(), threading.active_count(), sum(map(torch.is_tensor, gc.get_objects()))
+    gc.collect()
+    after = resident(), open_files(), threading.active_count(), sum(map(torch.is_tensor, gc.get_objects()))
+    assert after[0] - before[0] < MOST_GROWTH
+    assert after[1:3] == before[1:3]
+    assert after[3] <= before[3] + 10
+
+
+@pytest.mark.parametrize("clock", [lambda now: 1e9 - now, lambda now: 0.0 * now])
+def test_a_clock_that_goes_back_or_stands_changes_nothing(clock, tmp_path, monkeypatch):
+    import time
+
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: clock(real()))
+    summary = run(tiny(epochs=2), tmp_path / "run")
+    assert summary["epochs"] == 2
+    assert summary["seconds"] >= 0
