@@ -47,7 +47,8 @@ def mix(
     """
     if not 0 <= max_share <= 0.5:
         raise InputError(f"max_share must lie in [0, 0.5], not {max_share}")
-    require_counts(num_classes=num_classes)
+    if labels.numel():
+        require_counts(num_classes=num_classes)
     if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
         raise InputError(f"labels must be int64 of shape {tuple(images.shape[:1])}, one for each image")
     source = images.device if generator is None else generator.device
