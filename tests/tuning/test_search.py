@@ -136,6 +136,7 @@ def test_the_page_has_the_best_command_and_optunas_plots(search):
     command = re.search(r"<pre[^>]*>(.*?)</pre>", page)[1]
     words = shlex.split(command)
     assert words[:3] == ["conductance", "train", "digits-fcn-cwa"]
+    assert "--name=tiny" in words
     assert float(words[words.index("--optimizer.learning-rate") + 1]) == best.params["optimizer.learning_rate"]
 
 
@@ -150,6 +151,16 @@ def test_processes_share_a_storage(tmp_path):
     trials = [folder.name for folder in (tmp_path / "out").glob("trial*")]
     assert sorted(trials) == [f"trial{number}" for number in range(5)]
     assert "5 trials of 1 epochs" in (tmp_path / "out/tuning.html").read_text()
+
+
+def test_jobs_share_a_search_and_say_what_each_trial_has_come_to(tmp_path, call, monkeypatch):
+    pytest.importorskip("submitit", reason="needs the extra cluster")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    small = ["--trials", "3", "--model.widths", "8", "--epochs", "1", "--data.batch-size", "100", "--device", "cpu"]
+    code, said, _ = call("tune", "digits-fcn-cwa", *small, "--cluster", "local", "--jobs", "2", "--out", tmp_path)
+    assert code == 0
+    assert len(re.findall(r"trial \d: validation accuracy \d+\.\d\d %", said)) == 3
+    assert (tmp_path / "tuning.html").exists()
 
 
 def test_without_optuna_it_says_what_to_install(search, monkeypatch):

@@ -69,7 +69,7 @@ def run(arguments: list[str]) -> None:
     preset, *options = arguments
     chosen = parse(TuneArguments, f"tune {preset}", options, TuneArguments(run=get_preset(preset)))
     from conductance.tuning.page import write_page
-    from conductance.tuning.study import open_study
+    from conductance.tuning.study import finished, open_study
     from conductance.tuning.trials import work
     from conductance.tuning.workers import start_workers
 
@@ -80,7 +80,10 @@ def run(arguments: list[str]) -> None:
             work(search, console)
         else:
             start_workers(search, chosen.launch, console)
-    page = write_page(open_study(search), search)
+    study = open_study(search)
+    if not finished(study):
+        return
+    page = write_page(study, search)
     console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
 
 

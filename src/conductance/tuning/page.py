@@ -10,8 +10,8 @@ from conductance.extras import import_extra
 from conductance.files import write_text
 from conductance.presets import train_command
 from conductance.report.page import environment
-from conductance.tuning.study import ERROR, FOLDER, Search, finished
-from conductance.tuning.trials import trial_config
+from conductance.tuning.space import with_values
+from conductance.tuning.study import ERROR, Search, finished
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -46,7 +46,7 @@ def write_page(study: "Study", search: Search) -> Path:
             names=[choice.field for choice in search.choices],
             best=best[0] if best else None,
             command=best_command(best[0], search) if best else "",
-            plots=_plots(study),
+            plots=_plots(study) if best else [],
             error=ERROR,
             shown=_shown,
         )
@@ -58,8 +58,7 @@ def write_page(study: "Study", search: Search) -> Path:
 def best_command(best: "FrozenTrial", search: Search) -> str:
     """The command that trains the run of a trial again, under the name of the preset."""
     values = {choice.field: best.params[choice.field] for choice in search.choices}
-    config = trial_config(search, values, best.user_attrs[FOLDER])
-    return train_command(config, data_dir=search.data_dir)
+    return train_command(with_values(search.config, values), data_dir=search.data_dir)
 
 
 def _plots(study: "Study") -> list[Plot]:

@@ -67,7 +67,7 @@ def open_study(search: Search) -> "Study":
         InputError: the study was made with other settings.
     """
     optuna = import_extra("optuna", "to tune", "tune")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # its plots complain of few trials
     warmup = max(1, search.config.epochs // 5)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=warmup)
     try:
@@ -141,6 +141,13 @@ def counted(study: "Study") -> "list[FrozenTrial]":
 
 def _folder(trial: "Trial | FrozenTrial", search: Search) -> RunFolder:
     return RunFolder(search.out / (trial.user_attrs.get(FOLDER) or f"trial{trial.number}"))
+
+
+def ended(study: "Study") -> "list[FrozenTrial]":
+    """The trials that are finished or pruned, in their order."""
+    from optuna.trial import TrialState
+
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
 
 
 def finished(study: "Study") -> "list[FrozenTrial]":
