@@ -9,28 +9,27 @@ from conductance import kernels
 from conductance.kernels import splitting
 
 
-@settings(deadline=None, max_examples=40)
-@given(st.integers(1, 9), st.integers(1, 5), st.sampled_from([(), (3,), (2, 3)]), st.booleans(), st.integers(1, 2))
-def test_a_mean_and_a_rest_add_up_to_the_conductance(units, fan_in, kernel, last, kinds):
+@pytest.mark.usefixtures("any_average")
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(1, 9), st.integers(1, 40), st.sampled_from([(), (3,), (2, 3)]), st.booleans(), st.integers(1, 2),
+    st.sampled_from([torch.bfloat16, torch.float32]), st.sampled_from(["native", "formula"])
+)  # fmt: skip
+def test_a_mean_and_a_rest_add_up_to_the_conductance(units, fan_in, kernel, last, kinds, dtype, name):
+    kernels.use_average(name)
+    kinds = 1 if kernel else kinds
     G = torch.rand(units, kinds * fan_in, *kernel)
     G = (G.to(memory_format=torch.channels_last) if last and G.ndim == 4 else G).requires_grad_()
-    rest, mean = splitting.mean_and_rest(G, kinds, torch.float32)
+    rest, mean = splitting.mean_and_rest(G, kinds, dtype)
     stacked = torch.cat(G.chunk(kinds, 1))
     torch.testing.assert_close(mean, stacked.flatten(1).mean(1))
-    torch.testing.assert_close(rest + mean.view(-1, *(1,) * (G.ndim - 1)), stacked)
-    slope = torch.randn(rest.shape)
-    torch.testing.assert_close(torch.autograd.grad(rest, G, slope), torch.autograd.grad(stacked, G, slope))
-
-
-@pytest.mark.parametrize("half", [torch.bfloat16, torch.float32])
-def test_blocks_of_conductances_leave_no_unit_out(half, monkeypatch):
-    monkeypatch.setattr(kernels.averaging, "BLOCK_BYTES", 100)
-    G = torch.rand(50, 12, requires_grad=True)
-    rest, mean = splitting.mean_and_rest(G, 2, half)
-    wanted = torch.cat(G.chunk(2, 1)) - mean[:, None]
-    assert torch.equal(rest, wanted.to(half))
-    rest.float().sum().backward()
-    torch.testing.assert_close(G.grad, torch.ones_like(G))
+    assert rest.dtype == dtype
+    wanted = stacked - mean.view(-1, *(1,) * (G.ndim - 1))
+    tolerance = {"rtol": 2**-8, "atol": 1e-6} if dtype == torch.bfloat16 else {}
+    torch.testing.assert_close(rest.float(), wanted, **tolerance)
+    slope = torch.randn(rest.shape).to(dtype)
+    found, right = torch.autograd.grad(rest, G, slope), torch.autograd.grad(stacked, G, slope.float())
+    torch.testing.assert_close(found, right)
 
 
 @pytest.mark.usefixtures("any_average")

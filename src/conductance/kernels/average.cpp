@@ -210,6 +210,24 @@ void join_gradients(const T *of_p, const S *of_sums, T *out, Shape s, int thread
   });
 }
 
+// Each row less its mean, one kind of columns after the other, below which the rows of the next kind lie.
+template <class T, class S>
+void split(const S *G, T *rest, S *means, Shape s, int threads) {
+  const int64_t kinds = s.shared, n = s.inner;
+  for_rows(s, threads, [&](int64_t r) {
+    for (int64_t kind = 0; kind < kinds; ++kind) {
+      const S *from = G + (r * kinds + kind) * n;
+      T *to = rest + (kind * s.rows + r) * n;
+      S sum = 0;
+#pragma omp simd reduction(+ : sum)
+      for (int64_t at = 0; at < n; ++at) sum += from[at];
+      const S mean = means[kind * s.rows + r] = sum / n;
+#pragma GCC ivdep
+      for (int64_t at = 0; at < n; ++at) store(to[at], from[at] - mean);
+    }
+  });
+}
+
 template <class T>
 void pooled_forward(const T *both, T *z, T *D, T *m, T *out, Shape s, bool rectify, int threads) {
   const int64_t n = s.channels * s.inner;
@@ -263,6 +281,11 @@ void pooled_backward(const T *grad, const T *z, const T *D, const T *m, T *commo
                                       int64_t channels, int64_t inner, int64_t, int rectify, int threads) {               \
     pooled_backward(grad, z, D, m, common, to, Shape{rows, channels, inner, 0}, rectify != 0, threads);                   \
   }
+
+extern "C" void split_bfloat16(const float *G, bfloat16 *rest, float *mean, int64_t rows, int64_t, int64_t inner,
+                               int64_t kinds, int, int threads) {
+  split(G, rest, mean, Shape{rows, 1, inner, kinds}, threads);
+}
 
 CONDUCTANCE_EXPORT_POOLED(float)
 CONDUCTANCE_EXPORT_POOLED(double)

@@ -195,6 +195,12 @@ def pooled_backward(
     _call(f"pooled_backward_{POOLED[z.dtype]}", tensors, to_both, axis, 0, rectify)
 
 
+def split(conductance: Tensor, rest: Tensor, mean: Tensor) -> None:
+    """Fill the means of float32 conductances, (kinds, units), and the rest in bfloat16, (kinds * units, ...)."""
+    kinds, units = mean.shape
+    _run("split_bfloat16", (conductance, rest, mean), (units, 1, conductance.numel() // mean.numel()), kinds)
+
+
 def channel_sums(p: Tensor, sums: Tensor, axis: int) -> None:
     """Fill the sums of p over the channels of each group, (..., groups, *positions), in the layout of p."""
     _run(f"channel_sums_{_name(p, sums)}", (p, sums), _groups(p, sums.shape[axis], axis))

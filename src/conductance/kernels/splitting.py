@@ -1,8 +1,7 @@
 """What split sums (`kernels.mixed`) are made of: each unit's mean conductance and the rest, p and its channel sums.
 
-Conductances become mean and rest in blocks that stay in the processor's cache, and rounded, so that they are read once.
-Backward the gradients of p and of its sums meet, and are added in one pass: autograd would write out the sums' gradient
-at full size first.
+In C++ conductances become mean and rest in one pass, and a sum over channels is another. Backward the gradients of p
+and of its sums meet, and are added in one pass: autograd would write out the sums' gradient at full size first.
 """
 
 from typing import Any
@@ -11,8 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from conductance.eager import eager
-from conductance.kernels import averaging, native, windows
+from conductance.kernels import averaging, native
 
 # Conductances ---------------------------------------------------------------------------------------------------------
 
@@ -22,18 +20,10 @@ class _MeanAndRest(Function):
     def forward(ctx: Any, conductance: Tensor, kinds: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         ctx.conductance_type, ctx.kinds = conductance.dtype, kinds
         units, fan_in = len(conductance), conductance.shape[1] // kinds
-        layout = torch.channels_last if windows.channels_are_last(conductance) else torch.contiguous_format
-        shape = kinds * units, fan_in, *conductance.shape[2:]
-        rest = torch.empty(shape, dtype=dtype, device=conductance.device, memory_format=layout)
-        mean = torch.empty(kinds, units, device=conductance.device)
-        rows = averaging.rows_of_a_block(conductance, torch.float32) if conductance.numel() else 1
-        for of_kind, kind_rest, kind_mean in zip(
-            conductance.detach().split(fan_in, 1), rest.chunk(kinds), mean, strict=True
-        ):
-            pieces = of_kind.split(rows), kind_rest.split(rows), kind_mean.split(rows)
-            for G, apart, m in zip(*pieces, strict=True):
-                m.copy_(G.float().mean(tuple(range(1, G.ndim))))
-                apart.copy_(G - m.view(-1, *(1,) * (G.ndim - 1)))
+        layout = torch.contiguous_format if conductance.is_contiguous() else torch.channels_last
+        rest = torch.empty(kinds * units, fan_in, *conductance.shape[2:], dtype=dtype, memory_format=layout)
+        mean = torch.empty(kinds, units)
+        native.split(conductance, rest, mean)
         ctx.mark_non_differentiable(mean)
         return rest, mean.flatten()
 
@@ -50,13 +40,14 @@ def mean_and_rest(conductance: Tensor, kinds: int, dtype: torch.dtype) -> tuple[
 
     Args:
         conductance: (units, kinds * fan-in, *kernel), one kind of presynaptic channels after the other.
-        kinds: that have means of their own, 1 or 2.
+        kinds: that have means of their own; 2 for a linear layer alone.
         dtype: of the rest.
 
     Returns:
         The rest, (kinds * units, fan-in, *kernel), one kind below the other, and the means, (kinds * units,).
     """
-    if eager() and conductance.device.type == "cpu":
+    rounds = conductance.dtype == torch.float32 and dtype == torch.bfloat16
+    if rounds and averaging.kernel_name(conductance, 1 - conductance.ndim) == "native":
         rest, mean = _MeanAndRest.apply(conductance, kinds, dtype)
         return rest, mean
     if kinds > 1:
