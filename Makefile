@@ -8,7 +8,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 LOCK   := $(VENV)/bin/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
   --constraint constraints.txt --excludes requirements/apart.txt --no-annotate --custom-compile-command "make lock" --quiet
 
-.PHONY: help demo test lint types check mutate check-slow docs lock study tables picture bench gpu bench-import format clean
+.PHONY: help demo test lint types check mutate check-slow docs lock study tables picture film bench gpu bench-import format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -67,6 +67,9 @@ tables: $(STAMP)  ## write results/runs.csv and all tables again from the runs
 
 picture: $(STAMP)  ## draw docs/inside.svg, the picture in the README, from a checked-in run
 	$(BIN)/python tools/draw_inside.py
+
+film: $(STAMP)  ## film the live page for the README: docs/live.webp (needs a browser)
+	PYTHONPATH=. $(BIN)/python tools/draw_live.py
 
 bench: $(STAMP)  ## measure speed and memory again and write benchmarks/ (about five minutes; nothing else may run)
 	$(BIN)/python tools/write_benchmarks.py

@@ -49,6 +49,13 @@ def test_the_picture_is_of_the_checked_in_run():
     assert words(draw_inside.PICTURE.read_text()) == words(draw_inside.draw())
 
 
+def test_the_film_is_small_and_moves():
+    film = (ROOT / "docs/live.webp").read_bytes()
+    assert film[:4] == b"RIFF"
+    assert film.count(b"ANMF") > 10  # frames
+    assert len(film) < 500_000
+
+
 def test_what_it_points_to_is_there():
     links = re.findall(r"\]\(([^)]+)\)", README)
     assert len(links) > 8

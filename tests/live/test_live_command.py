@@ -13,7 +13,7 @@ import pytest
 
 from conductance import cli
 from conductance.cli.live import companion
-from conductance.live.serve import HOST, server
+from conductance.live.server import HOST, page_server
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_what_comes_along_to_be_compared(tmp_path, monkeypatch):
 
 
 def test_the_server_gives_the_page_alone_and_on_loopback_alone():
-    with server("<p>page", 0) as serving:
+    with page_server("<p>page", 0) as serving:
         address, port = serving.server_address[:2]
         assert address == HOST == "127.0.0.1"
         thread = threading.Thread(target=serving.serve_forever)

@@ -55,7 +55,8 @@ class CellPanel {
     const { height, width } = layer.geometry;
     const where = height * width > 1 ? `, row ${Math.floor(place / width) + 1}, column ${(place % width) + 1}` : "";
     const kind = layer.valence === null ? "" : layer.valence[unit] >= 0 ? ". It excites its readers" : ". It inhibits its readers";
-    this.parts["cell-place"].textContent = `Layer ${this.layers.indexOf(layer) + 1}, kind ${unit + 1}${where}${kind}.`;
+    const what = height * width > 1 ? "kind" : "cell";
+    this.parts["cell-place"].textContent = `Layer ${this.layers.indexOf(layer) + 1}, ${what} ${unit + 1}${where}${kind}.`;
   }
 
   /** The lever: weights as heavy as the conductances, each where it pulls to; the fulcrum where they balance. */
@@ -99,8 +100,10 @@ class CellPanel {
     const line = document.createElement(isCell ? "button" : "div");
     line.className = sign > 0 ? "excitatory" : "inhibitory";
     line.style.setProperty("--share", `${((100 * open) / total).toFixed(1)}%`);
-    const name = isCell ? `kind ${from.channel + 1}` : before === undefined ? "pixel" : `input ${from.channel + 1}`;
-    const words = `${name} at ${row}, ${column} ${sign > 0 ? "excites" : "inhibits"}`;
+    const manyPlaces = layer.geometry.inputHeight * inputWidth > 1;
+    const kind = isCell ? (manyPlaces ? "kind" : "cell") : "input";
+    const name = before === undefined ? "pixel" : `${kind} ${from.channel + 1}`;
+    const words = `${name}${manyPlaces ? ` at ${row}, ${column}` : ""} ${sign > 0 ? "excites" : "inhibits"}`;
     for (const text of [words, `${rounded(open)} nS`]) {
       const span = document.createElement("span");
       span.textContent = text;

@@ -72,7 +72,8 @@ class Page {
     const accuracy = (known) => (known.test_accuracy ? `, ${known.test_accuracy.toFixed(2)} % of its test images right` : "");
     const lines = [`Network: ${name}${accuracy(about)}.`];
     if (beside) lines.push(`Beside it: ${beside.name}${accuracy(beside.about)}.`);
-    lines.push(`Images: ${images.what}. The last step, from cells to answers, is a weighted sum in both networks.`);
+    else document.getElementById("seen").textContent = "what the network sees";
+    lines.push(`Images: ${images.what}. The last step, from cells to answers, is a weighted sum.`);
     if (beside) lines.push("Where inhibition is blocked, the negative weights of the other network shrink; it has no leak.");
     document.getElementById("credits").textContent = lines.join(" ");
     document.getElementById("least").textContent = this.cell.inMillivolts(-1, 0);

@@ -23,7 +23,7 @@ class LayerMap {
     parent.append(title, this.canvas);
     const tallest = () => Math.min(Math.max((window.innerHeight - 430) / 3, 97), 180);
     const largest = height * width > 1 ? 12 : 14;
-    this.tiles = new Tiles(this.canvas, { count: units, height, width }, { tallest, largest });
+    this.tiles = new Tiles(this.canvas, { count: units, height, width }, { tallest, largest }, layer.valence !== null);
     this.listen();
   }
 

@@ -1,8 +1,6 @@
 /** Which parts of a picture speak for an answer: each is wiped out in turn, and the score falls or rises. */
 "use strict";
 
-const WIPED = 2; // pixels from one wiped place to the next, and the width of the wiper
-
 class Reasons {
   /**
    * @param {object} data the network's
@@ -11,6 +9,7 @@ class Reasons {
   constructor(data, classes) {
     const [channels, height, width] = data.input;
     Object.assign(this, { channels, height, width, classes });
+    this.step = Math.max(1, Math.round(width / 14)); // from one wiped place to the next, and the width of the wiper
     this.network = new Network(data); // of its own: the other one shows its state
     this.canvas = document.getElementById("reasons");
     Object.assign(this.canvas, { height, width });
@@ -35,8 +34,8 @@ class Reasons {
     this.brightness = this.sums.map((_, i) => this.seen.subarray(i * this.channels, (i + 1) * this.channels).reduce((a, b) => a + b));
     this.brightest = this.brightness.reduce((most, value) => Math.max(most, value), 0);
     this.places = [];
-    for (let y = WIPED / 2; y < this.height; y += WIPED) {
-      for (let x = WIPED / 2; x < this.width; x += WIPED) this.places.push([x - 0.5, y - 0.5]);
+    for (let y = this.step / 2; y < this.height; y += this.step) {
+      for (let x = this.step / 2; x < this.width; x += this.step) this.places.push([x - 0.5, y - 0.5]);
     }
     this.whole = this.score(this.seen);
     return this.answer;
@@ -63,7 +62,7 @@ class Reasons {
   wipe(x, y) {
     const wiper = this.sums.map((_, i) => {
       const distance = ((i % this.width) - x) ** 2 + (Math.floor(i / this.width) - y) ** 2;
-      return distance > 9 * WIPED ** 2 ? 0 : Math.exp(-distance / (2 * WIPED ** 2));
+      return distance > 9 * this.step ** 2 ? 0 : Math.exp(-distance / (2 * this.step ** 2));
     });
     if (!wiper.some((share, i) => share * this.brightness[i] > 0.1 * this.brightest)) return;
     const worth = this.whole - this.score(this.seen.map((value, i) => value * (1 - wiper[Math.floor(i / this.channels)])));

@@ -10,7 +10,7 @@ const percent = (value) => `${value < 0.1 && value > 0 ? (100 * value).toFixed(1
 const SLIDERS = [
   { name: "contrast", label: "Contrast", from: 0.001, to: 1, log: true, say: percent, hint: "the picture fades" },
   { name: "noise", label: "Noise", from: 0, to: 0.5, say: (value) => value.toFixed(2), hint: "on every pixel" },
-  { name: "lesion", label: "Dead cells", from: 0, to: 0.9, say: percent, hint: "the same ones in both" },
+  { name: "lesion", label: "Dead cells", from: 0, to: 0.9, say: percent, hint: "always the same ones first" },
   { name: "block", label: "Blocked inhibition", from: 0, to: 1, say: percent, hint: "as by a GABA antagonist" },
   { name: "leak", label: "Leak", from: 0.1, to: 100, log: true, say: (value) => `× ${rounded(value).replace(".0", "")}`, hint: "channels always open" },
 ];

@@ -39,7 +39,7 @@ class SynapsePicture {
     this.channels = channels;
     this.both = Array.from({ length: taps }).some((_, tap) => layer.excitatory.used[tap] && layer.inhibitory.used[tap]);
     const count = this.both ? 2 * channels : channels;
-    this.tiles = new Tiles(canvas, { count, height, width }, { tallest: () => 150, largest: 14 });
+    this.tiles = new Tiles(canvas, { count, height, width }, { tallest: () => 150, largest: 14 }, false);
   }
 
   /**

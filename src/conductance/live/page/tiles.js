@@ -2,16 +2,19 @@
 "use strict";
 
 const GAP = 4;
-const LINE = 2;
+const LINE = 2; // high, under a map
 
 class Tiles {
   /**
    * @param {HTMLCanvasElement} canvas
    * @param {{count: number, height: number, width: number}} shape so many maps of that many pixels
    * @param {{tallest: function(): number, largest: number}} limits of the whole, and of one pixel, in CSS pixels
+   * @param {boolean} lined whether lines stand under the maps
    */
-  constructor(canvas, { count, height, width }, { tallest, largest }) {
+  constructor(canvas, { count, height, width }, { tallest, largest }, lined) {
     Object.assign(this, { canvas, count, height, width, limit: tallest, largest });
+    this.gap = height * width > 1 ? GAP : 1;
+    this.below = this.gap + (lined ? LINE + 1 : 0); // a map
     this.strip = document.createElement("canvas"); // all maps, one below the other, pixel by pixel
     this.strip.width = width;
     this.strip.height = height * count;
@@ -30,14 +33,14 @@ class Tiles {
     let best = { size: 0, columns: this.count, rows: 1 };
     for (let rows = this.count; rows >= 1; rows--) {
       const columns = Math.ceil(this.count / rows); // the last row as full as can be
-      const wide = (room - GAP * (columns - 1)) / columns / this.width;
-      const high = (tallest / rows - GAP - LINE) / this.height;
+      const wide = (room - this.gap * (columns - 1)) / columns / this.width;
+      const high = (tallest / rows - this.below) / this.height;
       const size = Math.min(Math.floor(wide * ratio) / ratio, Math.floor(high * ratio) / ratio, this.largest);
       if (size >= best.size) best = { size, columns, rows };
     }
     Object.assign(this, best);
     this.size = Math.max(best.size, 1 / ratio);
-    this.tall = this.rows * (this.height * this.size + GAP + LINE);
+    this.tall = this.rows * (this.height * this.size + this.below);
     this.canvas.width = Math.round(room * ratio);
     this.canvas.height = Math.round(this.tall * ratio);
     this.canvas.style.height = `${this.canvas.height / ratio}px`;
@@ -48,8 +51,8 @@ class Tiles {
     const { ratio } = this;
     const snap = (value) => Math.round(value * ratio) / ratio;
     return [
-      snap((number % this.columns) * (this.width * this.size + GAP)),
-      snap(Math.floor(number / this.columns) * (this.height * this.size + GAP + LINE)),
+      snap((number % this.columns) * (this.width * this.size + this.gap)),
+      snap(Math.floor(number / this.columns) * (this.height * this.size + this.below)),
     ];
   }
 
@@ -103,8 +106,8 @@ class Tiles {
   /** The map and the place in it at a point of the canvas, in CSS pixels; the nearest, where it is between maps. */
   at(x, y) {
     const clip = (value, most) => Math.min(Math.max(Math.floor(value), 0), most);
-    const column = clip(x / (this.width * this.size + GAP), this.columns - 1);
-    const row = clip(y / (this.height * this.size + GAP + LINE), this.rows - 1);
+    const column = clip(x / (this.width * this.size + this.gap), this.columns - 1);
+    const row = clip(y / (this.height * this.size + this.below), this.rows - 1);
     const number = Math.min(row * this.columns + column, this.count - 1);
     const [left, top] = this.corner(number);
     const place = clip((y - top) / this.size, this.height - 1) * this.width + clip((x - left) / this.size, this.width - 1);

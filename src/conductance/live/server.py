@@ -11,7 +11,7 @@ HOST = "127.0.0.1"
 """Loopback: no other machine can reach it."""
 
 
-def server(page: str, port: int = 0) -> ThreadingHTTPServer:
+def page_server(page: str, port: int = 0) -> ThreadingHTTPServer:
     """A server of one page on loopback; ``server_address`` has its port.
 
     Args:
@@ -63,7 +63,7 @@ def serve(page: str, port: int = 0, *, announce: Callable[[str], None], open_bro
     Raises:
         ConductanceError: the port cannot be used.
     """
-    with server(page, port) as serving:
+    with page_server(page, port) as serving:
         address = f"http://{HOST}:{serving.server_address[1]}/"
         announce(address)
         if open_browser:
