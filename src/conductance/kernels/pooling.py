@@ -85,7 +85,7 @@ class _Pool(Function):
 
 
 def pool(potential: Tensor, axis: int, rectify: bool, dtype: torch.dtype | None = None) -> Tensor:
-    """z' = (z - m) / (1 + |m|) with m the mean of z over the units, or p = max(z', 0).
+    """``z' = (z - m) / (1 + |m|)`` with m the mean of z over the units, or p = max(z', 0).
 
     Args:
         potential: z before the interneuron acts; float32 where the result is to be rounded, for z - m is a difference.

@@ -62,8 +62,8 @@ def pack(conductance: Tensor, valence: Valence, synaptic_sum: "SynapticSum") -> 
     """The conductances in the order that the products read: all that is the same for every p.
 
     Returns:
-        (2 * out, ...) where one product gives E and I of all units, those of E first; else (out, fan-in, *kernel),
-        sorted by valence.
+        ``(2 * out, ...)`` where one product gives E and I of all units, those of E first; else
+        ``(out, fan-in, *kernel)``, sorted by valence.
     """
     if valence.is_default_pair:
         return conductance if conductance.ndim == 2 else torch.cat(conductance.chunk(2, 1))
@@ -76,7 +76,7 @@ def pack(conductance: Tensor, valence: Valence, synaptic_sum: "SynapticSum") -> 
 
 
 def pack_signed(weight: Tensor) -> Tensor:
-    """The positive parts of all weights, then the negative parts: (2 * out, fan-in, *kernel)."""
+    """The positive parts of all weights, then the negative parts: ``(2 * out, fan-in, *kernel)``."""
     return torch.cat([weight.clamp(min=0), (-weight).clamp(min=0)])
 
 
@@ -104,7 +104,7 @@ def open_conductances(
     On a GPU they may be in parts, or pending, in any precision. `average` takes them all, `dense` makes them one.
 
     Args:
-        p: open probabilities, (..., C) for a linear layer, (..., C, *positions) for a convolution.
+        p: open probabilities, (..., C) for a linear layer, ``(..., C, *positions)`` for a convolution.
         packed: conductances from `pack`, or signed weights from `pack_signed`.
         valence: what each presynaptic channel is; None for signed weights.
         leak: (2, out), see `functional.leak_pair`.
