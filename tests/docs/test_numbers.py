@@ -1,4 +1,4 @@
-"""No measured number is typed into a page: it comes from a file, below a comment that names it, or from code that runs."""
+"""No measured number is typed into a page: it comes from a file that a comment names, or from code that runs."""
 
 import re
 from pathlib import Path
