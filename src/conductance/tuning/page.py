@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 PAGE = "tuning.html"
 
+WORDS = {
+    "Objective Value": "validation accuracy (%)",
+    "Intermediate Value": "validation accuracy (%)",
+    "Step": "epoch",
+    "Trial": "trial",
+}
+"""What Optuna's plots call things, and what they are here."""
+
 
 class Plot(NamedTuple):
     """One of Optuna's plots: its name, what it shows, and the drawing or why there is none."""
@@ -67,8 +75,7 @@ def _plots(study: "Study") -> list[Plot]:
     drawn = (
         ("History", "The best validation accuracy so far, trial after trial.", plots.plot_optimization_history),
         ("Course", "Validation accuracy after each epoch, a line for each trial.", plots.plot_intermediate_values),
-        ("Slices", "Validation accuracy against each option.", plots.plot_slice),
-        ("Parallel coordinates", "A line for each trial.", plots.plot_parallel_coordinate),
+        ("Slices", "Validation accuracy against each option; later trials are darker.", plots.plot_slice),
         ("Importance", "How much of the differences an option explains.", plots.plot_param_importances),
     )
     return [_plot(title, caption, draw, study) for title, caption, draw in drawn]
@@ -85,15 +92,42 @@ def _plot(title: str, caption: str, draw: Callable[["Study"], Any], study: "Stud
         try:
             axes = np.ravel(draw(study))
             figure = axes[0].figure
-            figure.suptitle("")
-            for each in figure.axes:
-                each.set_title("")
+            _restyle(figure)
             svg = to_svg(figure, f"{title}: {caption}")
         except Exception as error:  # too few trials for this plot, each of which says it in its own way
             return Plot(title, f"Not drawn: {one_line(error)}", None)
         finally:
             plt.close("all")
     return Plot(title, caption, svg)
+
+
+def _restyle(figure: Any) -> None:
+    """Give a plot the page's looks and words; Optuna draws in a style of its own."""
+    from matplotlib.ticker import NullFormatter
+
+    from conductance.report.colors import INK
+
+    figure.set_size_inches(7, 3.2)
+    figure.patch.set_alpha(0)
+    figure.suptitle("")
+    for bar in [axes for axes in figure.axes if axes.get_label() == "<colorbar>"]:
+        bar.remove()
+    for axes in figure.axes:
+        for place in ("left", "center"):
+            axes.set_title("", loc=place)
+        axes.set_facecolor("none")
+        axes.grid(visible=False)
+        axes.tick_params(labelsize=7.5, colors=INK)
+        for spine in axes.spines.values():
+            spine.set_edgecolor(INK)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_minor_formatter(NullFormatter())
+            words = axis.label.get_text()
+            axis.set_label_text(WORDS.get(words, words.replace("_", "-")), fontsize=8, color=INK)
+        if (legend := axes.get_legend()) is not None:
+            for text in legend.get_texts():
+                text.set_fontsize(8)
+    figure.tight_layout()
 
 
 def _shown(value: Any) -> str:
