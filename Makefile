@@ -8,7 +8,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 LOCK   := $(VENV)/bin/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
   --constraint constraints.txt --excludes requirements/apart.txt --no-annotate --custom-compile-command "make lock" --quiet
 
-.PHONY: help demo test lint types check mutate check-slow docs lock study tables picture film bench gpu bench-import format clean
+.PHONY: help demo test lint types check mutate check-slow docs lock study tables picture film bench scale gpu bench-import format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -73,6 +73,9 @@ film: $(STAMP)  ## film the live page for the README: docs/live.webp (needs a br
 
 bench: $(STAMP)  ## measure speed and memory again and write benchmarks/ (about five minutes; nothing else may run)
 	$(BIN)/python tools/write_benchmarks.py
+
+scale: $(STAMP)  ## measure how a step's time and memory grow; write the tables of docs/scale.md (two minutes)
+	$(BIN)/python tools/write_scale.py
 
 gpu:  ## measure a GPU in under six minutes, with what $(PYTHON) has: torch, numpy, Triton (into gpu/, or $$OUT)
 	PYTHONPATH=src $(PYTHON) -m conductance.bench.gpu $(ARGS)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("trainer.md", "ten_lines.md", "circuits.md", "clusters.md")
+PAGES = ("trainer.md", "ten_lines.md", "circuits.md", "clusters.md", "scale.md")
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
