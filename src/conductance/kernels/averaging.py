@@ -46,6 +46,18 @@ def _formula_alone(conductances: Tensor, axis: int, rectify: bool, dtype: torch.
     return formula(conductances, axis, rectify, dtype)[0]
 
 
+_NOTHING_IN_FLOAT16 = 2.0**-13  # two halves of a leak that are its smallest normal numbers
+
+
+def divided_by(total: Tensor, dtype: torch.dtype) -> Tensor:
+    """D as backward divides by it, where the result is of type ``dtype``.
+
+    In float16, gradients of a unit in which nothing is open but the smallest leak would be infinite, and NaN times the
+    p = 0 of its silent inputs. Such a unit learns nothing.
+    """
+    return total.masked_fill(total <= _NOTHING_IN_FLOAT16, float("inf")) if dtype == torch.float16 else total
+
+
 def formula_gradient(grad: Tensor, z: Tensor, total: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
     """The gradient with respect to ``conductances``, of which ``dtype`` is the type."""
     slope = grad / total
@@ -294,6 +306,7 @@ class _Average(Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, grad_total: Tensor | None) -> tuple[Tensor | None, ...]:
         z, total = ctx.saved_tensors
+        total = divided_by(total, z.dtype)
         result = None
         if grad is not None:
             if torch.is_grad_enabled():  # to be differentiated again: autograd has to see each operation

@@ -324,6 +324,7 @@ class _SplitAverage(Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, grad_total: Tensor | None) -> tuple[Tensor | None, ...]:
         z, total, mean = ctx.saved_tensors
+        total = averaging.divided_by(total, z.dtype)
         found: list[_Gradients] = []
         if grad is not None and torch.is_grad_enabled():  # differentiated again: autograd has to see each operation
             found.append(_formula_gradient(grad, z, total, mean, ctx.how))

@@ -1,5 +1,7 @@
 """The leak of each unit: its resting conductance and resting potential (paper eq. 1)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -49,6 +51,22 @@ class Leak(nn.Module):
     def reset_parameters(self) -> None:
         """As it was made."""
         self.pair.copy_(self.initial)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "Leak":
+        super()._apply(fn, recurse)
+        self._keep_from_zero()
+        return self
+
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        super()._load_from_state_dict(*arguments)
+        self._keep_from_zero()
+
+    @torch.no_grad()
+    def _keep_from_zero(self) -> None:
+        """What stands for no leak, and a type of fewer bits has rounded to 0, must not divide 0 by 0."""
+        if self.least == 0 and self.pair.is_floating_point():
+            smallest = functional.smallest_leak(self.pair.dtype) / 2
+            self.pair.copy_(torch.where(self.pair.sum(0, keepdim=True) == 0, smallest, self.pair))
 
     def forward(self) -> Tensor:
         """The leak's excitatory and inhibitory conductance, (2, units)."""
