@@ -31,6 +31,7 @@ COMMANDS = {
     "train": ("train", "TrainArguments", "train digits-fcn-cwa --device cpu --out out --model.widths 4"),
     "train cnn": ("train", "TrainArguments", "train digits-cnn-cwa_li --device cpu --out out --model.widths 4"),
     "reproduce": ("reproduce", "ReproduceArguments", "reproduce table1 --plan --out out"),
+    "tune": ("tune", "TuneArguments", "tune digits-fcn-cwa --device cpu --out out --model.widths 4 --epochs 1"),
     "simulate": ("simulate", "SimulateArguments", "simulate RUN --out out --duration 3 --images 2"),
     "check": ("check", "CheckArguments", "check RUN --images 2"),
     "export": ("export", "ExportArguments", "export RUN --out network.npz --images 2"),
@@ -46,7 +47,7 @@ def numeric_options(kind, prefix="--"):
         words = prefix + name.replace("_", "-")
         parts = flat(hint)
         if dataclasses.is_dataclass(hint):
-            yield from numeric_options(hint, "--" if name == "run" else f"{words}.")
+            yield from numeric_options(hint, "--" if name in ("run", "launch") else f"{words}.")
         elif int in parts or float in parts:
             yield words, float if float in parts else int
 
@@ -59,10 +60,14 @@ def flat(hint):
     return {hint}
 
 
+OTHERS = {"train cnn": ("--model", "--conductance"), "tune": ("--trials", "--jobs")}
+"""The options of a command that are not tried with an earlier one."""
+
+
 def cases():
     for command, (module, name, _) in COMMANDS.items():
         for option, kind in numeric_options(getattr(import_module(f"conductance.cli.{module}"), name)):
-            if command != "train cnn" or option.startswith(("--model", "--conductance")):
+            if option.startswith(OTHERS.get(command, "--")):
                 yield command, option, kind
 
 

@@ -104,11 +104,11 @@ def test_what_slurm_refuses_is_said_in_one_line(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_longer_than_its_time_takes_several_turns(tmp_path):
-    """Slurm tells jobs of one minute between 15 and 45 s before their end."""
-    [slow] = grid(tmp_path / "out", families=("cwa",), epochs=400, data__batch_size=10)
-    options = LaunchOptions("slurm", wait=True, slurm=SlurmOptions(time="1"))
+    """Slurm tells jobs of two minutes between 30 and 60 s before their end."""
+    [slow] = grid(tmp_path / "out", families=("cwa",), epochs=500, data__batch_size=10)
+    options = LaunchOptions("slurm", wait=True, slurm=SlurmOptions(time="2"))
     [ended] = launch([slow], tmp_path / "out", options, Console(quiet=True))
-    assert ended.state == "done"
+    assert ended.state == "done", ended.reason
     assert ended.log.read_text().count("Requeued job") >= 1
     run(slow.config, tmp_path / "local")
     assert lines(slow.path) == lines(tmp_path / "local")

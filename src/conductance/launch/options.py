@@ -7,6 +7,8 @@ from typing import Literal
 from conductance.bounds import require_within
 from conductance.errors import InputError
 
+MOST_JOBS, MOST_CPUS, MOST_GPUS, MOST_MINUTES = 10_000, 10_000, 1_000, 10_000_000
+
 TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<first>\d+)(?::(?P<second>\d+))?(?::(?P<third>\d+))?")
 """Slurm's times: minutes, minutes:seconds, hours:minutes:seconds, days-hours, days-hours:minutes, ..."""
 
@@ -36,8 +38,10 @@ class SlurmOptions:
     def __post_init__(self) -> None:
         if minutes(self.time) < 1:
             raise InputError(f"slurm.time={self.time!r}: must be at least one minute")
+        require_within("slurm.time in minutes", minutes(self.time), MOST_MINUTES)
         if self.gpus < 0:
             raise InputError(f"slurm.gpus={self.gpus}: must be at least 0")
+        require_within("slurm.gpus", self.gpus, MOST_GPUS)
         require_within("slurm.gpus", self.gpus, MOST)
         for option in self.sbatch:
             if not re.fullmatch(r"[\w-]+(=.*)?", option) or option.startswith("-"):
@@ -60,10 +64,10 @@ class LaunchOptions:
     slurm: SlurmOptions = field(default_factory=SlurmOptions)
 
     def __post_init__(self) -> None:
-        for name in ("jobs", "cpus"):
-            value = getattr(self, name)
+        for name, value, most in (("jobs", self.jobs, MOST_JOBS), ("cpus", self.cpus, MOST_CPUS)):
             if value is not None and value < 1:
                 raise InputError(f"{name}={value}: must be at least 1")
+            require_within(name, value or 0, most)
             require_within(name, value or 0, MOST)
 
 

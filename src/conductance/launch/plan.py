@@ -6,11 +6,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from conductance.bounds import require_within
 from conductance.errors import InputError
 from conductance.presets import train_command
 from conductance.runs import RunConfig, RunFolder
 from conductance.runs.names import run_folder_name
 from conductance.training import TensorBoard, train
+
+MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def plan_runs(
     """
     if seeds < 1:
         raise InputError(f"seeds={seeds}: must be at least 1")
+    require_within("seeds", seeds, MOST_SEEDS)
     configs, out = list(configs), Path(out).absolute()
     names = list(presets) or [None] * len(configs)
     place = None if data_dir is None else Path(data_dir).expanduser().absolute()

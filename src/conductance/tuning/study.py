@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from conductance.bounds import require_within
 from conductance.errors import ConductanceError, InputError, one_line
 from conductance.extras import import_extra
 from conductance.runs import RunConfig, RunFolder
@@ -18,6 +19,8 @@ from conductance.tuning.space import Choice
 if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.trial import FrozenTrial
+
+MOST_TRIALS = 100_000
 
 SETTINGS, FOLDER, ERROR = "settings", "folder", "error"
 """Attributes that this package gives studies and trials."""
@@ -52,6 +55,7 @@ class Search:
     def __post_init__(self) -> None:
         if self.trials < 1:
             raise InputError(f"trials={self.trials}: must be at least 1")
+        require_within("trials", self.trials, MOST_TRIALS)
 
     @property
     def settings(self) -> dict[str, Any]:
