@@ -204,6 +204,8 @@ def test_a_finger_draws_and_taps(opened, default_page):
     page.locator("#maps canvas").nth(2).tap()
     finish(page)
     assert page.locator("#cell-place").inner_text().startswith("Layer 3, kind ")
+    page.locator("#brief").tap()  # below what one sees there
+    assert page.locator("#cell-title").bounding_box()["y"] < PHONE["height"]
 
 
 @pytest.mark.parametrize("viewport", [PHONE, {"width": 320, "height": 568}, {"width": 820, "height": 1180}, DESKTOP])

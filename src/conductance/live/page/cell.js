@@ -20,7 +20,7 @@ class CellPanel {
   constructor(layers, millivolts, onChosen) {
     Object.assign(this, { layers, millivolts, onChosen });
     this.parts = Object.fromEntries(
-      ["cell-place", "cell-words", "inhibition", "excitation", "leak", "fulcrum", "voltage", "top", "bottom", "synapses", "open", "deciding"].map(
+      ["cell-place", "cell-words", "inhibition", "excitation", "leak", "fulcrum", "voltage", "top", "bottom", "brief", "synapses", "open", "deciding"].map(
         (id) => [id, document.getElementById(id)],
       ),
     );
@@ -75,6 +75,7 @@ class CellPanel {
     parts.bottom.textContent = `inhibition to ${this.inMillivolts(-1, 0)}`;
     parts.top.textContent = `excitation to ${this.inMillivolts(1, 0)}`;
     const state = dead ? "It is dead and sends on nothing." : open > 0 ? `It is ${(100 * open).toFixed(0)} % open.` : "It is silent.";
+    parts.brief.textContent = `This cell is at ${this.inMillivolts(z, 0)}. See why`;
     parts["cell-words"].textContent =
       `Excitation ${rounded(excitation)} nS, inhibition ${rounded(inhibition)} nS, leak ${rounded(leak)} nS: ` +
       `${this.inMillivolts(z, 1)}. ${state}`;
