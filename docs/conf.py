@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 
+from docutils import nodes
 from sphinx.ext.napoleon import GoogleDocstring
 
 import conductance
@@ -105,8 +106,19 @@ def _with_live_page(app, exception):
         write_page(app.outdir / "docs" / "live", *(Source.of(Path(name)) for name in names))
 
 
+def _describe_figures(app, doctree):
+    """Describe each figure of a tutorial, for those who do not see it, by the paragraph below it: its caption."""
+    caption = ""
+    for node in reversed(list(doctree.findall(lambda node: isinstance(node, nodes.image | nodes.paragraph)))):
+        if isinstance(node, nodes.paragraph):
+            caption = node.astext() or caption
+        elif not node.get("alt"):
+            node["alt"] = caption
+
+
 def setup(app):
     """What Sphinx calls first."""
     app.connect("build-finished", _with_live_page)
     app.connect("source-read", _without_links_to_folders)
     app.connect("autodoc-skip-member", _skip_member)
+    app.connect("doctree-read", _describe_figures)

@@ -82,6 +82,13 @@ def test_no_page_shows_a_warning_or_where_it_was_built(site):
         assert not re.search(r"site-packages|\w+Warning:|Traceback", text), page
 
 
+def test_every_picture_is_described(site):
+    for page in site.rglob("docs/**/*.html"):
+        pictures = re.findall(r"<img [^>]*>", page.read_text())
+        described = [re.search(r'alt="([^"]{20,})"', picture) for picture in pictures]
+        assert all(words and "_images/" not in words[1] for words in described), page
+
+
 def public_modules():
     """Every package that says what it gives away; the command line is documented by its own help."""
     package = ROOT / "src/conductance"
