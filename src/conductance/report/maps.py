@@ -1,7 +1,7 @@
 """Maps of a trained network's layers: each unit's excitation against its inhibition, and receptive fields."""
 
 from collections.abc import Sequence
-from math import ceil
+from math import ceil, floor
 
 import numpy as np
 from matplotlib.colors import to_rgba
@@ -32,13 +32,14 @@ def balance_maps(layers: Sequence[Record]) -> Figure:
         T = np.sqrt(np.multiply(TOTAL_EDGES[:-1], TOTAL_EDGES[1:]))[total]
         b = (np.add(BALANCE_EDGES[:-1], BALANCE_EDGES[1:]) / 2)[balance]
         E, I = T * (1 + b) / 2, T * (1 - b) / 2
-        low, high = 0.7 * min(E.min(), I.min()), 1.4 * max(E.max(), I.max())
+        low = 10.0 ** floor(np.log10(min(E.min(), I.min())))
+        high = 10.0 ** ceil(np.log10(max(E.max(), I.max())))
         axes.plot([low, high], [low, high], color=INK, linewidth=0.6, alpha=0.5)
         areas = SMALLEST + (LARGEST - SMALLEST) * units / units.max()
         colors = np.where(E > I, EXCITATORY, INHIBITORY)
         axes.scatter(E, I, s=areas, c=colors, alpha=0.55, linewidths=0, rasterized=True)
         axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), xlabel="excitation E'")
-        axes.set_title(f"{layer['name']}: {layer['units']} units", parse_math=False, pad=3)
+        axes.set_title(layer["name"], parse_math=False, pad=3, fontsize=7)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(LogLocator(numticks=4))
             axis.set_minor_locator(NullLocator())
@@ -58,7 +59,7 @@ def field_maps(layers: Sequence[Record]) -> Figure | None:
     figure, panels = _panels(len(seen), 0.95)
     for axes, layer in zip(panels, seen, strict=True):
         axes.imshow(_tiles(unpacked_fields(layer["fields"])), interpolation="nearest", aspect="equal")
-        axes.set_title(layer["name"], parse_math=False, pad=3)
+        axes.set_title(layer["name"], parse_math=False, pad=3, fontsize=7)
         axes.set_axis_off()
     return figure
 
@@ -73,7 +74,7 @@ def _tiles(fields: np.ndarray) -> np.ndarray:
             top, left = row * (height + gap), unit * (width + gap)
             tile = picture[top : top + height, left : left + width]
             tile[..., :3] = to_rgba(color)[:3]
-            tile[..., 3] = 0.06 + 0.94 * fields[row, unit]
+            tile[..., 3] = 0.05 + 0.95 * np.sqrt(fields[row, unit])  # weak synapses are seen too
     return picture
 
 
