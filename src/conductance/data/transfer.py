@@ -45,7 +45,7 @@ def transfer(address: str, path: Path, most: int) -> None:
         progress.DownloadColumn(),
         progress.TimeRemainingColumn(),
     )
-    with urlopen(address, timeout=PATIENCE) as response, path.open("wb") as file:
+    with urlopen(address, timeout=PATIENCE) as response, path.open("wb") as file:  # noqa: S310 (checked above)
         length = response.headers.get("Content-Length")
         _require_room(int(length) if length else 0, most)
         pace, received = _Pace(), 0

@@ -41,5 +41,6 @@ def _born(number: int) -> str:
     except OSError:
         if os.path.isdir("/proc/self"):
             return ""
-    asked = subprocess.run(["ps", "-o", "lstart=", "-p", str(number)], capture_output=True, text=True, check=False)
+    words = ["ps", "-o", "lstart=", "-p", str(number)]  # macOS has no /proc
+    asked = subprocess.run(words, capture_output=True, text=True, check=False)
     return asked.stdout.strip()
