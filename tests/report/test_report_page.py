@@ -194,7 +194,7 @@ def test_dead_layers_can_be_drawn(tmp_path):
     file.write_text(json.dumps(internals))
     text = report_text(tmp_path)
     assert "0% active" in text
-    assert "100% silent" in text
+    assert "100% closed" in text
 
 
 def test_the_page_goes_where_it_is_told(tmp_path):
