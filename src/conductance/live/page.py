@@ -47,7 +47,9 @@ def page_data(source: Source, beside: Source | None = None) -> dict[str, Any]:
     preprocessing, _ = source.pixels()
     shown = pictures(source)
     network = of_conductances(source.network, preprocessing, shown.pixels)
-    outputs = network["layers"][-1]["gives"][0]
+    outputs, *place = network["layers"][-1]["gives"]
+    if tuple(place) != (1, 1):
+        raise InputError(f"{source.name} gives a map and no answer; a live page shows networks that tell classes apart")
     data: dict[str, Any] = {
         "name": source.name,
         "about": source.about,
