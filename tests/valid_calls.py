@@ -255,6 +255,7 @@ _LEARNING = {
         device="cpu",
         progress=False,
     ),
+    "training.TensorBoard": _NONE,
     "training.TrainingConfig": _NONE,
     "training.train": lambda folder: {
         "config": RunConfig("tiny", epochs=1, model=ModelConfig("fcn", "cwa", (4,))),

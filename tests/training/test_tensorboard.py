@@ -87,7 +87,7 @@ def test_networks_without_layers_of_conductances_have_curves_alone(tmp_path):
 
 
 def test_mistakes_are_told_in_a_line(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="every=0: must be at least 1"):
+    with pytest.raises(InputError, match="every=0: must be 1 or more"):
         TensorBoard(tmp_path, every=0)
     with pytest.raises(InputError, match="TensorBoard needs a folder"):
         trainer_of(callbacks=[TensorBoard()]).fit()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from conductance.analysis.observe import Observation, observe
+from conductance.checked import checked, require_counts
 from conductance.errors import InputError
 from conductance.extras import import_extra
 from conductance.nested import to_device
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from conductance.training.trainer import Trainer
 
 
+@checked
 class TensorBoard:
     """A callback that writes events for TensorBoard after each epoch.
 
@@ -45,8 +47,7 @@ class TensorBoard:
     """
 
     def __init__(self, folder: str | Path | None = None, *, every: int = 1) -> None:
-        if every < 1:
-            raise InputError(f"every={every}: must be at least 1")
+        require_counts(every=every)
         self.folder = None if folder is None else Path(folder)
         self.every = every
         self._writer: SummaryWriter | None = None
