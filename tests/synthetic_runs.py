@@ -13,6 +13,7 @@ LAYERS = {
     "cnn": (("hidden.0", 32), ("hidden.1", 64), ("hidden.2", 128), ("readout", 10)),
     "mlp": (("hidden.0", 256), ("hidden.1", 256), ("readout", 10)),
 }
+FIELDS = {"units": 8, "height": 3, "width": 3, "values": base64.b64encode(bytes(range(2 * 8 * 3 * 3))).decode()}
 CEILING = {"affine": 98.4, "cwa": 97.6, "cwa_bn": 98.1}
 
 
@@ -109,12 +110,7 @@ def _summary(config: dict[str, Any], metrics: list[dict[str, Any]]) -> dict[str,
 def _layer(name: str, units: int, rng: np.random.Generator) -> dict[str, Any]:
     values, E, I = _drawn(units, rng)
     counts = {quantity: _counts(values[quantity], edges) for quantity, edges in EDGES.items()}
-    return {**_description(name, units, values), **counts, "balance": count_balance(E, I), "fields": _fields(rng)}
-
-
-def _fields(rng: np.random.Generator) -> dict[str, Any]:
-    values = rng.integers(0, 256, 2 * 8 * 3 * 3, dtype=np.uint8).tobytes()
-    return {"units": 8, "height": 3, "width": 3, "values": base64.b64encode(values).decode()}
+    return {**_description(name, units, values), **counts, "balance": count_balance(E, I), "fields": FIELDS}
 
 
 def _layer_of_0_1(name: str, units: int, rng: np.random.Generator) -> dict[str, Any]:

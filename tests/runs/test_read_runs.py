@@ -149,9 +149,14 @@ def _leave_the_bins(layer):
     layer["balance"][0][1] = 40
 
 
+def _lose_a_place(layer):
+    layer["fields"]["width"] -= 1
+
+
 @pytest.mark.parametrize(
     ("version", "damage", "complaint"),
     [
+        ("0.2.0", _lose_a_place, "layer 1, 'fields' holds 144 values for 2 x 8 x 3 x 2 places"),
         ("0.1.0", _lose_an_edge, "layer 1 cannot be converted from the form of 0.1 .'z' is counted between other"),
         ("0.1.0", _lose_a_unit, "layer 1 cannot be converted from the form of 0.1"),
         ("0.1.0", _lose_p, "layer 1 lacks 'p'"),
@@ -172,7 +177,8 @@ def test_internals_that_do_not_fit_together_are_refused(tmp_path, version, damag
 
 def test_internals_of_0_1_become_the_same_counts(tmp_path):
     old, new = (write_run(tmp_path / version, epochs=2, version=version) for version in ("0.1.0", "0.2.0"))
-    assert Run(old).internals == Run(new).internals
+    counts = [{name: layer[name] for name in layer if name != "fields"} for layer in Run(new).internals["layers"]]
+    assert Run(old).internals["layers"] == counts  # 0.1 kept no receptive fields
     assert json.loads((new / "internals.json").read_text()) == Run(new).internals
 
 
