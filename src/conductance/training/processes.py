@@ -137,12 +137,12 @@ class Processes:
             raise error
 
     @contextmanager
-    def alive(self, place: str, kept: Callable[[], str]) -> Iterator[None]:
+    def alive(self, place: str, *, kept: bool) -> Iterator[None]:
         """A block in which the end of another process is an error of one line, which one process alone tells.
 
         Args:
             place: what the processes work on.
-            kept: says what is left to go on from.
+            kept: whether its epochs are kept in a folder.
 
         Raises:
             LostProcessError: another process has ended, or does not answer.
@@ -153,19 +153,22 @@ class Processes:
         except Exception as error:
             if self.count == 1:
                 raise
-            told = self._explained(error, place, kept())
+            told = self._explained(error, place, kept)
             if isinstance(told, ConductanceError) and told.silent is None:
                 told.silent = not self._speaks_first()
             if told is error:
                 raise
             raise told from None
 
-    def _explained(self, error: Exception, place: str, kept: str) -> Exception:
+    def _explained(self, error: Exception, place: str, kept: bool) -> Exception:
         """What an error of torch's means here; the error itself if it is another one."""
         if _is_lost(error):
+            lost = f"{place}: another of the {self.count} processes has ended or does not answer"
+            if not kept:
+                return LostProcessError(f"{lost}; start all of them again")
             return LostProcessError(
-                f"{place}: another of the {self.count} processes has ended or does not answer{kept}. Start all of them "
-                "again and resume, on as many or on another number"
+                f"{lost}; every epoch that was finished is kept. Start all of them again and resume, on as many or on "
+                "another number"
             )
         if isinstance(error, RuntimeError) and "finished reduction in the prior iteration" in str(error):
             return InputError(

@@ -37,15 +37,11 @@ class RunRecord:
         folder: the folder.
         config: the settings to record. A training is resumed only with the same settings.
         details: further entries of the summary.
-
-    Attributes:
-        saved: number of epochs in the checkpoint.
     """
 
     def __init__(self, folder: RunFolder, config: RunConfig | Mapping[str, Any], **details: Any) -> None:
         self.folder, self.config, self.details = folder, config, details
         self._claimed = False
-        self.saved = 0
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -89,7 +85,6 @@ class RunRecord:
             self._load_result(trainer, trainer.processes.from_first(self._read_result))
         elif checkpoint is not None:
             restore(trainer, checkpoint, self.folder.checkpoint_file)
-        self.saved = len(trainer.history)
         return not finished
 
     def claim(self, trainer: "Trainer") -> None:
@@ -109,8 +104,6 @@ class RunRecord:
         with trainer.processes.together():
             if trainer.is_main_process:
                 self.folder.write_epoch(state, trainer.history)
-                self.saved = len(trainer.history)  # even if another process is lost by now
-        self.saved = len(trainer.history)
 
     def finish(self, trainer: "Trainer") -> None:
         """Write the results, and delete the checkpoint."""

@@ -74,7 +74,7 @@ def train(
         folder.check(config, resume=resume)
         return resume and folder.finished
 
-    with processes.alive(str(out), str):
+    with processes.alive(str(out), kept=True):
         if not processes.from_first(is_finished):
             dataset = processes.one_ahead(
                 lambda: load_dataset(config.data.dataset, data_dir, image_size=config.data.image_size)

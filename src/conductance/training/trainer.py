@@ -179,7 +179,7 @@ class Trainer:
         """What a training that ends now leaves, for error messages."""
         if self.record is None:
             return ""
-        done = self.record.saved
+        done = len(self.history)
         return f"; the checkpoint of epoch {done} is kept" if done else "; no epoch was finished"
 
     def stop(self) -> None:
@@ -213,7 +213,9 @@ class Trainer:
             if self.record:
                 with self.processes.together():
                     stack.enter_context(self.record.kept(self))
-            stack.enter_context(self.processes.alive(self.place, self.kept))  # whose error the record keeps
+            stack.enter_context(
+                self.processes.alive(self.place, kept=self.record is not None)
+            )  # whose error the record keeps
             if self._random is None:
                 seed_everything(self.config.seed, self.process_index)
             else:
