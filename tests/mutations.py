@@ -21,8 +21,11 @@ import numpy as np
 import safetensors.torch
 import torch
 
+import conductance
 from conductance import cli
 from conductance.files import write_json
+from conductance.launch.processes import Process
+from conductance.launch.tickets import Ticket, Tickets
 
 PATIENCE = 120
 """Seconds after which a command hangs."""
@@ -195,7 +198,7 @@ CHANGES = {
 
 def mutate(folder, draw):
     """Change one file, or two, of a folder; says what was done."""
-    files = sorted(file for file in folder.iterdir() if file.suffix in CHANGES)
+    files = sorted(file for file in folder.rglob("*") if file.suffix in CHANGES)
     done = []
     for _ in range(draw.choice([1, 1, 1, 2])):
         file = draw.choice(files)
@@ -240,8 +243,12 @@ def commands(draw):
             ("saved", "evaluate FOLDER"),
             ("saved", "check FOLDER --images 50"),
             ("saved", "export FOLDER --out OUT/t.csv"),
+            ("recurrent", "check FOLDER"),
+            ("launched", "status FOLDER"),
+            ("launched", "status FOLDER --json"),
+            ("launched", "report FOLDER --out OUT/r.csv"),
         ],
-        weights=[6, 2, 1, 2, 6, 3, 0.5, 2, 3, 3, 10, 2, 6, 2, 2],
+        weights=[6, 2, 1, 2, 6, 3, 0.5, 2, 3, 3, 10, 2, 6, 2, 2, 4, 4, 2, 1],
     )[0]
 
 
@@ -257,7 +264,12 @@ def originals(place):
     config = json.loads((place / "other/config.json").read_text())
     write_json(place / "other/config.json", {**config, "seed": 4})
     assert (unfinished / "checkpoint.pt").exists()
-    return {"finished": finished, "unfinished": unfinished, "saved": place / "saved", "other": place / "other"}
+    conductance.save(conductance.nn.CWARNN(4, 3), place / "recurrent")
+    shutil.copytree(unfinished, place / "launched/a")
+    write_json(place / "launched/a/failure.json", {"kind": "RunError", "error": "a reason"})
+    process = Process("elsewhere", 12345, "once")
+    Tickets(place / "launched").write(Ticket("a", "tiny", 3, 2, "local", "7", process, "somebody", "jobs/a.log"))
+    return {name: place / name for name in ("finished", "unfinished", "saved", "other", "recurrent", "launched")}
 
 
 @contextlib.contextmanager

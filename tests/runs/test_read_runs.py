@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from conductance.errors import RunError
 from conductance.report.portraits import balance_counts
-from conductance.runs import Run, load_runs
+from conductance.runs import Run, load_run, load_runs
 from synthetic_runs import write_run, write_study
 
 
@@ -223,3 +224,17 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     closed = tmp_path
     with pytest.raises(RunError, match=f"{tmp_path} cannot be read .Permission denied.; make it readable"):
         load_runs([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [("model", "widths", [8, 8 * 10**9]), ("model", "widths", [2**62]), ("model", "kernel", 99)],
+)
+def test_a_config_of_a_larger_network_takes_no_memory(part, field, value, finished, tmp_path):
+    family = "cwa_bn" if field == "widths" else "cwa"
+    folder = shutil.copytree(finished / family, tmp_path / "a")
+    config = json.loads((folder / "config.json").read_text())
+    config[part][field] = value
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(RunError, match=r"too few for the|does not fit|model\.kernel"):
+        load_run(folder)

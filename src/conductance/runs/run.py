@@ -121,9 +121,25 @@ class Run:
         """What turns uint8 images into the network's input."""
         return self._trained[1]
 
+    def _require_sizes(self, config: RunConfig, numbers: int) -> None:
+        """Check before memory is taken that a network with such layers can have as few numbers as the file holds."""
+        widest = max(config.model.widths or (1,))
+        interneurons = config.conductance.interneurons if config.model.family == "cwa_li" else 0
+        for field, least in (
+            ("model.widths", widest),
+            ("model.kernel", (config.model.kernel or 1) ** 2),
+            ("conductance.interneurons", interneurons * widest),
+        ):
+            if least > numbers:
+                raise RunError(
+                    f"{self.folder.weights_file} holds {numbers:,} numbers, too few for the {field} of "
+                    f"{self.folder.config_file}; delete the folder and repeat that run"
+                )
+
     @cached_property
     def _trained(self) -> tuple[nn.Module, Preprocessing]:
         config, weights = self.config, self.folder.read_weights()
+        self._require_sizes(config, sum(value.numel() for value in weights.values()))
         network = build_network(config, self.dataset)
         preprocessing = Preprocessing(kind_of_preprocessing(config), self.dataset.input_shape[0])
         try:
