@@ -12,7 +12,7 @@ from pathlib import Path
 
 CONTEXT = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
 CONTEXT.set_forkserver_preload(["children", "conductance.cli.train", "conductance.training", "conductance.share"])
-LONGEST = 120  # seconds that a child may take
+LONGEST = 600  # seconds that a child may take
 
 
 class Child:

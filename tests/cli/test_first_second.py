@@ -38,7 +38,7 @@ def interrupted(command, seconds, folder):
     )
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
-    _, complaint = process.communicate(timeout=120)
+    _, complaint = process.communicate(timeout=600)
     return process.returncode, complaint
 
 
