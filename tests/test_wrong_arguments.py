@@ -28,6 +28,9 @@ WRONG = {
     "an object": object(),
 }
 PUBLIC = public_callables()
+LONG = {"transform.export_onnx", "transform.export_program"}
+"""Each call that works takes a second."""
+
 OTHERS_ANSWER = {
     (
         "optim.ConductanceOptimizer",
@@ -62,7 +65,9 @@ def complaint(call, keywords):
     return None
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in PUBLIC]
+)
 def test_a_wrong_argument_is_refused_in_one_line_or_does_no_harm(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     call = adapted(name, PUBLIC[name])
