@@ -170,7 +170,9 @@ def adapted(name, function):
 
 def needed(name, folder):
     """Keyword arguments with which a public callable can be called; the others keep their defaults."""
-    return {**_LAYERS, **_CIRCUITS, **_LEARNING, **_PHYSICS, **_FILES, **_REST}[name](folder)
+    known = {**_LAYERS, **_CIRCUITS, **_LEARNING, **_PHYSICS, **_FILES, **_REST}
+    assert name in known, f"{name} is new: say here with what it can be called"
+    return known[name](folder)
 
 
 def _of(**values):
