@@ -73,6 +73,9 @@ HELP = {
     "simulate": "--rate-max",
     "bench": "--rounds",
     "demo": "--device",
+    "status": "--watch",
+    "tune": "--trials",
+    "live": "--output",
 }
 
 

@@ -14,7 +14,7 @@ from conductance.launch.options import LaunchOptions, SlurmOptions
 from conductance.launch.queue import read_queue
 from conductance.launch.status import status
 from conductance.launch.tickets import Tickets
-from tiny_runs import lines, run, weights
+from tiny_runs import lines, run, tiny, weights
 
 pytest.importorskip("submitit", reason="needs the extra cluster")
 pytestmark = pytest.mark.skipif(bool(slurm_site.missing()), reason=slurm_site.missing() or "there is Slurm")
@@ -104,8 +104,9 @@ def test_what_slurm_refuses_is_said_in_one_line(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_longer_than_its_time_takes_several_turns(tmp_path):
-    """Slurm tells jobs of two minutes between 30 and 60 s before their end."""
-    [slow] = grid(tmp_path / "out", families=("cwa",), epochs=500, data__batch_size=10)
+    """Slurm tells jobs of two minutes between 30 and 60 s before their end; the run takes about 100 s here."""
+    seconds = run(tiny("cwa", data__batch_size=10), tmp_path / "timed")["seconds"] / 2
+    [slow] = grid(tmp_path / "out", families=("cwa",), epochs=max(10, round(100 / seconds)), data__batch_size=10)
     options = LaunchOptions("slurm", wait=True, slurm=SlurmOptions(time="2"))
     [ended] = launch([slow], tmp_path / "out", options, Console(quiet=True))
     assert ended.state == "done", ended.reason
