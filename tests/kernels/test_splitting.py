@@ -24,6 +24,7 @@ def test_a_mean_and_a_rest_add_up_to_the_conductance(units, fan_in, kernel, last
     stacked = torch.cat(G.chunk(kinds, 1))
     torch.testing.assert_close(mean, stacked.flatten(1).mean(1))
     assert rest.dtype == dtype
+    assert not mean.requires_grad
     wanted = stacked - mean.view(-1, *(1,) * (G.ndim - 1))
     tolerance = {"rtol": 2**-8, "atol": 1e-6} if dtype == torch.bfloat16 else {}
     torch.testing.assert_close(rest.float(), wanted, **tolerance)

@@ -21,11 +21,12 @@ class _MeanAndRest(Function):
         ctx.conductance_type, ctx.kinds = conductance.dtype, kinds
         units, fan_in = len(conductance), conductance.shape[1] // kinds
         layout = torch.contiguous_format if conductance.is_contiguous() else torch.channels_last
-        rest = torch.empty(kinds * units, fan_in, *conductance.shape[2:], dtype=dtype, memory_format=layout)
-        mean = torch.empty(kinds, units)
-        native.split(conductance, rest, mean)
+        shape = kinds * units, fan_in, *conductance.shape[2:]
+        rest = torch.empty(shape, dtype=dtype, device=conductance.device, memory_format=layout)
+        mean = torch.empty(kinds * units, device=conductance.device)
+        native.split(conductance, rest, mean.view(kinds, units))
         ctx.mark_non_differentiable(mean)
-        return rest, mean.flatten()
+        return rest, mean
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
