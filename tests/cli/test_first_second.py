@@ -43,9 +43,9 @@ def interrupted(command, seconds, folder):
 
 
 def is_an_answer(status, complaint):
-    """Whether it stopped in one line, was over before, or Python itself had not started yet."""
-    if status == -signal.SIGINT:
-        return complaint == ""
+    """Whether it stopped in one line, was over before, or Python had not come to the program yet."""
+    if status == -signal.SIGINT or "<frozen site>" in complaint:
+        return "dispatch" not in complaint  # what is called as soon as Ctrl-C is handled
     return status in (0, 1, 2, 128 + signal.SIGINT) and "Traceback" not in complaint and complaint.count("\n") <= 1
 
 

@@ -24,6 +24,10 @@ def open_files():
     return len(os.listdir("/proc/self/fd"))
 
 
+def tensors():
+    return sum(issubclass(type(each), torch.Tensor) for each in gc.get_objects())
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_hundred_runs_in_one_process_do_not_grow(tmp_path):
@@ -31,9 +35,9 @@ def test_a_hundred_runs_in_one_process_do_not_grow(tmp_path):
         run(tiny(("cwa", "affine_bn")[number % 2], epochs=1), tmp_path / str(number))
         if number == SETTLED:
             gc.collect()
-            before = resident(), open_files(), threading.active_count(), sum(map(torch.is_tensor, gc.get_objects()))
+            before = resident(), open_files(), threading.active_count(), tensors()
     gc.collect()
-    after = resident(), open_files(), threading.active_count(), sum(map(torch.is_tensor, gc.get_objects()))
+    after = resident(), open_files(), threading.active_count(), tensors()
     assert after[0] - before[0] < MOST_GROWTH
     assert after[1:3] == before[1:3]
     assert after[3] <= before[3] + 10
