@@ -49,7 +49,7 @@ configs = st.builds(
     optimizer=st.builds(
         OptimizerConfig, learning_rate=steps, betas=st.tuples(st.floats(0, 0.999), st.just(0)), label_smoothing=shares
     ),
-    teacher=st.builds(TeacherConfig, run=st.none() | st.text(), share=shares, temperature=steps),
+    teacher=st.builds(TeacherConfig, run=st.none() | st.text().filter(is_printable), share=shares, temperature=steps),
     protocol=st.builds(ProtocolConfig, name=st.sampled_from(["onecycle", "paper"]), warmup=shares, patience=counts),
 )
 
