@@ -17,7 +17,8 @@ def test_it_shows_a_picture_and_results_before_anything_else_and_is_short():
     first_section = README.index("## ")
     assert README.index("docs/inside.svg") < first_section
     assert README.index("<!-- results/tables/overview.md -->") < first_section
-    assert len(README.encode()) < 6300
+    prose = re.sub(r"^\|.*\n", "", README, flags=re.MULTILINE)  # tables grow with what is measured
+    assert len(prose.encode()) < 5500
 
 
 @pytest.mark.parametrize("table", ["results/tables/overview.md", "benchmarks/overview.md"])
