@@ -14,6 +14,7 @@ from conductance.launch.options import LaunchOptions, SlurmOptions
 from conductance.launch.queue import read_queue
 from conductance.launch.status import status
 from conductance.launch.tickets import Tickets
+from conductance.runs import Run
 from tiny_runs import lines, run, tiny, weights
 
 pytest.importorskip("submitit", reason="needs the extra cluster")
@@ -104,10 +105,12 @@ def test_what_slurm_refuses_is_said_in_one_line(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_longer_than_its_time_takes_several_turns(tmp_path):
-    """Slurm tells jobs of two minutes between 30 and 60 s before their end; the run takes about 100 s here."""
-    seconds = run(tiny("cwa", data__batch_size=10), tmp_path / "timed")["seconds"] / 2
-    [slow] = grid(tmp_path / "out", families=("cwa",), epochs=max(10, round(100 / seconds)), data__batch_size=10)
-    options = LaunchOptions("slurm", wait=True, slurm=SlurmOptions(time="2"))
+    """Slurm tells jobs of two minutes between 30 and 60 s before their end. These wait 40 s before they begin."""
+    run(tiny("cwa", data__batch_size=10), tmp_path / "timed")
+    seconds = min(epoch["seconds"] for epoch in Run(tmp_path / "timed").epochs)
+    epochs = max(10, round(80 / seconds))
+    [slow] = grid(tmp_path / "out", families=("cwa",), epochs=epochs, data__batch_size=10)
+    options = LaunchOptions("slurm", wait=True, slurm=SlurmOptions(time="2", setup=("sleep 40",)))
     [ended] = launch([slow], tmp_path / "out", options, Console(quiet=True))
     assert ended.state == "done", ended.reason
     assert ended.log.read_text().count("Requeued job") >= 1
