@@ -73,6 +73,7 @@ def slurm_site(folder):
         _wait_for_node(folder, environment)
         yield environment
     finally:
+        _end_jobs({**os.environ, **environment}, user)
         for file in ("slurmd.pid", "slurmctld.pid", "munge.pid"):
             _end(folder / file)
 
@@ -87,6 +88,15 @@ def _wait_for_node(folder, environment):
     patience = time.monotonic() + 60
     while "idle" not in _run(["sinfo", "--noheader", "--format=%T"], environment):
         assert time.monotonic() < patience, (folder / "slurmctld.log").read_text()
+        time.sleep(0.2)
+
+
+def _end_jobs(environment, user):
+    """Cancel what a test has left, which would outlive Slurm."""
+    ask = {"env": environment, "capture_output": True, "check": False, "timeout": 30}
+    subprocess.run(["scancel", f"--user={user}"], **ask)
+    patience = time.monotonic() + 20
+    while subprocess.run(["squeue", "--noheader"], **ask).stdout and time.monotonic() < patience:
         time.sleep(0.2)
 
 
