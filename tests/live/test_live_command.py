@@ -58,8 +58,8 @@ def test_it_shows_a_run(call, tmp_path, monkeypatch):
         (["mnist-small-batchnorm"], "no membrane"),
         (["mnist-small", "--beside", "mnist-cnn"], "cannot show beside"),
         (["mnist-small", "--beside", "digits-cnn"], "of the same images"),
-        (["mnist-small", "--port", "99999999"], "port 99999999 cannot be used"),
-        (["mnist-small", "--port", "-1"], "port -1 cannot be used"),
+        (["mnist-small", "--port", "99999999"], "port=99999999: must lie in"),
+        (["mnist-small", "--port", "-1"], "port=-1: must lie in"),
     ],
 )
 def test_mistakes_are_one_line(call, words, reason):
