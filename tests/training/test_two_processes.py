@@ -89,7 +89,7 @@ def differences(out, alone, name):
     return weights, max(abs(now[key] - then[key]) / max(1, abs(then[key])) for now, then in epochs for key in now)
 
 
-@pytest.mark.parametrize("name", RUNS.keys() - {"affine_bn"})
+@pytest.mark.parametrize("name", [name for name in RUNS if name != "affine_bn"])
 def test_conductances_learn_the_same_on_one_process_and_on_two(name, out, alone):
     assert max(differences(out, alone, name)) < 1e-5
 
