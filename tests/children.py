@@ -45,6 +45,11 @@ class Child:
         return self.process.exitcode, self.complaint.read_text() if self.complaint.exists() else ""
 
 
+def leftovers(folder):
+    """Files that are not whole."""
+    return [path for path in Path(folder).rglob(".*.*") if path.is_file()]
+
+
 def _run(words, folder, complaint, setting):
     os.chdir(folder)
     from conductance import cli

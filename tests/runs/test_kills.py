@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from children import Child
+from children import Child, leftovers
 from conductance.share import about
 from tiny_runs import lines, weights
 
@@ -13,11 +13,6 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSI
 
 TRAIN = ["train", "digits-fcn-cwa", "--epochs", "6", "--model.widths", "8", "--device", "cpu", "--out", "run"]
 SEEDS = [pytest.param(seed, marks=[] if seed < 1 else pytest.mark.slow) for seed in range(12)]
-
-
-def leftovers(folder):
-    """Files that are not whole."""
-    return [path for path in folder.rglob(".*.*") if path.is_file()]
 
 
 @pytest.fixture(scope="module")

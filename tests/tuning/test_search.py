@@ -1,5 +1,6 @@
 """Searches on the digits: shared, interrupted, pruned, gone on with."""
 
+import itertools
 import json
 import os
 import re
@@ -7,7 +8,9 @@ import shlex
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -21,6 +24,7 @@ from conductance.tuning.trials import Pruning, work
 from tiny_runs import at_step, lines, tiny
 
 optuna = pytest.importorskip("optuna", reason="needs the extra tune")
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock  # noqa: E402
 
 STEPS = 12  # batches of 100 in the 1,197 images that are left to train on
 RATE = Choice("optimizer.learning_rate", 0.01, 1.0, log=True)
@@ -76,6 +80,57 @@ def test_a_trial_whose_process_ended_goes_on_in_its_folder(search, monkeypatch):
     assert taken.user_attrs[FOLDER] == left.user_attrs[FOLDER] == "trial0"
     assert lines(search.out / "trial0")[0] == before
     assert len(taken.intermediate_values) == 2
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_whichever_line_of_the_journal_is_the_last_the_trial_goes_on(number, search, monkeypatch):
+    append = JournalFileBackend.append_logs
+    for left in (6, number, number):  # lines that are written; the first process ends in its second epoch
+        lines_left = iter(range(left))
+
+        def stopping(backend, logs, lines_left=lines_left):
+            if next(lines_left, None) is None:
+                raise KeyboardInterrupt
+            append(backend, logs)
+
+        with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+            patch.setattr(JournalFileBackend, "append_logs", stopping)
+            done(search, trials=1)
+    study = done(search, trials=1)
+    [trial] = finished(study)
+    assert len(counted(study)) == 1
+    assert set(states(study)) <= {"COMPLETE", "FAIL"}
+    assert [path.name for path in search.out.glob("trial*")] == [trial.user_attrs[FOLDER]]
+    config = json.loads((search.out / trial.user_attrs[FOLDER] / "config.json").read_text())
+    assert config["optimizer"]["learning_rate"] == trial.params["optimizer.learning_rate"]
+
+
+def test_a_line_of_the_journal_that_was_torn_is_dropped(search):
+    done(search, trials=1)
+    journal = Path(search.storage)
+    with journal.open("ab") as file:
+        file.write(b'{"op_code":4,"worker_')
+    assert states(done(search, trials=2)) == {"COMPLETE": 2}
+    assert states(done(search)) == {"COMPLETE": 3}
+    assert all(json.loads(line) for line in journal.read_text().splitlines())
+
+
+def test_a_lock_that_a_killed_process_left_is_passed_at_a_relative_place_too(search, tmp_path, monkeypatch):
+    def killed(_lock):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    search = replace(search, storage="out/study.log", trials=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(JournalFileSymlinkLock, "release", killed)
+        with pytest.raises(KeyboardInterrupt):
+            open_study(search)
+    assert (tmp_path / "out/study.log.lock").is_symlink()
+    clock = itertools.count(0.0, 7.0)  # the 30 seconds after which a lock counts as left are soon over
+    with monkeypatch.context() as patch:
+        patch.setattr("time.monotonic", lambda: next(clock))
+        open_study(search)
+    assert states(done(search)) == {"COMPLETE": 1}
 
 
 def test_what_diverges_or_does_not_fit_is_told_and_the_search_goes_on(search):

@@ -11,7 +11,7 @@ from conductance.files import write_text
 from conductance.presets import train_command
 from conductance.report.page import environment
 from conductance.tuning.space import with_values
-from conductance.tuning.study import ERROR, Search, finished
+from conductance.tuning.study import ERROR, Search, counted, finished
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -51,6 +51,7 @@ def write_page(study: "Study", search: Search) -> Path:
         .render(
             search=search,
             trials=sorted(study.get_trials(deepcopy=False), key=lambda trial: trial.number),
+            counted=len(counted(study)),
             names=[choice.field for choice in search.choices],
             best=best[0] if best else None,
             command=best_command(best[0], search) if best else "",

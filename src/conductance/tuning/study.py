@@ -104,10 +104,27 @@ def _storage(place: str) -> Any:
     if "://" in place:
         return place
     from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
+    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
-    Path(place).parent.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(JournalFileBackend(place))
+    journal = Path(place).absolute()  # a lock is a link to it, which a relative one would not reach
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    lock = JournalFileSymlinkLock(str(journal))
+    backend = JournalFileBackend(str(journal), lock)
+    lock.acquire()
+    try:
+        _cut_torn_line(journal)
+    finally:
+        lock.release()
+    return JournalStorage(backend)
+
+
+def _cut_torn_line(journal: Path) -> None:
+    """Drop a last line that a full disk or a power cut tore; what came after it would be unreadable to Optuna."""
+    with journal.open("rb+") as file:
+        contents = file.read()
+        whole = contents.rfind(b"\n") + 1
+        if whole < len(contents):
+            file.truncate(whole)
 
 
 def next_trial(study: "Study", search: Search, held: ExitStack) -> "Trial | None":
@@ -125,8 +142,7 @@ def next_trial(study: "Study", search: Search, held: ExitStack) -> "Trial | None
         trials = study.get_trials(deepcopy=False)
         for left in trials:
             if left.state == TrialState.RUNNING and not _folder(left, search).busy:
-                study.tell(left.number, state=TrialState.FAIL)  # Optuna continues no trial: another takes its folder
-                study.enqueue_trial(left.params, user_attrs={FOLDER: left.user_attrs.get(FOLDER)})
+                _hand_on(study, left)
         if len(counted(study)) >= search.trials:
             return None
         trial = study.ask()
@@ -134,6 +150,21 @@ def next_trial(study: "Study", search: Search, held: ExitStack) -> "Trial | None
             trial.set_user_attr(FOLDER, f"trial{trial.number}")
         held.enter_context(_folder(trial, search).locked())
         return trial
+
+
+def _hand_on(study: "Study", left: "FrozenTrial") -> None:
+    """Queue what a trial had begun for another, which takes its folder: Optuna continues none.
+
+    The trial ends after that, so that a kill between the two loses nothing.
+    """
+    from optuna.trial import TrialState
+
+    folder = left.user_attrs.get(FOLDER)
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    if folder is not None and folder not in [trial.user_attrs.get(FOLDER) for trial in waiting]:
+        values = {**left.system_attrs.get("fixed_params", {}), **left.params}  # queued ones, too, that it never drew
+        study.enqueue_trial(values, user_attrs={FOLDER: folder})
+    study.tell(left.number, state=TrialState.FAIL)
 
 
 def counted(study: "Study") -> "list[FrozenTrial]":
