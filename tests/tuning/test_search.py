@@ -1,5 +1,6 @@
 """Searches on the digits: shared, interrupted, pruned, gone on with."""
 
+import errno
 import itertools
 import json
 import os
@@ -113,6 +114,22 @@ def test_a_line_of_the_journal_that_was_torn_is_dropped(search):
     assert states(done(search, trials=2)) == {"COMPLETE": 2}
     assert states(done(search)) == {"COMPLETE": 3}
     assert all(json.loads(line) for line in journal.read_text().splitlines())
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_a_journal_that_cannot_be_written_is_one_line_and_the_search_goes_on(number, search, monkeypatch):
+    append, lines_left = JournalFileBackend.append_logs, iter(range(number))
+
+    def full(backend, logs):
+        if next(lines_left, None) is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        append(backend, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JournalFileBackend, "append_logs", full)
+        with pytest.raises(ConductanceError, match=r"^cannot write .*study\.log \(No space left on device\); make"):
+            done(search, trials=1)
+    assert len(finished(done(search, trials=1))) == 1
 
 
 def test_a_lock_that_a_killed_process_left_is_passed_at_a_relative_place_too(search, tmp_path, monkeypatch):

@@ -103,28 +103,9 @@ def _storage(place: str) -> Any:
     """A URL as Optuna takes it; a file becomes a journal, which several machines may share."""
     if "://" in place:
         return place
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+    from conductance.tuning.journal import journal_storage
 
-    journal = Path(place).absolute()  # a lock is a link to it, which a relative one would not reach
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    lock = JournalFileSymlinkLock(str(journal))
-    backend = JournalFileBackend(str(journal), lock)
-    lock.acquire()
-    try:
-        _cut_torn_line(journal)
-    finally:
-        lock.release()
-    return JournalStorage(backend)
-
-
-def _cut_torn_line(journal: Path) -> None:
-    """Drop a last line that a full disk or a power cut tore; what came after it would be unreadable to Optuna."""
-    with journal.open("rb+") as file:
-        contents = file.read()
-        whole = contents.rfind(b"\n") + 1
-        if whole < len(contents):
-            file.truncate(whole)
+    return journal_storage(place)
 
 
 def next_trial(study: "Study", search: Search, held: ExitStack) -> "Trial | None":
