@@ -74,7 +74,7 @@ def test_many_valences_are_two_products_over_all_channels():
     [
         ([1.0, -1.0], 3, "shape (2,), but there are 3 presynaptic channels"),
         ([1.0, -1.0, 1.5], 3, "must lie in [-1, 1]"),
-        ([1.0, -1.0, float("nan")], 3, "give a sequence of numbers"),
+        ([1.0, -1.0, float("nan")], 3, "must lie in [-1, 1]"),
     ],
 )
 def test_what_is_no_valence_is_refused(valence, channels, complaint):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from conductance.errors import InputError
 
@@ -11,6 +12,8 @@ from conductance.errors import InputError
 def not_finite(state: Mapping[str, Any]) -> str | None:
     """What is wrong with the first tensor that holds infinite values or NaN; None if there is none."""
     for name, value in state.items():
+        if is_lazy(value):
+            continue
         if isinstance(value, Tensor) and not value.is_meta and (value.is_floating_point() or value.is_complex()):
             bad = value.numel() - int(value.isfinite().sum())
             if bad:

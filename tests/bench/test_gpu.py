@@ -94,4 +94,4 @@ def test_without_a_gpu_the_command_says_what_it_can_do(capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main(["bench"])
     assert stopped.value.code
-    assert "layers, training or inference" in capsys.readouterr().err
+    assert "such as layers or training; or, on a GPU, --device cuda" in capsys.readouterr().err

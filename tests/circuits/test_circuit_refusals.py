@@ -136,7 +136,7 @@ def one_line(action):
         (lambda _: Exponential(1.0, 2.0), "probability 2.0"),
         (lambda _: WithinDistance(0.0), "length 0.0"),
         (lambda _: InDegree(0), "InDegree(0)"),
-        (lambda _: Blocks([1.0, 0.0]), "give a sequence of sequences of numbers"),
+        (lambda _: Blocks([1.0, 0.0]), "give a matrix of probabilities"),
         (lambda _: Mask(torch.ones(3)), "give (target neurons, source neurons)"),
         (lambda _: Convolution(0), "kernel_size=0"),
     ],

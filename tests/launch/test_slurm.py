@@ -65,6 +65,7 @@ def jobs_of(out):
     return {ticket.name.removeprefix("tiny-"): ticket.job for ticket in Tickets(out).read().values()}
 
 
+@pytest.mark.slow
 def test_a_grid_with_a_time_out_a_cancelled_job_and_a_failure_ends_as_local_runs_do(tmp_path):
     out, quiet = tmp_path / "out", Console(quiet=True)
     runs, options = grid(out, **LONG), LaunchOptions("slurm", slurm=SlurmOptions(time="10"))

@@ -260,7 +260,7 @@ def test_its_runs_are_launched_as_jobs(call, tmp_path, monkeypatch):
     assert "1 of 1: digits-fcn-cwa seed 0, test accuracy" in said
     assert (tmp_path / "table2.md").exists()
     assert (tmp_path / "jobs/presets/digits-fcn-cwa-seed0.json").exists()
-    _, said, _ = call(*command)
+    _, said, _ = call(*command, tmp_path)
     assert "1 done, 0 to launch" in said
 
 

@@ -40,14 +40,13 @@ class _PairedLinear(Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        p, conductance, _ = ctx.saved_tensors
+        p, conductance, leak = ctx.saved_tensors  # read once: checkpointing hands them out once
         # as autograd's own products: in the types of forward
         with torch.autocast(grad.device.type, enabled=False), faster_products(_multiplications(p, conductance)):
-            return _PairedLinear._gradients(ctx, grad)
+            return _PairedLinear._gradients(ctx, p, conductance, leak, grad)
 
     @staticmethod
-    def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        p, conductance, leak = ctx.saved_tensors
+    def _gradients(ctx: Any, p: Tensor, conductance: Tensor, leak: Tensor, grad: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():  # to be differentiated again: autograd has to see each operation
             with torch.enable_grad():
                 again = formula(p, conductance, leak, ctx.excitatory)

@@ -9,6 +9,7 @@ the product (`kernels.mixed`). That is so in half precision, and in float32 wher
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -48,6 +49,11 @@ def low_precision(p: Tensor, conductance: Tensor) -> torch.dtype | None:
     else:
         dtype = torch.promote_types(p.dtype, conductance.dtype)
     return dtype if dtype in (torch.bfloat16, torch.float16) else None
+
+
+def without_autocast(device_type: str) -> AbstractContextManager[Any]:
+    """Products in the types of their factors, also on the meta device, of which autocast knows nothing."""
+    return torch.autocast(device_type, enabled=False) if _knows_autocast(device_type) else nullcontext()
 
 
 @constant_when_compiled  # torch before 2.12 cannot look into it
@@ -288,7 +294,7 @@ def _split_product(
     plain, groups = _PLAIN[conductance.ndim], options.get("groups", 1)
     rest, mean = mean_and_rest(conductance, kinds, of_rest)
     axis = channel_axis(conductance)
-    with torch.autocast(p.device.type, enabled=False):
+    with without_autocast(p.device.type):
         p, shared = with_sums(p, groups, axis, of_shared)
         if conductance.ndim > 2:
             window = torch.ones(groups, 1, *conductance.shape[2:], device=p.device, dtype=of_shared)
