@@ -12,7 +12,7 @@ from conductance.errors import InputError
 def not_finite(state: Mapping[str, Any]) -> str | None:
     """What is wrong with the first tensor that holds infinite values or NaN; None if there is none."""
     for name, value in state.items():
-        if is_lazy(value):
+        if is_lazy(value):  # it has no numbers yet
             continue
         if isinstance(value, Tensor) and not value.is_meta and (value.is_floating_point() or value.is_complex()):
             bad = value.numel() - int(value.isfinite().sum())

@@ -11,24 +11,8 @@ import urllib.request
 
 import pytest
 
-from conductance import cli
 from conductance.cli.live import companion
 from conductance.live.server import HOST, page_server
-
-
-@pytest.fixture
-def call(capsys):
-    """Run a command; returns its exit status, stdout and stderr."""
-
-    def run(*arguments):
-        try:
-            cli.main([str(argument) for argument in arguments])
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-        return status, *capsys.readouterr()
-
-    return run
 
 
 def test_it_writes_the_page_of_the_default_network(call, tmp_path):
