@@ -3,36 +3,20 @@
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from conductance.report.comparing import compare, holm
-from conductance.report.table import NOTHING, markdown_lines
-from studies.shared.answers import by_change
+from conductance.report.table import markdown_lines
+from studies.shared.answers import JUDGED, JUDGED_RIGHT, NOT_JUDGED, by_change, judged
 
 UNCHANGED = "none"
-SIGNIFICANCE = 0.05
+MEANS = {"Validation %": "validation", "with mirror images": "mirrored", "Training %": "training"}
 
 
 def table(rows: Sequence[Mapping[str, str]]) -> str:
-    """A Markdown table, a line for each change.
-
-    A change is better or worse where two seeds or more say so at p < 0.05, corrected for all changes.
-    """
-    answers = by_change(rows)
-    changed = [change for change in answers if change != UNCHANGED and UNCHANGED in answers]
-    compared = {change: compare(answers[change], answers[UNCHANGED]) for change in changed}
-    p_values = dict(zip(changed, holm([compared[change].p for change in changed]), strict=True))
+    """A Markdown table, a line for each change, compared with the unchanged preset."""
+    compared = judged(by_change(rows), UNCHANGED)
     cells = []
-    for change in answers:
+    for change in dict.fromkeys(row["change"] for row in rows):
         own = [row for row in rows if row["change"] == change]
-        judged = [NOTHING] * 4
-        if change in compared:
-            found, p = compared[change], p_values[change]
-            decided = p < SIGNIFICANCE and min(found.seeds) > 1
-            verdict = ("better" if found.difference > 0 else "worse") if decided else "undecided"
-            judged = [f"{found.difference:+.2f}", f"{found.low:+.2f} to {found.high:+.2f}", f"{p:.3f}", verdict]
-        means = [f"{fmean(float(row[name]) for row in own):.2f}" for name in ("validation", "mirrored", "training")]
-        cells.append([change, *means, *judged, str(len(own))])
-    headings = (
-        "Change", "Validation %", "with mirror images", "Training %", "Difference", "95 % interval", "p (Holm)",
-        "Verdict", "Seeds",
-    )  # fmt: skip
-    return markdown_lines(headings, (False, True, True, True, True, True, True, False, True), cells)
+        means = [f"{fmean(float(row[name]) for row in own):.2f}" for name in MEANS.values()]
+        cells.append([change, *means, *compared.get(change, NOT_JUDGED), str(len(own))])
+    headings = ("Change", *MEANS, *JUDGED, "Seeds")
+    return markdown_lines(headings, (False, *[True] * len(MEANS), *JUDGED_RIGHT, True), cells)

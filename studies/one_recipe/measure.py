@@ -16,6 +16,7 @@ from conductance.presets.named import get_preset
 from conductance.report.table import markdown_lines
 from conductance.runs import RunConfig
 from studies.shared import changes
+from studies.shared.answers import JUDGED, JUDGED_RIGHT, by_change, judged, packed
 from studies.shared.folder import folder_of
 from studies.shared.growing import measure_study, read_rows
 from studies.shared.short import train_shortly
@@ -26,10 +27,14 @@ SEEDS = 5
 """Of the digits; larger data sets have the first of them."""
 SEEDS_OF = {"mnist": 2, "cifar10": 2}
 COLUMNS = (
-    "dataset", "network", "recipe", "interneuron", "seed", "validation", "training", "seconds", "commit", "command"
+    "dataset", "network", "recipe", "interneuron", "seed", "validation", "training", "correct", "seconds", "commit",
+    "command",
 )  # fmt: skip
 DATASETS, RECIPES, NETWORKS = ("digits", "mnist", "cifar10"), ("mnist", "cifar10"), ("cnn", "fcn")
 INTERNEURONS = ("none", "pooled")
+KIND = "kind"
+FIRST = "mnist, none"
+"""What the others of a network are compared with."""
 
 
 @dataclass(frozen=True)
@@ -69,39 +74,46 @@ def config_of(case: Case) -> RunConfig:
     return config if case.interneuron == "none" else changes.conductance(pooled_interneuron=True)(config)
 
 
-def train(case: Case) -> dict[str, float]:
+def train(case: Case) -> dict[str, float | str]:
     """One run.
 
     Returns:
-        validation and training accuracy of the last epoch, in %.
+        accuracies of the last epoch in %, and which images that were held out are answered right.
     """
-    return train_shortly(config_of(case))[0]
+    accuracies, correct = train_shortly(config_of(case))
+    return {**accuracies, "correct": packed(correct)}
 
 
 def table(rows: Sequence[dict[str, str]]) -> str:
     """A Markdown table, a line for each network, recipe and interneuron, with the accuracies of its seeds.
 
-    What a line gains is the mean over seeds of what it has above the first of its network, and the standard error.
+    What a line gains is the mean over seeds of what it has above the first of its network, and the standard error;
+    where answers are kept, the difference on the same images decides.
     """
-    lines: dict[tuple[str, ...], dict[str, float]] = {}
-    for row in rows:
-        kind = tuple(row[name] for name in ("dataset", "network", "recipe", "interneuron"))
-        lines.setdefault(kind, {})[row["seed"]] = float(row["validation"])
     cells = []
-    for (dataset, network, recipe, interneuron), found in sorted(lines.items(), key=lambda line: _place(line[0])):
-        first = lines.get((dataset, network, RECIPES[0], INTERNEURONS[0]), {})
-        gains = [found[seed] - first[seed] for seed in sorted(found.keys() & first.keys())]
-        values = ", ".join(f"{found[seed]:.2f}" for seed in sorted(found))
-        gained = "" if found is first or not gains else _with_error(gains)
-        cells.append([dataset, network, recipe, interneuron, values, gained])
-    headings = ("Data", "Network", "Recipe of the preset for", "Interneuron", "Validation % of each seed", "Gained")
-    return markdown_lines(headings, (False, False, False, False, True, True), cells)
+    for place in product(DATASETS, NETWORKS):
+        own = [{**row, KIND: _kind(row)} for row in rows if (row["dataset"], row["network"]) == place]
+        compared = judged(by_change(own, KIND), FIRST)
+        lines = {kind: _by_seed(own, kind) for kind in map(", ".join, product(RECIPES, INTERNEURONS))}
+        for kind, found in lines.items():
+            gains = [found[seed] - lines[FIRST][seed] for seed in sorted(found.keys() & lines[FIRST].keys())]
+            values = ", ".join(f"{found[seed]:.2f}" for seed in sorted(found))
+            gained = "" if kind == FIRST or not gains else _with_error(gains)
+            if found:
+                _, *judgement = compared.get(kind, [""] * len(JUDGED))
+                cells.append([*place, *kind.split(", "), values, gained, *judgement])
+    headings = (
+        "Data", "Network", "Recipe of the preset for", "Interneuron", "Validation % of each seed", "Gained", *JUDGED[1:]
+    )  # fmt: skip
+    return markdown_lines(headings, (False, False, False, False, True, True, *JUDGED_RIGHT[1:]), cells)
 
 
-def _place(kind: tuple[str, ...]) -> tuple[int, ...]:
-    dataset, network, recipe, interneuron = kind
-    orders = (DATASETS, dataset), (NETWORKS, network), (RECIPES, recipe), (INTERNEURONS, interneuron)
-    return tuple(order.index(name) for order, name in orders)
+def _kind(row: dict[str, str]) -> str:
+    return f"{row['recipe']}, {row['interneuron']}"
+
+
+def _by_seed(rows: Sequence[dict[str, str]], kind: str) -> dict[str, float]:
+    return {row["seed"]: float(row["validation"]) for row in rows if row[KIND] == kind}
 
 
 def _with_error(gains: Sequence[float]) -> str:

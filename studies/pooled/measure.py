@@ -16,6 +16,7 @@ from conductance.runs import RunConfig
 from studies.pooled.table import table
 from studies.pooled.variants import VARIANTS, pool_sums, with_variant
 from studies.shared import changes
+from studies.shared.answers import packed
 from studies.shared.folder import folder_of
 from studies.shared.growing import measure_study, read_rows
 from studies.shared.short import train_shortly
@@ -24,7 +25,7 @@ FOLDER = folder_of(__file__)
 EPOCHS = 5
 SEEDS = 2
 NETWORKS = ("cnn", "fcn", "resnet18")
-COLUMNS = ("network", "family", "change", "seed", "validation", "training", "seconds", "commit", "command")
+COLUMNS = ("network", "family", "change", "seed", "validation", "training", "correct", "seconds", "commit", "command")
 
 POOLED = changes.conductance(pooled_interneuron=True)
 CENTERED = changes.optimizer(centered=True, leak_learning_rate=LEAK_STEP)
@@ -83,18 +84,19 @@ def config_of(case: Case) -> RunConfig:
     return CHANGES[case.change](config)
 
 
-def train(case: Case) -> dict[str, float]:
+def train(case: Case) -> dict[str, float | str]:
     """One run.
 
     Returns:
-        validation and training accuracy of the last epoch, in %.
+        accuracies of the last epoch in %, and which images that were held out are answered right.
     """
     change: Callable[[nn.Module], None] | None = (
         partial(_with_variant, variant=case.change) if case.change in VARIANTS else None
     )
     if case.change == "after the sum":
         change = pool_sums
-    return train_shortly(config_of(case), change)[0]
+    accuracies, correct = train_shortly(config_of(case), change)
+    return {**accuracies, "correct": packed(correct)}
 
 
 def _with_variant(network: nn.Module, variant: str) -> None:

@@ -1,10 +1,14 @@
-"""The result as a table: means over seeds, and differences paired by seed."""
+"""The result as a table: accuracies of each seed, and differences from the product's interneuron on the same images."""
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from conductance.report.table import markdown_lines
+from studies.shared.answers import JUDGED, JUDGED_RIGHT, by_change, judged
 
+FAMILY = "cwa"
+PRODUCT = "pooled"
+"""The change that all others in conductance networks are compared with."""
 WORDS = {
     "none": "unchanged",
     "pooled": "**pooled interneuron** (`pooled_interneuron=True`)",
@@ -28,22 +32,34 @@ WORDS = {
 
 def table(rows: Sequence[Mapping[str, str]]) -> str:
     """A Markdown table, a line for each network, family and change, in the order of the rows."""
-    measured: dict[tuple[str, str, str], dict[str, tuple[float, float]]] = {}
-    for row in sorted(rows, key=lambda row: (row["network"], row["family"] != "cwa")):
-        case = row["network"], row["family"], row["change"]
-        measured.setdefault(case, {})[row["seed"]] = float(row["validation"]), float(row["training"])
     cells = []
-    for (network, family, change), by_seed in measured.items():
-        unchanged = measured.get((network, "cwa", "none"), {})
-        gains = [by_seed[seed][0] - unchanged[seed][0] for seed in sorted(by_seed.keys() & unchanged.keys())]
-        is_reference = (family, change) == ("cwa", "none")
-        cells.append([
-            network,
-            family,
-            WORDS.get(change, change),
-            ", ".join(f"{by_seed[seed][0]:.2f}" for seed in sorted(by_seed)),
-            "" if is_reference or not gains else ", ".join(f"{gain:+.2f}" for gain in gains),
-            f"{fmean(training for _, training in by_seed.values()):.1f}",
-        ])  # fmt: skip
-    headings = ("Network", "Family", "Interneuron or change", "Validation % of each seed", "Gained", "Training %")
-    return markdown_lines(headings, (False, False, False, True, True, True), cells)
+    for network, family in sorted({(row["network"], row["family"]): None for row in rows}, key=_place):
+        own = [row for row in rows if (row["network"], row["family"]) == (network, family)]
+        compared = judged(by_change(own), PRODUCT) if family == FAMILY else {}
+        unchanged = _by_seed(rows, network, FAMILY, "none")
+        for change in dict.fromkeys(row["change"] for row in own):
+            found = _by_seed(rows, network, family, change)
+            gains = [found[seed] - unchanged[seed] for seed in sorted(found.keys() & unchanged.keys())]
+            cells.append([
+                network,
+                family,
+                WORDS.get(change, change),
+                ", ".join(f"{found[seed]:.2f}" for seed in sorted(found)),
+                "" if (family, change) == (FAMILY, "none") else ", ".join(f"{gain:+.2f}" for gain in gains),
+                *compared.get(change, [""] * len(JUDGED)),
+                f"{fmean(float(row['training']) for row in own if row['change'] == change):.1f}",
+            ])  # fmt: skip
+    headings = (
+        "Network", "Family", "Interneuron or change", "Validation % of each seed", "Gained", *JUDGED, "Training %"
+    )  # fmt: skip
+    return markdown_lines(headings, (False, False, False, True, True, *JUDGED_RIGHT, True), cells)
+
+
+def _place(kind: tuple[str, str]) -> tuple[str, bool]:
+    network, family = kind
+    return network, family != FAMILY
+
+
+def _by_seed(rows: Sequence[Mapping[str, str]], network: str, family: str, change: str) -> dict[str, float]:
+    own = [row for row in rows if (row["network"], row["family"], row["change"]) == (network, family, change)]
+    return {row["seed"]: float(row["validation"]) for row in own}

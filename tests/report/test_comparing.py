@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from conductance.errors import InputError
-from conductance.report.comparing import by_seeds, compare, holm, mcnemar
+from conductance.report.comparing import SeedSpread, by_seeds, compare, holm, mcnemar, seed_spread
 
 
 def answers(random, seeds, images, accuracy, of_seeds=0.0, difficulty=None):
@@ -56,6 +56,30 @@ def test_the_same_draws_give_the_same_interval():
     random = np.random.default_rng(0)
     pair = answers(random, 2, 300, 0.8, 0.01), answers(random, 2, 300, 0.7, 0.01)
     assert compare(*pair) == compare(*pair)
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=5), st.integers(0, 100))
+def test_the_spread_of_seeds_is_pooled_over_families(seeds, number):
+    random = np.random.default_rng(number)
+    families = [list(random.random((k, 50)) < random.random()) for k in seeds]
+    found = seed_spread(families)
+    if max(seeds) == 1:
+        assert found is None
+    else:
+        each = [np.var([100 * one.mean() for one in family], ddof=1) for family in families if len(family) > 1]
+        weights = [k - 1 for k in seeds if k > 1]
+        assert found == SeedSpread(pytest.approx(np.average(each, weights=weights) ** 0.5), sum(weights))
+
+
+def test_a_larger_spread_of_seeds_gives_a_wider_interval():
+    random = np.random.default_rng(0)
+    above, below = ([random.random(5000) < right for _ in range(2)] for right in (0.85, 0.80))
+    found = [compare(above, below, spread=SeedSpread(deviation, 20)) for deviation in (0.0, 0.5, 4.0)]
+    widths = [each.high - each.low for each in found]
+    assert widths == sorted(widths)
+    assert found[0].p < 0.05 < found[-1].p
+    by_one = compare(above[:1], below[:1], spread=SeedSpread(0.5, 20))
+    assert by_one.high - by_one.low > widths[1]
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))

@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from conductance.presets.named import get_preset
 from studies.one_recipe.measure import Case, cases, config_of, table
+from studies.shared.answers import packed
 from studies.shared.short import short_trainer
 
 
@@ -19,15 +22,18 @@ def test_cases_differ_and_are_complete_recipes():
 
 def test_a_line_has_the_accuracies_of_its_seeds_and_what_they_gain():
     row = {"dataset": "mnist", "network": "cnn", "interneuron": "none"}
+    answers = {"cifar10": packed(np.arange(1000) < 950), "mnist": packed(np.arange(1000) < 900)}
     rows = [
-        {**row, "recipe": recipe, "seed": str(seed), "validation": value}
+        {**row, "recipe": recipe, "seed": str(seed), "validation": value, "correct": answers[recipe]}
         for recipe, values in (("cifar10", ("99.0", "99.31")), ("mnist", ("98.5", "98.61")))
         for seed, value in enumerate(values)
     ]
-    assert table(rows).splitlines()[2:] == [
-        "| mnist | cnn | mnist | none | 98.50, 98.61 |  |",
-        "| mnist | cnn | cifar10 | none | 99.00, 99.31 | +0.60 ± 0.10 |",
-    ]
+    first, other = table(rows).splitlines()[2:]
+    assert first == "| mnist | cnn | mnist | none | 98.50, 98.61 |  |  |  |  |"
+    assert other.startswith("| mnist | cnn | cifar10 | none | 99.00, 99.31 | +0.60 ± 0.10 | +3.7")  # of +5.00
+    assert other.endswith(" | 0.000 | better |")
+    unknown = table([{**row, "correct": ""} for row in rows]).splitlines()[3]
+    assert unknown == "| mnist | cnn | cifar10 | none | 99.00, 99.31 | +0.60 ± 0.10 |  |  |  |"
 
 
 def test_a_run_of_the_digits_is_judged_on_images_it_does_not_learn_from():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -22,6 +23,7 @@ from studies.pooled.variants import (
     pool_sums,
     with_variant,
 )
+from studies.shared.answers import packed
 
 
 def test_pairs_differ_in_the_interneuron_alone():
@@ -79,12 +81,20 @@ def test_each_group_has_a_mean_of_zero():
     torch.testing.assert_close(left.view(5, 2, 8).mean(1), torch.zeros(5, 8))
 
 
-def test_differences_are_paired_by_seed():
-    row = {"network": "cnn", "family": "cwa", "training": "50.0"}
+def test_gains_are_paired_by_seed_and_variants_compared_with_the_product():
+    answers = {"none": np.arange(1000) < 600, "pooled": np.arange(1000) < 700, "two pools": np.arange(1000) < 800}
+    accuracies = {"none": ("60.00", "63.00"), "pooled": ("62.50", "64.00"), "two pools": ("70.00", "70.00")}
     rows = [
-        {**row, "change": "none", "seed": "0", "validation": "60.00"},
-        {**row, "change": "none", "seed": "1", "validation": "63.00"},
-        {**row, "change": "pooled", "seed": "1", "validation": "64.00"},
-        {**row, "change": "pooled", "seed": "0", "validation": "62.50"},
+        {
+            **{"network": "cnn", "family": "cwa", "training": "50.0", "change": change, "seed": str(seed)},
+            **{"validation": value, "correct": packed(answers[change])},
+        }
+        for change, values in accuracies.items()
+        for seed, value in enumerate(values)
     ]
-    assert table(rows).splitlines()[3].count("+2.50, +1.00") == 1
+    rows.append({**rows[0], "family": "absnorm", "correct": ""})
+    none, pooled, two, other = (line.split(" | ") for line in table(rows).splitlines()[2:])
+    assert none[4:6] == ["", "-10.00"]
+    assert pooled[4:9] == ["+2.50, +1.00", "", "", "", ""]
+    assert (two[5], two[-2]) == ("+10.00", "better")
+    assert other[4:6] == ["+0.00", ""]

@@ -9,7 +9,7 @@ and stands in units of s as Student's t does, with Welch's degrees of freedom (d
 make the interval far too narrow). Both are drawn together, `DRAWS` times.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf, sqrt
 from statistics import fmean, variance
@@ -44,15 +44,41 @@ class Comparison:
     seeds: tuple[int, int]
 
 
-def compare(above: Correct, below: Correct, *, seed: int = 0) -> Comparison:
+@dataclass(frozen=True)
+class SeedSpread:
+    """How much the accuracies (%) of seeds differ, from many families at once.
+
+    Attributes:
+        deviation: the standard deviation within a family.
+        freedom: its degrees of freedom.
+    """
+
+    deviation: float
+    freedom: int
+
+
+def seed_spread(families: Iterable[Correct]) -> SeedSpread | None:
+    """The spread of seeds within families that differ in little, pooled as in Dunnett's test; None by one seed each.
+
+    Two seeds of one change say little about how far seeds part; two seeds of each of twenty changes say enough.
+    """
+    accuracies = [100 * _stacked(family).mean(1) for family in families]
+    freedom = sum(len(each) - 1 for each in accuracies)
+    if not freedom:
+        return None
+    return SeedSpread(sqrt(sum(float(((each - each.mean()) ** 2).sum()) for each in accuracies) / freedom), freedom)
+
+
+def compare(above: Correct, below: Correct, *, seed: int = 0, spread: SeedSpread | None = None) -> Comparison:
     """Compare two families on the same images; by one seed each, two networks (the interval is then of images alone).
 
-    Of two single networks p is McNemar's, which is exact.
+    Of two single networks p is McNemar's, which is exact, unless the spread of seeds is given.
 
     Args:
         above: of the family that is claimed to be more accurate.
         below: of the other one.
         seed: of the draws.
+        spread: of seeds within families like these, where it is known from more than these two.
 
     Raises:
         InputError: a family has no network, or the networks answered for different numbers of images.
@@ -65,10 +91,15 @@ def compare(above: Correct, below: Correct, *, seed: int = 0) -> Comparison:
     per_image = 100 * (a.mean(0) - b.mean(0))
     difference = float(per_image.mean())
     random = np.random.default_rng(seed)
-    deviations = _of_images(per_image, random) + _of_seeds(100 * a.mean(1), 100 * b.mean(1), random)
+    error, freedom = (
+        seeds_error((100 * a.mean(1)).tolist(), (100 * b.mean(1)).tolist())
+        if spread is None
+        else (spread.deviation * sqrt(1 / len(a) + 1 / len(b)), spread.freedom)
+    )
+    deviations = _of_images(per_image, random) + _of_seeds(error, freedom, random)
     low, high = np.quantile(difference + deviations, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     p = float(np.mean(np.abs(deviations) >= abs(difference)) * DRAWS + 1) / (DRAWS + 1)
-    if len(a) == len(b) == 1:
+    if len(a) == len(b) == 1 and spread is None:
         p = mcnemar(a[0], b[0])
     return Comparison(difference, float(low), float(high), min(p, 1.0), (len(a), len(b)))
 
@@ -87,9 +118,8 @@ def _of_images(per_image: np.ndarray, random: np.random.Generator) -> np.ndarray
     return deviations
 
 
-def _of_seeds(above: np.ndarray, below: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """How far the difference of the seeds' means may lie from its own; 0 where one has a single seed."""
-    error, freedom = seeds_error(above.tolist(), below.tolist())
+def _of_seeds(error: float | None, freedom: float, random: np.random.Generator) -> np.ndarray:
+    """How far the difference of the seeds' means may lie from its own; 0 where their error is not known."""
     return np.zeros(DRAWS) if error is None else error * random.standard_t(freedom, DRAWS)
 
 
