@@ -11,12 +11,14 @@ MEANS = {"Validation %": "validation", "with mirror images": "mirrored", "Traini
 
 
 def table(rows: Sequence[Mapping[str, str]]) -> str:
-    """A Markdown table, a line for each change, compared with the unchanged preset."""
-    compared = judged(by_change(rows), UNCHANGED)
+    """A Markdown table, a line for each network and change, compared with the unchanged preset of the network."""
     cells = []
-    for change in dict.fromkeys(row["change"] for row in rows):
-        own = [row for row in rows if row["change"] == change]
-        means = [f"{fmean(float(row[name]) for row in own):.2f}" for name in MEANS.values()]
-        cells.append([change, *means, *compared.get(change, NOT_JUDGED), str(len(own))])
-    headings = ("Change", *MEANS, *JUDGED, "Seeds")
-    return markdown_lines(headings, (False, *[True] * len(MEANS), *JUDGED_RIGHT, True), cells)
+    for network in dict.fromkeys(row["network"] for row in rows):
+        here = [row for row in rows if row["network"] == network]
+        compared = judged(by_change(here), UNCHANGED)
+        for change in dict.fromkeys(row["change"] for row in here):
+            own = [row for row in here if row["change"] == change]
+            means = [f"{fmean(float(row[name]) for row in own):.2f}" for name in MEANS.values()]
+            cells.append([network, change, *means, *compared.get(change, NOT_JUDGED), str(len(own))])
+    headings = ("Network", "Change", *MEANS, *JUDGED, "Seeds")
+    return markdown_lines(headings, (False, False, *[True] * len(MEANS), *JUDGED_RIGHT, True), cells)

@@ -1,6 +1,7 @@
 """Short trainings on some of a data set's training images, judged on others: for screens of many variants."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,6 +47,7 @@ def short_trainer(
     change: Change | None = None,
     start: Change | None = None,
     optimizer: Callable[[nn.Module], Optimizer] | None = None,
+    callbacks: Iterable[Any] = (),
 ) -> tuple[Trainer, Images, Images]:
     """The trainer of such a run with its initialized network, the images to train on and those held out.
 
@@ -54,6 +56,7 @@ def short_trainer(
         change: likewise.
         start: likewise.
         optimizer: makes another one than the config's.
+        callbacks: the trainer's.
     """
     dataset = load_dataset(config.data.dataset)
     number = min(IMAGES, len(dataset.train))
@@ -84,6 +87,7 @@ def short_trainer(
         TrainingConfig.of(config),
         validation=held_out,
         optimizer=optimizer,
+        callbacks=callbacks,
         device="cpu",
         progress=False,
     )
