@@ -6,7 +6,6 @@ convolutions of as many synapses in all, with small kernels or large ones.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,6 +20,7 @@ from studies.shared.few_images import few_images
 from studies.shared.folder import folder_of
 from studies.shared.growing import measure_study, read_rows
 from studies.shared.learning import judge, learn
+from studies.shared.lines import PartCase
 
 FOLDER = folder_of(__file__)
 
@@ -33,7 +33,6 @@ FAN_INS: dict[str, tuple[str, Layer]] = {
     "conductances, fan-in, CIFAR-10": ("conductance", CIFAR10),
     "affine, fan-in, CIFAR-10": ("affine", CIFAR10),
 }
-COLUMNS = ("part", "condition", "seed", "validation", "test", "seconds", "commit", "command", "right")
 REFERENCES = {
     CIRCUIT: "dense",
     **{part: str(layer.fan_ins[-1]) for part, (_, layer) in FAN_INS.items()},
@@ -41,27 +40,18 @@ REFERENCES = {
 }
 
 
-@dataclass(frozen=True)
-class Case:
-    """One run."""
-
-    part: str
-    condition: str
-    seed: int
-
-
-def cases(seeds: int, parts: Collection[str]) -> list[Case]:
+def cases(seeds: int, parts: Collection[str]) -> list[PartCase]:
     """All runs of these parts, seed by seed."""
     found = []
     for seed in range(seeds):
-        found += [Case(CIRCUIT, name, seed) for name in CIRCUITS]
-        found += [Case(KERNEL, str(kernel), seed) for kernel in KERNELS]
+        found += [PartCase(CIRCUIT, name, seed) for name in CIRCUITS]
+        found += [PartCase(KERNEL, str(kernel), seed) for kernel in KERNELS]
         for part, (_, layer) in FAN_INS.items():
-            found += [Case(part, str(fan_in), seed) for fan_in in layer.fan_ins]
+            found += [PartCase(part, str(fan_in), seed) for fan_in in layer.fan_ins]
     return [case for case in found if case.part in parts]
 
 
-def train(case: Case, data_dir: Path | None = None) -> Mapping[str, float | str]:
+def train(case: PartCase, data_dir: Path | None = None) -> Mapping[str, float | str]:
     """One run: accuracies in %, and which test images are right."""
     family, layer = FAN_INS.get(case.part, ("conductance", MNIST))
     images = few_images(layer.data, IMAGES, case.seed, data_dir)
@@ -93,11 +83,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = FOLDER.parser(__doc__, seeds=SEEDS, reads_data=True)
     parser.add_argument("--parts", nargs="+", choices=REFERENCES, default=list(REFERENCES), help="which (default: all)")
     choices = parser.parse_args(arguments)
-    measure_study(
-        FOLDER,
-        COLUMNS,
-        cases(choices.seeds, choices.parts),
-        lambda case: train(case, choices.data_dir),
-    )
+    measure_study(FOLDER, cases(choices.seeds, choices.parts), lambda case: train(case, choices.data_dir))
     if read_rows(FOLDER.result):
         show()

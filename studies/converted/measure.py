@@ -30,7 +30,6 @@ SEEDS = 3
 VALIDATION_IMAGES = 300
 EXAMPLE_IMAGES = 256
 LAYERS = ("affine", "converted")
-COLUMNS = ("network", "layers", "step", "judged", "seed", "accuracy", "parameters", "seconds", "commit", "command")
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         lambda: choices(chosen.seeds, chosen.networks),
         lambda: finals(read_rows(FOLDER.result), chosen.seeds),
     ):
-        measure_missing(FOLDER.result, COLUMNS, cases(), train, command=FOLDER.command, console=console)
+        measure_missing(FOLDER.result, cases(), train, command=FOLDER.command, console=console)
     rows = read_rows(FOLDER.result)
     if rows:
         write_text(FOLDER.table, converted_table(rows))

@@ -42,7 +42,6 @@ OPTIMIZERS: dict[str, Callable[[nn.Module], Any]] = {
     "SGD 0.1, momentum 0.9": lambda network: torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9),
     "create_optimizer": create_optimizer,
 }
-COLUMNS = ("network", "depth", "optimizer", "start", "seed", "accuracy", "loss", "seconds", "commit", "command")
 
 
 @dataclass(frozen=True)
@@ -110,6 +109,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS, choices=DEPTHS, help="train these alone")
     choices = parser.parse_args(arguments)
     wanted = [case for case in cases() if case.seed < choices.seeds and case.depth in choices.depths]
-    measure_study(FOLDER, COLUMNS, wanted, train)
+    measure_study(FOLDER, wanted, train)
     if read_rows(FOLDER.result):
         show()

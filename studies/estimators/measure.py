@@ -33,7 +33,6 @@ UNITS = (100,)
 EPOCHS_OF_MLP = 1000
 SEEDS = 5
 TEST_SHARE = 0.25
-COLUMNS = ("data", "estimator", "seed", "score", "fit_seconds", "epochs", "seconds", "commit", "command")
 
 Maker = Callable[[bool, int], BaseEstimator]
 """From whether classes are to be told apart, and a seed."""
@@ -112,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, on one thread, and show what there is."""
     parser = FOLDER.parser(__doc__, seeds=SEEDS)
     wanted = cases(parser.parse_args(arguments).seeds)
-    measure_study(FOLDER, COLUMNS, wanted, run)
+    measure_study(FOLDER, wanted, run)
     rows = read_rows(FOLDER.result)
     if rows:
         write_text(FOLDER.table, estimators_table(rows))

@@ -30,9 +30,6 @@ FOLDER = folder_of(__file__)
 EPOCHS = 5
 SEEDS = 3
 NETWORKS = ("cnn", "resnet18")
-COLUMNS = (
-    "network", "change", "seed", "validation", "training", "mirrored", "correct", "seconds", "commit", "command"
-)  # fmt: skip
 
 CHANGES: dict[str, changes.Change] = {
     "none": changes.unchanged,
@@ -121,6 +118,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS, help="likewise")
     chosen = parser.parse_args(arguments)
     wanted = [case for case in cases() if case.network in chosen.networks and case.change in chosen.only]
-    measure_study(FOLDER, COLUMNS, [case for case in wanted if case.seed < chosen.seeds], train)
+    measure_study(FOLDER, [case for case in wanted if case.seed < chosen.seeds], train)
     if rows := read_rows(FOLDER.result):
         write_text(FOLDER.table, table(rows))

@@ -26,10 +26,6 @@ EPOCHS = 5
 SEEDS = 5
 """Of the digits; larger data sets have the first of them."""
 SEEDS_OF = {"mnist": 2, "cifar10": 2}
-COLUMNS = (
-    "dataset", "network", "recipe", "interneuron", "seed", "validation", "training", "correct", "seconds", "commit",
-    "command",
-)  # fmt: skip
 DATASETS, RECIPES, NETWORKS = ("digits", "mnist", "cifar10"), ("mnist", "cifar10"), ("cnn", "fcn")
 INTERNEURONS = ("none", "pooled")
 KIND = "kind"
@@ -127,6 +123,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--datasets", nargs="+", default=list(DATASETS), choices=DATASETS, help="these alone")
     chosen = parser.parse_args(arguments)
     wanted = [case for case in cases() if case.seed < chosen.seeds and case.dataset in chosen.datasets]
-    measure_study(FOLDER, COLUMNS, wanted, train)
+    measure_study(FOLDER, wanted, train)
     if rows := read_rows(FOLDER.result):
         write_text(FOLDER.table, table(rows))

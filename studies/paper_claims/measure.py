@@ -26,7 +26,6 @@ from studies.shared.short import train_shortly
 FOLDER = folder_of(__file__)
 EPOCHS = 5
 SEEDS = 3
-COLUMNS = ("change", "seed", "validation", "training", "correct", "seconds", "commit", "command")
 
 FIXED = partial(changes.conductance, learn_resting=False, resting_conductance=1.0)
 ZERO = "all g at 0"
@@ -78,6 +77,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, and write the table of what there is."""
     chosen = FOLDER.parser(__doc__, seeds=SEEDS).parse_args(arguments)
     wanted = [case for case in cases() if case.seed < chosen.seeds]
-    measure_study(FOLDER, COLUMNS, wanted, train)
+    measure_study(FOLDER, wanted, train)
     if rows := read_rows(FOLDER.result):
         write_text(FOLDER.table, table(rows))

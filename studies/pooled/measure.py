@@ -25,7 +25,6 @@ FOLDER = folder_of(__file__)
 EPOCHS = 5
 SEEDS = 2
 NETWORKS = ("cnn", "fcn", "resnet18")
-COLUMNS = ("network", "family", "change", "seed", "validation", "training", "correct", "seconds", "commit", "command")
 
 POOLED = changes.conductance(pooled_interneuron=True)
 CENTERED = changes.optimizer(centered=True, leak_learning_rate=LEAK_STEP)
@@ -114,6 +113,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for case in cases()
         if case.seed < chosen.seeds and case.network in chosen.networks and case.change in chosen.only
     ]
-    measure_study(FOLDER, COLUMNS, wanted, train)
+    measure_study(FOLDER, wanted, train)
     if rows := read_rows(FOLDER.result):
         write_text(FOLDER.table, table(rows))

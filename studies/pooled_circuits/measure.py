@@ -25,7 +25,6 @@ IMAGES, EPOCHS, BATCH, SEEDS = 2000, 5, 50, 5
 DEFAULT = "default"
 STEPS = ("0.001", "0.003", "0.01", "0.03")
 """Of Adam for the affine network; one is chosen by validation accuracy with the first seed."""
-COLUMNS = ("condition", "step", "seed", "validation", "test", "seconds", "commit", "command", "right")
 Row = Mapping[str, str]
 
 
@@ -90,12 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = FOLDER.parser(__doc__, seeds=SEEDS, reads_data=True).parse_args(arguments)
 
     def measure(cases: list[Case]) -> None:
-        measure_study(
-            FOLDER,
-            COLUMNS,
-            cases,
-            lambda case: train(case, options.data_dir),
-        )
+        measure_study(FOLDER, cases, lambda case: train(case, options.data_dir))
 
     if options.seeds:
         measure(choices())

@@ -27,20 +27,6 @@ CHOSEN_BY = {"rows": "rows", "permuted rows": "rows", "decision": "decision", "p
     "rows, 50,000 images": "rows"
 }
 """The task on which a task's settings are chosen."""
-COLUMNS = (
-    "task",
-    "network",
-    "setting",
-    "seed",
-    "parameters",
-    "training",
-    "validation",
-    "test",
-    "seconds",
-    "commit",
-    "command",
-    "right",
-)
 Row = dict[str, str]
 
 
@@ -107,12 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
 
     def measure(cases: list[Case]) -> None:
-        measure_study(
-            FOLDER,
-            COLUMNS,
-            cases,
-            lambda case: train(case, options.data_dir),
-        )
+        measure_study(FOLDER, cases, lambda case: train(case, options.data_dir))
 
     if options.seeds:
         for task in dict.fromkeys(CHOSEN_BY[task] for task in options.tasks):

@@ -5,7 +5,6 @@ at which slices come to rest and from the start as drawn; then more or fewer int
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
@@ -18,8 +17,9 @@ from studies.rollout.figure import rollout_figure
 from studies.shared import lines
 from studies.shared.few_images import few_images
 from studies.shared.folder import folder_of
-from studies.shared.growing import measure_study, read_rows
+from studies.shared.growing import measure_and_show, read_rows
 from studies.shared.learning import judge, learn
+from studies.shared.lines import PartCase
 
 FOLDER = folder_of(__file__)
 
@@ -30,28 +30,18 @@ STARTS = {"slices, settled start": True, "slices, start as drawn": False}
 ROOM = "interneurons"
 ROOMS = tuple(f"share {share}, strength {strength}" for share in (0.1, 0.3, 1) for strength in (0.3, 1, 3))
 REFERENCES = {**dict.fromkeys(STARTS, "1"), ROOM: WITHOUT}
-COLUMNS = ("part", "condition", "seed", "radius", "validation", "test", "seconds", "commit", "command", "right")
 
 
-@dataclass(frozen=True)
-class Case:
-    """One run."""
-
-    part: str
-    condition: str
-    seed: int
-
-
-def cases(seeds: int) -> list[Case]:
+def cases(seeds: int) -> list[PartCase]:
     """All runs, seed by seed."""
     found = []
     for seed in range(seeds):
-        found += [Case(part, slices, seed) for part in STARTS for slices in SLICES]
-        found += [Case(ROOM, name, seed) for name in (WITHOUT, *ROOMS)]
+        found += [PartCase(part, slices, seed) for part in STARTS for slices in SLICES]
+        found += [PartCase(ROOM, name, seed) for name in (WITHOUT, *ROOMS)]
     return found
 
 
-def train(case: Case, data_dir: Path | None = None) -> Mapping[str, float | str]:
+def train(case: PartCase, data_dir: Path | None = None) -> Mapping[str, float | str]:
     """One run: the spectral radius after learning, accuracies in %, and which test images are right."""
     images = few_images("mnist", IMAGES, case.seed, data_dir).each(lambda pixels: pixels.squeeze(1))
     torch.manual_seed(case.seed)
@@ -82,12 +72,4 @@ def show() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, on one thread, and show what there is."""
-    choices = FOLDER.parser(__doc__, seeds=SEEDS, reads_data=True).parse_args(arguments)
-    measure_study(
-        FOLDER,
-        COLUMNS,
-        cases(choices.seeds),
-        lambda case: train(case, choices.data_dir),
-    )
-    if read_rows(FOLDER.result):
-        show()
+    measure_and_show(FOLDER, cases, train, show, seeds=SEEDS, description=__doc__, arguments=arguments)

@@ -12,6 +12,15 @@ Row = Mapping[str, str]
 
 
 @dataclass(frozen=True)
+class PartCase:
+    """One run of a study that has parts: under which condition of which part, by which seed."""
+
+    part: str
+    condition: str
+    seed: int
+
+
+@dataclass(frozen=True)
 class Line:
     """What was measured of one condition.
 

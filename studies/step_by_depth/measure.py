@@ -29,7 +29,6 @@ STEPS = (SHALLOW_STEP, 0.025, 0.00625)
 SEEDS = 3
 DEPTHS = {"FCN": (2, 5, 10, 20), "CNN": (5, 10, 20)}
 RULES: dict[str, Sequence[RuleName]] = {"FCN": get_args(RuleName), "CNN": ("muon",)}
-COLUMNS = ("network", "depth", "rule", "step", "seed", "accuracy", "seconds", "commit", "command")
 
 
 @dataclass(frozen=True)
@@ -94,5 +93,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=SEEDS, help="of the %(default)s, how many to measure")
     seeds = parser.parse_args(arguments).seeds
     wanted = [case for case in cases() if case.seed < seeds]
-    measure_study(FOLDER, COLUMNS, wanted, train)
+    measure_study(FOLDER, wanted, train)
     write_text(FOLDER.table, markdown(read_rows(FOLDER.result)))

@@ -14,7 +14,7 @@ from conductance.files import write_text
 from studies.shared import lines
 from studies.shared.few_images import few_images
 from studies.shared.folder import folder_of
-from studies.shared.growing import measure_study, read_rows
+from studies.shared.growing import measure_and_show, read_rows
 from studies.shared.learning import judge, learn
 from studies.valence.figure import valence_figure
 from studies.valence.networks import build
@@ -36,7 +36,6 @@ CONDITIONS = (
 DATA = ("mnist", "cifar10")
 NETWORKS = ("FCN", "CNN")
 PLACES = ("network", "data")
-COLUMNS = ("network", "data", "condition", "seed", "validation", "test", "seconds", "commit", "command", "right")
 
 
 @dataclass(frozen=True)
@@ -78,12 +77,4 @@ def show() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, on one thread, and show what there is."""
-    choices = FOLDER.parser(__doc__, seeds=SEEDS, reads_data=True).parse_args(arguments)
-    measure_study(
-        FOLDER,
-        COLUMNS,
-        cases(choices.seeds),
-        lambda case: train(case, choices.data_dir),
-    )
-    if read_rows(FOLDER.result):
-        show()
+    measure_and_show(FOLDER, cases, train, show, seeds=SEEDS, description=__doc__, arguments=arguments)
