@@ -21,9 +21,9 @@ from studies.ideas.schedules import Batches, resize
 from studies.ideas.stochastic_depth import leave_out
 from studies.ideas.table import table
 from studies.shared import changes
-from studies.shared.answers import packed
 from studies.shared.folder import folder_of
 from studies.shared.growing import measure_study, read_rows
+from studies.shared.packing import packed
 from studies.shared.short import HELD_OUT, IMAGES, Change, short_trainer
 
 FOLDER = folder_of(__file__)

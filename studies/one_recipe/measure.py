@@ -16,9 +16,10 @@ from conductance.presets.named import get_preset
 from conductance.report.table import markdown_lines
 from conductance.runs import RunConfig
 from studies.shared import changes
-from studies.shared.answers import JUDGED, JUDGED_RIGHT, by_change, judged, packed
+from studies.shared.answers import JUDGED, JUDGED_RIGHT, by_change, judged
 from studies.shared.folder import folder_of
 from studies.shared.growing import measure_study, read_rows
+from studies.shared.packing import packed
 from studies.shared.short import train_shortly
 
 FOLDER = folder_of(__file__)

@@ -18,9 +18,9 @@ from conductance.presets.named import get_preset
 from conductance.runs import RunConfig
 from studies.paper_claims.table import table
 from studies.shared import changes
-from studies.shared.answers import packed
 from studies.shared.folder import folder_of
 from studies.shared.growing import measure_study, read_rows
+from studies.shared.packing import packed
 from studies.shared.short import train_shortly
 
 FOLDER = folder_of(__file__)

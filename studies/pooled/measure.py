@@ -16,9 +16,9 @@ from conductance.runs import RunConfig
 from studies.pooled.table import table
 from studies.pooled.variants import VARIANTS, pool_sums, with_variant
 from studies.shared import changes
-from studies.shared.answers import packed
 from studies.shared.folder import folder_of
 from studies.shared.growing import measure_study, read_rows
+from studies.shared.packing import packed
 from studies.shared.short import train_shortly
 
 FOLDER = folder_of(__file__)

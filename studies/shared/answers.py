@@ -1,4 +1,4 @@
-"""Which images a network answers right, kept as text, so that runs of a study are compared on the same images."""
+"""How far changes lie above a reference on the same images, by the answers that rows keep."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,25 +6,13 @@ import numpy as np
 
 from conductance.report.comparing import Correct, compare, holm, seed_spread
 from conductance.report.table import NOTHING
-from studies.shared.short import HELD_OUT
+from studies.shared.packing import unpacked
 
 SIGNIFICANCE = 0.05
 JUDGED = ("Difference", "95 % interval", "p (Holm)", "Verdict")
 """Headings of what `judged` says of a change."""
 JUDGED_RIGHT = (True, True, True, False)
 NOT_JUDGED = [NOTHING] * len(JUDGED)
-
-
-def packed(correct: np.ndarray) -> str:
-    """Answers, right or wrong, as text: a bit each, after their number where it is not the usual one."""
-    number = "" if len(correct) == HELD_OUT else f"{len(correct)}:"
-    return number + np.packbits(correct.astype(bool)).tobytes().hex()
-
-
-def unpacked(text: str) -> np.ndarray:
-    """The inverse of `packed`."""
-    number, _, bits = text.rpartition(":")
-    return np.unpackbits(np.frombuffer(bytes.fromhex(bits), np.uint8)).astype(bool)[: int(number or HELD_OUT)]
 
 
 def by_change(rows: Sequence[Mapping[str, str]], field: str = "change") -> dict[str, list[np.ndarray]]:

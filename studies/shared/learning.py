@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from conductance.optim import create_optimizer
 from studies.shared.few_images import Part
-from studies.shared.paired import pack
+from studies.shared.packing import packed
 
 MakeOptimizer = Callable[[nn.Module], torch.optim.Optimizer]
 
@@ -57,9 +57,13 @@ def is_right(network: nn.Module, part: Part, batch: int = 500) -> Tensor:
 
 
 def judge(network: nn.Module, validation: Part, test: Part) -> dict[str, float | str]:
-    """Accuracies in %, and which test samples are right (`paired.pack`)."""
+    """Accuracies in %, and which test samples are right (`packing.packed`)."""
     right = is_right(network, test)
-    return {"validation": percent(is_right(network, validation)), "test": percent(right), "right": pack(right)}
+    return {
+        "validation": percent(is_right(network, validation)),
+        "test": percent(right),
+        "right": packed(right.numpy()),
+    }
 
 
 def percent(right: Tensor) -> float:

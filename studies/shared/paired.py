@@ -7,22 +7,13 @@ from math import erfc, sqrt
 from typing import Literal
 
 import numpy as np
-from torch import Tensor
+
+from studies.shared.packing import unpacked
 
 Verdict = Literal["better", "worse", "undecided"]
 
 DRAWS = 4000
 LEVEL = 0.05
-
-
-def pack(right: Tensor) -> str:
-    """Which samples are right, as hexadecimal text of four samples a letter."""
-    return np.packbits(right.numpy()).tobytes().hex()
-
-
-def unpack(text: str) -> np.ndarray:
-    """What `pack` made, padded by wrong samples to a multiple of eight."""
-    return np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8)).astype(float)
 
 
 @dataclass(frozen=True)
@@ -58,9 +49,8 @@ def difference(rows: Sequence[Mapping[str, str]], others: Sequence[Mapping[str, 
     pairs = [(row, by_seed[row["seed"]]) for row in rows if row["seed"] in by_seed]
     if not pairs:
         return None
-    samples = round(_right(pairs[0][0]).sum() / float(pairs[0][0]["test"]) * 100)  # without the padding
-    gains = np.stack([_right(row) - _right(other) for row, other in pairs])[:, :samples]
-    drawn = 100 * ((gains @ _shares(samples).T).T * _shares(len(pairs))).sum(1)
+    gains = np.stack([_right(row) - _right(other) for row, other in pairs])
+    drawn = 100 * ((gains @ _shares(gains.shape[1]).T).T * _shares(len(pairs))).sum(1)
     low, high = np.quantile(drawn, [LEVEL / 2, 1 - LEVEL / 2])
     points, error = 100 * gains.mean(), drawn.std()
     p = erfc(abs(points) / error / sqrt(2)) if error else 1.0
@@ -74,7 +64,7 @@ def _shares(number: int) -> np.ndarray:
 
 
 def _right(row: Mapping[str, str]) -> np.ndarray:
-    return unpack(row["right"])
+    return unpacked(row["right"]).astype(float)
 
 
 def verdicts(differences: Sequence[Difference]) -> list[Verdict]:

@@ -15,7 +15,7 @@ from studies.ideas.measure import CHANGES, GROWING, IN_CNNS, IN_RESNETS, cases, 
 from studies.ideas.schedules import Batches, resize
 from studies.ideas.stochastic_depth import OftenLeftOut, leave_out
 from studies.ideas.table import table
-from studies.shared.answers import packed
+from studies.shared.packing import packed
 from studies.shared.short import HELD_OUT
 
 

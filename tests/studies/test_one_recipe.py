@@ -6,7 +6,7 @@ import numpy as np
 
 from conductance.presets.named import get_preset
 from studies.one_recipe.measure import Case, cases, config_of, table
-from studies.shared.answers import packed
+from studies.shared.packing import packed
 from studies.shared.short import short_trainer
 
 

@@ -23,7 +23,7 @@ from studies.pooled.variants import (
     pool_sums,
     with_variant,
 )
-from studies.shared.answers import packed
+from studies.shared.packing import packed
 
 
 def test_pairs_differ_in_the_interneuron_alone():
