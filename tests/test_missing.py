@@ -5,10 +5,15 @@ import shlex
 import numpy as np
 
 from conductance.cli.arguments import parse
+from conductance.cli.reproduce import ReproduceArguments
 from conductance.cli.train import TrainArguments
 from conductance.presets import get_preset
+from conductance.reproduction.paper import select_cells
+from conductance.reproduction.recipes import get_recipe
 from conductance.runs import load_runs
 from conductance.runs.predictions import Predictions
+from studies.ablation.measure import ABLATION
+from studies.shared.catalog import list_studies
 from tests.synthetic_runs import write_run
 from tools.missing import SEEDS, WANTED, missing
 
@@ -44,3 +49,24 @@ def test_each_command_trains_what_it_says():
         assert (arguments.run.name, arguments.run.seed, arguments.run.epochs) == (wanted.name, 1, wanted.whole)
         assert str(arguments.out).endswith(f"{wanted.name}-seed1")
     assert SEEDS == 3
+
+
+def test_every_other_command_makes_what_it_stands_beside(monkeypatch):
+    monkeypatch.setattr("tools.missing.read_rows", lambda _: [])
+    monkeypatch.setattr(type(ABLATION), "rows", lambda _: [])
+    others = {name: cells[-1].removesuffix(" |") for name, cells in lines(missing([])).items()}
+    others = {name: shlex.split(command) for name, command in others.items() if " train " not in command}
+    assert {"studies/ideas", "mnist-cnn-cwa-paper, 50 epochs"} <= set(others)
+    for name, (program, *words) in others.items():
+        if program == "make":
+            assert words[0] == "study"
+            assert words[1].removeprefix("NAME=") == name.removeprefix("studies/") in list_studies()
+        elif program == "python":
+            assert words[:3] == ["-m", "studies", "ablation"]
+            assert words[-1] in {change for _, _, change in ABLATION.cases}
+        else:
+            assert (program, words[0]) == ("conductance", "reproduce")
+            asked = parse(ReproduceArguments, "reproduce", words[1:])
+            (cell,) = select_cells(asked.table, asked.cells.split(","))
+            assert name.startswith(get_recipe(asked.recipe).config(cell).name)
+            assert (asked.seeds, f"{asked.epochs} epochs") == (1, name.partition(", ")[2])

@@ -5,9 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from studies.shared.catalog import list_studies
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
 PAGES = [page for page in PAGES if "_build" not in page.parts and "static" not in page.parts]
+REPORTS = [ROOT / "results" / "README.md", *sorted(ROOT.glob("studies/**/README.md"))]
+"""Their commands stand in the text."""
+INLINE = re.compile(r"`((?:conductance|make|python -m studies) [^`\n]+)`")
 SHELL = re.compile(r"^```bash\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -17,7 +22,10 @@ def lines(page):
     return [line.split("#")[0].strip() for line in text.splitlines() if line.split("#")[0].strip()]
 
 
-SHOWN = sorted({line for page in PAGES for line in lines(page)})
+SHOWN = sorted(
+    {line for page in PAGES for line in lines(page)}
+    | {line for page in REPORTS for line in INLINE.findall(page.read_text())}
+)
 
 
 def test_pages_show_commands():
@@ -34,6 +42,10 @@ def test_a_command_exists(line):
     elif words[0] == "make":
         targets = [word for word in words[1:] if "=" not in word and not word.startswith(('"', "-", "$"))]
         assert all(f"\n{target}:" in (ROOT / "Makefile").read_text() for target in targets[:1])
+        named = [word.removeprefix("NAME=") for word in words if word.startswith("NAME=")]
+        assert not named or words[1] != "study" or named[0] in {*list_studies(), "..."}
+    elif words[:3] == ["python", "-m", "studies"]:
+        assert words[3] in list_studies()
 
 
 OPTIONS = sorted(
