@@ -9,6 +9,7 @@ from conductance.errors import InputError
 from conductance.models import FAMILIES, create_model
 from conductance.models.resnet import ResidualBlock
 from conductance.nn import CWAConv2d, GapJunction
+from conductance.nn.shortcut import mean_with_shortcut
 from conductance.transform import freeze
 
 AVERAGING = [family for family in FAMILIES.values() if family.averages]
@@ -103,3 +104,40 @@ def test_a_branch_that_starts_at_0_is_not_there_yet():
 def test_a_branch_scale_that_makes_no_sense_is_refused(options):
     with pytest.raises(InputError, match="branch_scale"):
         create_model("resnet18", "cwa", (1, 9, 9), 3, widths=(6, 8), **options)
+
+
+@pytest.mark.parametrize("family", AVERAGING, ids=lambda family: family.name)
+@pytest.mark.parametrize("frozen", [False, True])
+def test_whoever_looks_at_a_layer_sees_its_potential_and_changes_nothing(family, frozen):
+    """A mean shortcut joins in the layer's own pass; by a hook the layer gives z all the same."""
+    torch.manual_seed(0)
+    block = ResidualBlock(FAMILIES[family.name], 4, 4, 1, "mean").double().eval()
+    if frozen:
+        block = freeze(block)
+    assert block.second.takes_shortcut
+    p = torch.rand(2, 4, 6, 6, dtype=torch.float64, requires_grad=True)
+    alone, potentials = block(p), []
+    handle = block.second.register_forward_hook(lambda _, __, out: potentials.append(out))
+    watched = block(p)
+    handle.remove()
+    torch.testing.assert_close(watched, ((potentials[0] + p) / 2).relu())
+    torch.testing.assert_close(alone, watched)
+    torch.testing.assert_close(*(torch.autograd.grad(each.square().sum(), p)[0] for each in (alone, watched)))
+
+
+def test_layers_of_more_than_one_average_take_no_shortcut():
+    class Doubled(CWAConv2d):
+        def respond(self, conductances, p):
+            return 2 * super().respond(conductances, p)
+
+    potentials = {"activation": None, "padding": 1}
+    others = [
+        CWAConv2d(4, 4, 3, padding=1),
+        CWAConv2d(4, 4, 3, pooled_interneuron=True, **potentials),
+        CWAConv2d(4, 4, 3, detached_denominator=True, **potentials),
+        Doubled(4, 4, 3, **potentials),
+    ]
+    p = torch.rand(2, 4, 5, 5)
+    for layer in others:
+        assert not layer.takes_shortcut
+        torch.testing.assert_close(mean_with_shortcut(layer, p, p), ((layer(p) + p) / 2).relu())

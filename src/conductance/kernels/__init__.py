@@ -8,6 +8,7 @@
 * `windows`: convolutions that are matrix products.
 * `onednn`: matrix products by the faster of torch's two libraries.
 * `pooling`: the average of units on which their layer's pooled interneuron acts.
+* `residual`: the average at the end of a residual block, joined with the shortcut.
 * `products`: the sums over synapses, E' and I' of all units by as few products as the valences allow.
 * `linear`: both products of a linear layer without copying a half of anything.
 * `gpu`: the average, and products that average by themselves, in Triton.
@@ -29,6 +30,7 @@ from conductance.kernels.products import (
     pack,
     pack_signed,
 )
+from conductance.kernels.residual import joined_average
 
 __all__ = [
     "AVERAGES",
@@ -41,6 +43,7 @@ __all__ = [
     "channel_axis",
     "dense",
     "joined",
+    "joined_average",
     "low_precision",
     "open_conductances",
     "pack",

@@ -2,6 +2,9 @@
 //
 //   D = E + I,  z = (E - I) / D,      dz/dE = (1 - z) / D,  dz/dI = -(1 + z) / D
 //
+// In a residual block z is averaged with the shortcut's s and rectified, p = max((z + s) / 2, 0), in the same pass; back
+// again z is 2 p - s, for where p is 0 so is the gradient, so that nobody keeps z.
+//
 // A row holds the units of one sample or position, or, channel after channel, those of a whole image. E and I may come in
 // parts: what is stored is a rest, to which a sum that all units share, times each unit's mean, and the leak are added.
 // Nothing of torch is included, so that a build takes a second and fits every version of torch.
@@ -38,13 +41,16 @@ struct Shape {
   int64_t rows, channels, inner, shared;  // shared: channels of the shared sum, 1 or 2, or 0 where nothing is in parts
 };
 
-template <class T, class S, bool rectify, bool keep>
-void forward_row(const T *E, const T *I, const S *shared_E, const S *shared_I, const S *mean, const S *leak, T *z, T *D,
-                 const Shape &s) {
+enum Result { potential, rectified, joined };  // z, max(z, 0), or that of the mean with a shortcut
+
+template <class T, class S, Result result, bool keep>
+void forward_row(const T *E, const T *I, const S *shared_E, const S *shared_I, const S *mean, const S *leak,
+                 const T *shortcut, T *z, T *D, const Shape &s) {
   using A = decltype(load(T()) + S());  // what the division is done in
   auto unit = [&](int64_t at, A e, A i) {
     A d = e + i, v = (e - i) / d;
-    store(z[at], rectify && v < 0 ? 0 : v);  // NaN stays NaN
+    if (result == joined) v = (v + load(shortcut[at])) / 2;
+    store(z[at], result != potential && v < 0 ? 0 : v);  // NaN stays NaN
     if (keep) store(D[at], d);
   };
   const int64_t n = s.channels * s.inner;
@@ -68,22 +74,25 @@ void forward_row(const T *E, const T *I, const S *shared_E, const S *shared_I, c
   }
 }
 
-template <class T, class S, bool rectify>
-void backward_row(const T *grad, const T *z, const T *D, const S *mean, T *to_E, T *to_I, S *shared_E, S *shared_I,
-                  const Shape &s) {
+template <class T, class S, Result result>
+void backward_row(const T *grad, const T *z, const T *D, const S *mean, const T *shortcut, T *to_E, T *to_I,
+                  T *to_shortcut, S *shared_E, S *shared_I, const Shape &s) {
   using A = decltype(load(T()));
   auto slope = [&](int64_t at) {
     const A v = load(z[at]);
-    return rectify && v <= 0 ? A(0) : load(grad[at]) / load(D[at]);
+    if (result != potential && v <= 0) return A(0);
+    return (result == joined ? load(grad[at]) / 2 : load(grad[at])) / load(D[at]);
   };
+  auto at_z = [&](int64_t at) -> A { return result == joined ? 2 * load(z[at]) - load(shortcut[at]) : load(z[at]); };
   const int64_t n = s.channels * s.inner;
   if (s.shared && s.inner == 1) {
     S sum_E = 0, sum_I = 0;
 #pragma omp simd reduction(+ : sum_E, sum_I)
     for (int64_t c = 0; c < n; ++c) {
-      const A k = slope(c), kz = k * load(z[c]);
+      const A k = slope(c), kz = k * at_z(c);
       store(to_E[c], k - kz);
       store(to_I[c], -k - kz);
+      if (result == joined) store(to_shortcut[c], load(z[c]) <= 0 ? A(0) : load(grad[c]) / 2);
       sum_E += S(k - kz) * mean[c];
       sum_I += S(-k - kz) * mean[n + c];
     }
@@ -94,15 +103,16 @@ void backward_row(const T *grad, const T *z, const T *D, const S *mean, T *to_E,
   }
 #pragma GCC ivdep
   for (int64_t at = 0; at < n; ++at) {
-    const A k = slope(at), kz = k * load(z[at]);
+    const A k = slope(at), kz = k * at_z(at);
     store(to_E[at], k - kz);
     store(to_I[at], -k - kz);
+    if (result == joined) store(to_shortcut[at], load(z[at]) <= 0 ? A(0) : load(grad[at]) / 2);
   }
   if (!s.shared) return;
   for (int64_t k = 0; k < s.inner; ++k) shared_E[k] = shared_I[k] = 0;
   for (int64_t c = 0; c < s.channels; ++c)
     for (int64_t k = 0; k < s.inner; ++k) {
-      const S w = slope(c * s.inner + k), wz = w * load(z[c * s.inner + k]);
+      const S w = slope(c * s.inner + k), wz = w * at_z(c * s.inner + k);
       shared_E[k] += (w - wz) * mean[c];
       shared_I[k] += (-w - wz) * mean[s.channels + c];
     }
@@ -170,25 +180,31 @@ void for_rows(const Shape &s, int threads, F row) {
 }
 
 template <class T, class S>
-void forward(const T *both, const S *shared, const S *mean, const S *leak, T *z, T *D, Shape s, bool rectify, int threads) {
+void forward(const T *both, const S *shared, const S *mean, const S *leak, const T *shortcut, T *z, T *D, Shape s,
+             bool rectify, int threads) {
   const int64_t n = s.channels * s.inner, further = (s.shared - 1) * s.inner;
+  auto with_total = shortcut ? forward_row<T, S, joined, true>
+                    : rectify ? forward_row<T, S, rectified, true> : forward_row<T, S, potential, true>;
+  auto alone = shortcut ? forward_row<T, S, joined, false>
+               : rectify ? forward_row<T, S, rectified, false> : forward_row<T, S, potential, false>;
+  auto row = D ? with_total : alone;
   for_rows(s, threads, [&](int64_t r) {
     const T *E = both + 2 * n * r;
     const S *p = shared + s.shared * s.inner * r;
-    auto row = D ? rectify ? forward_row<T, S, true, true> : forward_row<T, S, false, true>
-                 : rectify ? forward_row<T, S, true, false> : forward_row<T, S, false, false>;
-    row(E, E + n, p, p + further, mean, leak, z + n * r, D ? D + n * r : D, s);
+    row(E, E + n, p, p + further, mean, leak, shortcut + n * r, z + n * r, D + n * r, s);
   });
 }
 
 template <class T, class S>
-void backward(const T *grad, const T *z, const T *D, const S *mean, T *to, S *shared, Shape s, bool rectify, int threads) {
+void backward(const T *grad, const T *z, const T *D, const S *mean, const T *shortcut, T *to, T *to_shortcut, S *shared,
+              Shape s, bool rectify, int threads) {
   const int64_t n = s.channels * s.inner, further = (s.shared - 1) * s.inner;
+  auto row = shortcut ? backward_row<T, S, joined>
+             : rectify ? backward_row<T, S, rectified> : backward_row<T, S, potential>;
   for_rows(s, threads, [&](int64_t r) {
     T *E = to + 2 * n * r;
     S *p = shared + s.shared * s.inner * r;
-    auto row = rectify ? backward_row<T, S, true> : backward_row<T, S, false>;
-    row(grad + n * r, z + n * r, D + n * r, mean, E, E + n, p, p + further, s);
+    row(grad + n * r, z + n * r, D + n * r, mean, shortcut + n * r, E, E + n, to_shortcut + n * r, p, p + further, s);
   });
 }
 
@@ -234,8 +250,8 @@ void pooled_forward(const T *both, T *z, T *D, T *m, T *out, Shape s, bool recti
   const T *none = nullptr;
   for_rows(s, threads, [&](int64_t r) {
     const T *E = both + 2 * n * r;
-    auto row = D ? forward_row<T, T, false, true> : forward_row<T, T, false, false>;
-    row(E, E + n, none, none, none, none, z + n * r, D ? D + n * r : D, s);
+    auto row = D ? forward_row<T, T, potential, true> : forward_row<T, T, potential, false>;
+    row(E, E + n, none, none, none, none, none, z + n * r, D + n * r, s);
     pool_row(z + n * r, m + s.inner * r, out + n * r, rectify, s);
   });
 }
@@ -248,20 +264,23 @@ void pooled_backward(const T *grad, const T *z, const T *D, const T *m, T *commo
   for_rows(s, threads, [&](int64_t r) {
     T *E = to + 2 * n * r;  // takes the gradient at z before that at E
     unpool_row(grad + n * r, z + n * r, m + k * r, common + k * r, E, rectify, s);
-    backward_row<T, T, false>(E, z + n * r, D + n * r, none, E, E + n, none, none, s);
+    backward_row<T, T, potential>(E, z + n * r, D + n * r, none, none, E, E + n, none, none, none, s);
   });
 }
 
 }  // namespace
 
 #define CONDUCTANCE_EXPORT(NAME, T, S)                                                                                    \
-  extern "C" void forward_##NAME(const T *both, const S *shared, const S *mean, const S *leak, T *z, T *D, int64_t rows,  \
-                                 int64_t channels, int64_t inner, int64_t of_shared, int rectify, int threads) {          \
-    forward(both, shared, mean, leak, z, D, Shape{rows, channels, inner, of_shared}, rectify != 0, threads);              \
+  extern "C" void forward_##NAME(const T *both, const S *shared, const S *mean, const S *leak, const T *shortcut, T *z,   \
+                                 T *D, int64_t rows, int64_t channels, int64_t inner, int64_t of_shared, int rectify,     \
+                                 int threads) {                                                                           \
+    forward(both, shared, mean, leak, shortcut, z, D, Shape{rows, channels, inner, of_shared}, rectify != 0, threads);    \
   }                                                                                                                       \
-  extern "C" void backward_##NAME(const T *grad, const T *z, const T *D, const S *mean, T *to, S *shared, int64_t rows,   \
-                                  int64_t channels, int64_t inner, int64_t of_shared, int rectify, int threads) {         \
-    backward(grad, z, D, mean, to, shared, Shape{rows, channels, inner, of_shared}, rectify != 0, threads);               \
+  extern "C" void backward_##NAME(const T *grad, const T *z, const T *D, const S *mean, const T *shortcut, T *to,         \
+                                  T *to_shortcut, S *shared, int64_t rows, int64_t channels, int64_t inner,               \
+                                  int64_t of_shared, int rectify, int threads) {                                          \
+    backward(grad, z, D, mean, shortcut, to, to_shortcut, shared, Shape{rows, channels, inner, of_shared}, rectify != 0,  \
+             threads);                                                                                                    \
   }                                                                                                                       \
   extern "C" void channel_sums_##NAME(const T *p, S *sums, int64_t rows, int64_t channels, int64_t inner, int64_t, int,   \
                                       int threads) {                                                                      \

@@ -114,6 +114,7 @@ def forward(
     total: Tensor | None,
     axis: int,
     rectify: bool,
+    shortcut: Tensor | None = None,
 ) -> None:
     """Fill z, or p, and D where there is a tensor for it.
 
@@ -126,16 +127,26 @@ def forward(
         total: likewise.
         axis: of the channels, counted from the end.
         rectify: p instead of z.
+        shortcut: of a residual block, in the layout of z: p is that of its mean with z then.
     """
     if shared is not None and mean is not None and leak is not None:
-        shared = shared.contiguous(memory_format=_layout(rest))
+        shared = shared.contiguous(memory_format=layout(rest))
         mean, leak = mean.to(shared.dtype).contiguous(), leak.to(shared.dtype).contiguous()
     name, width = _name(rest, shared), 0 if shared is None else shared.shape[axis]
-    _call(f"forward_{name}", (rest, shared, mean, leak, z, total), rest, axis, width, rectify)
+    _call(f"forward_{name}", (rest, shared, mean, leak, shortcut, z, total), rest, axis, width, rectify)
 
 
 def backward(
-    grad: Tensor, z: Tensor, total: Tensor, mean: Tensor | None, to_rest: Tensor, axis: int, rectify: bool, width: int
+    grad: Tensor,
+    z: Tensor,
+    total: Tensor,
+    mean: Tensor | None,
+    to_rest: Tensor,
+    axis: int,
+    rectify: bool,
+    width: int,
+    shortcut: Tensor | None = None,
+    to_shortcut: Tensor | None = None,
 ) -> Tensor | None:
     """Fill the gradient with respect to the rest, or to E' and I'; the result is that of the shared sum, if any.
 
@@ -148,14 +159,17 @@ def backward(
         axis: of the channels, counted from the end.
         rectify: whether ``z`` is p.
         width: channels of the shared sum, 0 for none.
+        shortcut: as `forward` was given it.
+        to_shortcut: its gradient, likewise filled.
     """
     to_shared = None
     if mean is not None:
         shape = list(z.shape)
         shape[axis] = width
-        to_shared = torch.empty(shape, dtype=mean.dtype, memory_format=_layout(to_rest))
-    grad = grad.to(z.dtype).contiguous(memory_format=_layout(to_rest))
-    _call(f"backward_{_name(z, to_shared)}", (grad, z, total, mean, to_rest, to_shared), to_rest, axis, width, rectify)
+        to_shared = torch.empty(shape, dtype=mean.dtype, memory_format=layout(to_rest))
+    grad = grad.to(z.dtype).contiguous(memory_format=layout(to_rest))
+    tensors = grad, z, total, mean, shortcut, to_rest, to_shortcut, to_shared
+    _call(f"backward_{_name(z, to_shared)}", tensors, to_rest, axis, width, rectify)
     return to_shared
 
 
@@ -190,7 +204,7 @@ def pooled_backward(
         axis: of the channels, counted from the end.
         rectify: whether ``grad`` is that of p.
     """
-    grad = grad.contiguous(memory_format=_layout(to_both))
+    grad = grad.contiguous(memory_format=layout(to_both))
     tensors = (grad, z, total, mean, torch.empty_like(mean), to_both)
     _call(f"pooled_backward_{POOLED[z.dtype]}", tensors, to_both, axis, 0, rectify)
 
@@ -208,8 +222,8 @@ def channel_sums(p: Tensor, sums: Tensor, axis: int) -> None:
 
 def join_gradients(of_p: Tensor, of_sums: Tensor, result: Tensor, axis: int) -> None:
     """Fill the gradient of p from that of p itself and that of its sums; all but the result in any layout."""
-    layout = _layout(result)
-    tensors = of_p.contiguous(memory_format=layout), of_sums.contiguous(memory_format=layout), result
+    order = layout(result)
+    tensors = of_p.contiguous(memory_format=order), of_sums.contiguous(memory_format=order), result
     _run(f"join_gradients_{_name(result, of_sums)}", tensors, _groups(result, of_sums.shape[axis], axis))
 
 
@@ -218,7 +232,8 @@ def _name(p: Tensor, sums: Tensor | None) -> str:
     return "float32_in_float64" if in_double else TYPES[p.dtype]
 
 
-def _layout(tensor: Tensor) -> torch.memory_format:
+def layout(tensor: Tensor) -> torch.memory_format:
+    """The order in which a tensor that `takes` accepts lies in memory."""
     return torch.contiguous_format if tensor.is_contiguous() else torch.channels_last
 
 

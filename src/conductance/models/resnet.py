@@ -12,6 +12,7 @@ from conductance.errors import InputError, UnknownNameError
 from conductance.models.families import Family
 from conductance.models.shape import check_shape
 from conductance.nn import GapJunction
+from conductance.nn.shortcut import mean_with_shortcut
 
 SHORTCUTS = ("sum", "mean", "conductance")
 
@@ -63,15 +64,14 @@ class ResidualBlock(nn.Module):
         """(N, in_channels, H, W) to (N, out_channels, H/stride, W/stride)."""
         if self.join == "conductance":
             return self.second(self.first(p), self.shortcut(p))
+        if self.join == "mean" and self.branch_scale is None:
+            return mean_with_shortcut(self.second, self.first(p), self.shortcut(p))
         branch, shortcut = self.second(self.first(p)), self.shortcut(p)
         if self.branch_scale is not None:
             if self.join == "mean":
                 return shortcut.lerp(branch, self.branch_scale.clamp(0, 1).to(branch.dtype)).relu_()
             return torch.addcmul(shortcut, branch, self.branch_scale.to(branch.dtype)).relu_()
-        z = branch + shortcut  # a tensor of its own, so the rest is done in place
-        if self.join == "mean":
-            z.mul_(0.5)
-        return z.relu_()
+        return (branch + shortcut).relu_()  # the sum is a tensor of its own
 
 
 class ResNet18(nn.Module):

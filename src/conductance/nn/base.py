@@ -126,18 +126,30 @@ class AveragingLayer(nn.Module):
         E, I = both.chunk(2, self.channel_axis)
         return E, I
 
-    def forward(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor:
+    def forward(self, p: Tensor, extra_conductances: Tensor | None = None, *, shortcut: Tensor | None = None) -> Tensor:
         """Open probabilities in [0, 1] to open probabilities p, or to membrane potentials z in [-1, 1].
 
         Args:
             p: of the presynaptic channels.
             extra_conductances: from elsewhere, which join the average: E' of all units, then I', along the channels,
                 as a layer with ``average=False`` returns them.
+            shortcut: of a residual block, for a layer that gives z by one average: the result is then the block's
+                p = max((z + shortcut) / 2, 0) instead of z, see `nn.shortcut.mean_with_shortcut`.
         """
         if isinstance(p, Proxy):
             return record_call(self, p, extra_conductances)
         both = self.open_conductances(p, extra_conductances)
+        if shortcut is not None:
+            return kernels.joined_average(both, shortcut, self.channel_axis, kernels.low_precision(p, self.leak.pair))
         return self.respond(both, p) if self.average else kernels.dense(both, self.channel_axis)
+
+    @property
+    def takes_shortcut(self) -> bool:
+        """Whether its units give z by one average and nothing else, so that a shortcut can join them."""
+        kind = type(self)
+        plain = kind.forward is AveragingLayer.forward and kind.respond is AveragingLayer.respond
+        plain = plain and self.average and self.activation is None
+        return plain and not (self.pooled_interneuron or self.detached_denominator)
 
     def respond(self, conductances: kernels.Sums, p: Tensor) -> Tensor:
         """From E' of all units, then I', to z or p, in the precision in which the input came."""

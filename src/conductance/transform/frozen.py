@@ -104,14 +104,21 @@ class FrozenAverage(nn.Module):
         E, I = both.chunk(2, self.channel_axis)
         return E, I
 
-    def forward(self, p: Tensor, extra_conductances: Tensor | None = None) -> Tensor:
+    def forward(self, p: Tensor, extra_conductances: Tensor | None = None, *, shortcut: Tensor | None = None) -> Tensor:
         """Open probabilities in [0, 1] to membrane potentials z in [-1, 1], or to open probabilities p."""
         if isinstance(p, Proxy):
             return record_call(self, p, extra_conductances)
         if self.scale is not None and self.channel_axis == -1:
             _require_vectors(p)
         both = self.open_conductances(p, extra_conductances)
+        if shortcut is not None:
+            return kernels.joined_average(both, shortcut, self.channel_axis, kernels.low_precision(p, self.leak))
         return self.respond(both, p) if self.averages else kernels.dense(both, self.channel_axis)
+
+    @property
+    def takes_shortcut(self) -> bool:
+        """Whether its units give z by one average and nothing else, so that a shortcut can join them."""
+        return self.averages and not (self.rectify or self.pooled_interneuron or self.scale is not None)
 
     def respond(self, both: kernels.Sums, p: Tensor) -> Tensor:
         """From E' of all units, then I', to what the layer returns, in the precision in which the input came."""
