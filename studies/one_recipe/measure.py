@@ -2,7 +2,8 @@
 
 The presets for MNIST and the digits use Adam and fixed leaks, those for CIFAR-10 Muon and learned leaks. Both recipes
 on all three, CNN and FCN, 15,000 training images, 5 epochs, judged on 5,000 other training images; of the digits three
-quarters of the training images, 25 epochs, judged on the rest. No test image is seen.
+quarters of the training images, 25 epochs, judged on the rest; and MNIST at full length, judged on 5,000 images, too.
+No test image is seen.
 """
 
 from collections.abc import Sequence
@@ -20,14 +21,17 @@ from studies.shared.answers import JUDGED, JUDGED_RIGHT, by_change, judged
 from studies.shared.folder import folder_of
 from studies.shared.growing import measure_study, read_rows
 from studies.shared.packing import packed
-from studies.shared.short import train_shortly
+from studies.shared.short import IMAGES, train_shortly
 
 FOLDER = folder_of(__file__)
 EPOCHS = 5
 SEEDS = 5
 """Of the digits; larger data sets have the first of them."""
-SEEDS_OF = {"mnist": 2, "cifar10": 2}
-DATASETS, RECIPES, NETWORKS = ("digits", "mnist", "cifar10"), ("mnist", "cifar10"), ("cnn", "fcn")
+WHOLE = "mnist, whole"
+"""All training images but those held out, for the preset's own epochs."""
+ALL = 60_000
+SEEDS_OF = {"mnist": 2, "cifar10": 2, WHOLE: 2}
+DATASETS, RECIPES, NETWORKS = ("digits", "mnist", "cifar10", WHOLE), ("mnist", "cifar10"), ("cnn", "fcn")
 INTERNEURONS = ("none", "pooled")
 KIND = "kind"
 FIRST = "mnist, none"
@@ -57,12 +61,12 @@ def cases() -> list[Case]:
 
 def config_of(case: Case) -> RunConfig:
     """The data set's own augmentation, and batches of 125 (digits: 50), all else as the recipe's preset has it."""
-    own = get_preset(f"{case.dataset}-{case.network}-cwa")
+    own = get_preset(f"{case.dataset.partition(',')[0]}-{case.network}-cwa")
     recipe = get_preset(f"{case.recipe}-{case.network}-cwa")
     few = case.dataset == "digits"
     config = replace(
         own,
-        epochs=own.epochs if few else EPOCHS,
+        epochs=own.epochs if few or case.dataset == WHOLE else EPOCHS,
         seed=case.seed,
         conductance=recipe.conductance,
         optimizer=recipe.optimizer,
@@ -77,7 +81,7 @@ def train(case: Case) -> dict[str, float | str]:
     Returns:
         accuracies of the last epoch in %, and which images that were held out are answered right.
     """
-    accuracies, correct = train_shortly(config_of(case))
+    accuracies, correct = train_shortly(config_of(case), number=ALL if case.dataset == WHOLE else IMAGES)
     return {**accuracies, "correct": packed(correct)}
 
 
@@ -122,8 +126,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, and write the table of what there is."""
     parser = FOLDER.parser(__doc__, seeds=SEEDS)
     parser.add_argument("--datasets", nargs="+", default=list(DATASETS), choices=DATASETS, help="these alone")
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS, help="likewise")
     chosen = parser.parse_args(arguments)
-    wanted = [case for case in cases() if case.seed < chosen.seeds and case.dataset in chosen.datasets]
+    asked = [case for case in cases() if case.dataset in chosen.datasets and case.network in chosen.networks]
+    wanted = [case for case in asked if case.seed < chosen.seeds]
     measure_study(FOLDER, wanted, train)
     if rows := read_rows(FOLDER.result):
         write_text(FOLDER.table, table(rows))

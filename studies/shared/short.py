@@ -22,7 +22,7 @@ Change = Callable[[nn.Module], object]
 
 
 def train_shortly(
-    config: RunConfig, change: Change | None = None, start: Change | None = None
+    config: RunConfig, change: Change | None = None, start: Change | None = None, number: int = IMAGES
 ) -> tuple[dict[str, float], np.ndarray]:
     """Train a config's network on the first training images, on one thread of the CPU. No test image is seen.
 
@@ -30,12 +30,13 @@ def train_shortly(
         config: the run; its own validation images are left aside.
         change: made to the network before it is initialized.
         start: the initialization, instead of the config's.
+        number: how many of the training images, those held out among them.
 
     Returns:
         Accuracies (%) of the last epoch, ``validation`` and ``training``, and whether each image that was held out is
         answered right.
     """
-    trainer, _, held_out = short_trainer(config, change, start)
+    trainer, _, held_out = short_trainer(config, change, start, number=number)
     last = trainer.fit()[-1]
     correct = (trainer.predict(held_out).argmax(1) == held_out.labels).numpy()
     accuracies = {"validation": last["validation_accuracy"], "training": last["train_accuracy"]}
@@ -48,6 +49,7 @@ def short_trainer(
     start: Change | None = None,
     optimizer: Callable[[nn.Module], Optimizer] | None = None,
     callbacks: Iterable[Any] = (),
+    number: int = IMAGES,
 ) -> tuple[Trainer, Images, Images]:
     """The trainer of such a run with its initialized network, the images to train on and those held out.
 
@@ -57,10 +59,11 @@ def short_trainer(
         start: likewise.
         optimizer: makes another one than the config's.
         callbacks: the trainer's.
+        number: as for `train_shortly`.
     """
     dataset = load_dataset(config.data.dataset)
-    number = min(IMAGES, len(dataset.train))
-    held = HELD_OUT if number == IMAGES else number // 4
+    number = min(number, len(dataset.train))
+    held = min(HELD_OUT, number // 4)
     images, held_out = split_validation(dataset.train.subset(torch.arange(number)), held, seed=0)
     assert held_out is not None
     torch.manual_seed(config.seed)

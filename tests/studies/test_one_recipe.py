@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from conductance.presets.named import get_preset
-from studies.one_recipe.measure import Case, cases, config_of, table
+from studies.one_recipe.measure import WHOLE, Case, cases, config_of, table
 from studies.shared.packing import packed
 from studies.shared.short import short_trainer
 
@@ -13,8 +13,9 @@ from studies.shared.short import short_trainer
 def test_cases_differ_and_are_complete_recipes():
     configs = {case: config_of(case) for case in cases()}
     assert len({str(config) for config in configs.values()}) == len(configs)
+    assert {config.epochs for case, config in configs.items() if case.dataset == WHOLE} == {20}
     for case, config in configs.items():
-        recipe, own = (get_preset(f"{name}-{case.network}-cwa") for name in (case.recipe, case.dataset))
+        recipe, own = (get_preset(f"{name}-{case.network}-cwa") for name in (case.recipe, case.dataset.split(",")[0]))
         assert config.optimizer == recipe.optimizer
         assert config.data.augmentation == own.data.augmentation
         assert config.conductance.pooled_interneuron == (case.interneuron == "pooled")
