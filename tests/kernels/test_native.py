@@ -167,7 +167,7 @@ def test_no_code_is_loaded_from_where_others_can_write(monkeypatch, tmp_path):
 
 @pytest.mark.usefixtures("anew")
 def test_small_tensors_build_nothing(monkeypatch):
-    monkeypatch.setattr(native, "build", lambda: pytest.fail("built for a small tensor"))
+    monkeypatch.setattr(native, "build", lambda _: pytest.fail("built for a small tensor"))
     kernels.average(torch.rand(10, 20), -1, True)
     monkeypatch.setenv("CONDUCTANCE_NATIVE", "0")
     kernels.average(torch.rand(2, native.LEAST), -1, True)

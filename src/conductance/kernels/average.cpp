@@ -43,9 +43,10 @@ struct Shape {
 
 enum Result { potential, rectified, joined };  // z, max(z, 0), or that of the mean with a shortcut
 
-template <class T, class S, Result result, bool keep>
+// Results are of the type O; E and I of another where they are whole and half precision was asked for.
+template <class T, class S, class O, Result result, bool keep>
 void forward_row(const T *E, const T *I, const S *shared_E, const S *shared_I, const S *mean, const S *leak,
-                 const T *shortcut, T *z, T *D, const Shape &s) {
+                 const O *shortcut, O *z, O *D, const Shape &s) {
   using A = decltype(load(T()) + S());  // what the division is done in
   auto unit = [&](int64_t at, A e, A i) {
     A d = e + i, v = (e - i) / d;
@@ -74,9 +75,9 @@ void forward_row(const T *E, const T *I, const S *shared_E, const S *shared_I, c
   }
 }
 
-template <class T, class S, Result result>
-void backward_row(const T *grad, const T *z, const T *D, const S *mean, const T *shortcut, T *to_E, T *to_I,
-                  T *to_shortcut, S *shared_E, S *shared_I, const Shape &s) {
+template <class T, class S, class O, Result result>
+void backward_row(const O *grad, const O *z, const O *D, const S *mean, const O *shortcut, T *to_E, T *to_I,
+                  O *to_shortcut, S *shared_E, S *shared_I, const Shape &s) {
   using A = decltype(load(T()));
   auto slope = [&](int64_t at) {
     const A v = load(z[at]);
@@ -179,14 +180,14 @@ void for_rows(const Shape &s, int threads, F row) {
   for (int64_t r = 0; r < s.rows; ++r) row(r);
 }
 
-template <class T, class S>
-void forward(const T *both, const S *shared, const S *mean, const S *leak, const T *shortcut, T *z, T *D, Shape s,
+template <class T, class S, class O>
+void forward(const T *both, const S *shared, const S *mean, const S *leak, const O *shortcut, O *z, O *D, Shape s,
              bool rectify, int threads) {
   const int64_t n = s.channels * s.inner, further = (s.shared - 1) * s.inner;
-  auto with_total = shortcut ? forward_row<T, S, joined, true>
-                    : rectify ? forward_row<T, S, rectified, true> : forward_row<T, S, potential, true>;
-  auto alone = shortcut ? forward_row<T, S, joined, false>
-               : rectify ? forward_row<T, S, rectified, false> : forward_row<T, S, potential, false>;
+  auto with_total = shortcut ? forward_row<T, S, O, joined, true>
+                    : rectify ? forward_row<T, S, O, rectified, true> : forward_row<T, S, O, potential, true>;
+  auto alone = shortcut ? forward_row<T, S, O, joined, false>
+               : rectify ? forward_row<T, S, O, rectified, false> : forward_row<T, S, O, potential, false>;
   auto row = D ? with_total : alone;
   for_rows(s, threads, [&](int64_t r) {
     const T *E = both + 2 * n * r;
@@ -195,12 +196,12 @@ void forward(const T *both, const S *shared, const S *mean, const S *leak, const
   });
 }
 
-template <class T, class S>
-void backward(const T *grad, const T *z, const T *D, const S *mean, const T *shortcut, T *to, T *to_shortcut, S *shared,
+template <class T, class S, class O>
+void backward(const O *grad, const O *z, const O *D, const S *mean, const O *shortcut, T *to, O *to_shortcut, S *shared,
               Shape s, bool rectify, int threads) {
   const int64_t n = s.channels * s.inner, further = (s.shared - 1) * s.inner;
-  auto row = shortcut ? backward_row<T, S, joined>
-             : rectify ? backward_row<T, S, rectified> : backward_row<T, S, potential>;
+  auto row = shortcut ? backward_row<T, S, O, joined>
+             : rectify ? backward_row<T, S, O, rectified> : backward_row<T, S, O, potential>;
   for_rows(s, threads, [&](int64_t r) {
     T *E = to + 2 * n * r;
     S *p = shared + s.shared * s.inner * r;
@@ -250,7 +251,7 @@ void pooled_forward(const T *both, T *z, T *D, T *m, T *out, Shape s, bool recti
   const T *none = nullptr;
   for_rows(s, threads, [&](int64_t r) {
     const T *E = both + 2 * n * r;
-    auto row = D ? forward_row<T, T, potential, true> : forward_row<T, T, potential, false>;
+    auto row = D ? forward_row<T, T, T, potential, true> : forward_row<T, T, T, potential, false>;
     row(E, E + n, none, none, none, none, none, z + n * r, D + n * r, s);
     pool_row(z + n * r, m + s.inner * r, out + n * r, rectify, s);
   });
@@ -264,24 +265,26 @@ void pooled_backward(const T *grad, const T *z, const T *D, const T *m, T *commo
   for_rows(s, threads, [&](int64_t r) {
     T *E = to + 2 * n * r;  // takes the gradient at z before that at E
     unpool_row(grad + n * r, z + n * r, m + k * r, common + k * r, E, rectify, s);
-    backward_row<T, T, potential>(E, z + n * r, D + n * r, none, none, E, E + n, none, none, none, s);
+    backward_row<T, T, T, potential>(E, z + n * r, D + n * r, none, none, E, E + n, none, none, none, s);
   });
 }
 
 }  // namespace
 
-#define CONDUCTANCE_EXPORT(NAME, T, S)                                                                                    \
-  extern "C" void forward_##NAME(const T *both, const S *shared, const S *mean, const S *leak, const T *shortcut, T *z,   \
-                                 T *D, int64_t rows, int64_t channels, int64_t inner, int64_t of_shared, int rectify,     \
+#define CONDUCTANCE_EXPORT(NAME, T, S, O)                                                                                 \
+  extern "C" void forward_##NAME(const T *both, const S *shared, const S *mean, const S *leak, const O *shortcut, O *z,   \
+                                 O *D, int64_t rows, int64_t channels, int64_t inner, int64_t of_shared, int rectify,     \
                                  int threads) {                                                                           \
     forward(both, shared, mean, leak, shortcut, z, D, Shape{rows, channels, inner, of_shared}, rectify != 0, threads);    \
   }                                                                                                                       \
-  extern "C" void backward_##NAME(const T *grad, const T *z, const T *D, const S *mean, const T *shortcut, T *to,         \
-                                  T *to_shortcut, S *shared, int64_t rows, int64_t channels, int64_t inner,               \
+  extern "C" void backward_##NAME(const O *grad, const O *z, const O *D, const S *mean, const O *shortcut, T *to,         \
+                                  O *to_shortcut, S *shared, int64_t rows, int64_t channels, int64_t inner,               \
                                   int64_t of_shared, int rectify, int threads) {                                          \
     backward(grad, z, D, mean, shortcut, to, to_shortcut, shared, Shape{rows, channels, inner, of_shared}, rectify != 0,  \
              threads);                                                                                                    \
-  }                                                                                                                       \
+  }
+
+#define CONDUCTANCE_EXPORT_SUMS(NAME, T, S)                                                                               \
   extern "C" void channel_sums_##NAME(const T *p, S *sums, int64_t rows, int64_t channels, int64_t inner, int64_t, int,   \
                                       int threads) {                                                                      \
     channel_sums(p, sums, Shape{rows, channels, inner, 0}, threads);                                                      \
@@ -308,7 +311,12 @@ extern "C" void split_bfloat16(const float *G, bfloat16 *rest, float *mean, int6
 
 CONDUCTANCE_EXPORT_POOLED(float)
 CONDUCTANCE_EXPORT_POOLED(double)
-CONDUCTANCE_EXPORT(float32, float, float)
-CONDUCTANCE_EXPORT(float64, double, double)
-CONDUCTANCE_EXPORT(bfloat16, bfloat16, float)
-CONDUCTANCE_EXPORT(float32_in_float64, float, double)
+CONDUCTANCE_EXPORT(float32, float, float, float)
+CONDUCTANCE_EXPORT(float64, double, double, double)
+CONDUCTANCE_EXPORT(bfloat16, bfloat16, float, bfloat16)
+CONDUCTANCE_EXPORT(float32_in_float64, float, double, float)
+CONDUCTANCE_EXPORT(float32_to_bfloat16, float, float, bfloat16)
+CONDUCTANCE_EXPORT_SUMS(float32, float, float)
+CONDUCTANCE_EXPORT_SUMS(float64, double, double)
+CONDUCTANCE_EXPORT_SUMS(bfloat16, bfloat16, float)
+CONDUCTANCE_EXPORT_SUMS(float32_in_float64, float, double)

@@ -124,13 +124,13 @@ def _blocked_gradient(grad: Tensor, z: Tensor, total: Tensor, axis: int, rectify
     return out
 
 
-def empty_twice(like: Tensor, axis: int) -> Tensor:
+def empty_twice(like: Tensor, axis: int, dtype: torch.dtype | None = None) -> Tensor:
     """Room for two tensors like this one along ``axis``, channels last where this one has them last."""
     shape = list(like.shape)
     shape[axis] *= 2
     channels_last = like.ndim == 4 and like.is_contiguous(memory_format=torch.channels_last)
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)
+    return torch.empty(shape, dtype=dtype or like.dtype, device=like.device, memory_format=layout)
 
 
 # Compiled -------------------------------------------------------------------------------------------------------------
@@ -173,30 +173,27 @@ def _say_that_compiling_failed(kind: str, reason: str) -> None:
 
 
 def _native(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    del dtype  # that of the conductances, see `kernel_name`
-    z = empty_half(conductances, axis)
+    z = empty_half(conductances, axis, dtype)
     total = torch.empty_like(z)
     native.forward(conductances, None, None, None, z, total, axis, rectify)
     return z, total
 
 
 def _native_alone(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
-    del dtype
-    z = empty_half(conductances, axis)
+    z = empty_half(conductances, axis, dtype)
     native.forward(conductances, None, None, None, z, None, axis, rectify)
     return z
 
 
 def _native_gradient(grad: Tensor, z: Tensor, total: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
-    del dtype
-    out = empty_twice(z, axis)
+    out = empty_twice(z, axis, dtype)
     native.backward(grad, z, total, None, out, axis, rectify, 0)
     return out
 
 
-def empty_half(both: Tensor, axis: int) -> Tensor:
+def empty_half(both: Tensor, axis: int, dtype: torch.dtype | None = None) -> Tensor:
     """Room for half of a tensor along ``axis``, in its layout."""
-    return torch.empty_like(both.narrow(axis, 0, both.shape[axis] // 2))
+    return torch.empty_like(both.narrow(axis, 0, both.shape[axis] // 2), dtype=dtype)
 
 
 # In Triton ------------------------------------------------------------------------------------------------------------
@@ -262,17 +259,19 @@ def use_average(name: str | None) -> None:
 
 def average_kernel(like: Tensor, axis: int, dtype: torch.dtype) -> AverageKernel:
     """The kernel for a tensor like this one: the chosen one where it applies."""
-    return AVERAGES[kernel_name(like, axis, blocks=like.dtype == dtype)]
+    return AVERAGES[kernel_name(like, axis, dtype)]
 
 
-def kernel_name(like: Tensor, axis: int, *, blocks: bool = True) -> str:
-    """Which of `AVERAGES` applies to a tensor like this one: the chosen one, ``blocks`` and C++ where they serve."""
+def kernel_name(like: Tensor, axis: int, dtype: torch.dtype | None = None) -> str:
+    """Which of `AVERAGES` applies to a tensor like this: the chosen one, where it gives that type of result."""
     if not eager():
         return "formula"
     name = _chosen or _default(like)
     if name == "triton" and not on_gpu(like):
         return "formula"
-    if name == "native" and not (blocks and native.takes(like, axis) and native.library()):
+    blocks = dtype is None or dtype == like.dtype
+    rounds = like.dtype == torch.float32 and dtype == torch.bfloat16
+    if name == "native" and not ((blocks or rounds) and native.takes(like, axis) and native.library()):
         name = "blocked"
     in_blocks = blocks and like.device.type == "cpu" and like.ndim + axis > 0 and like.numel() > 0
     return "formula" if name == "blocked" and not in_blocks else name
@@ -298,8 +297,8 @@ class _Average(Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        conductances, ctx.axis, ctx.rectify, _ = inputs
-        ctx.dtype = conductances.dtype
+        conductances, ctx.axis, ctx.rectify, dtype = inputs
+        ctx.dtype, ctx.kernel = conductances.dtype, average_kernel(conductances, ctx.axis, dtype)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*output)
 
@@ -312,7 +311,7 @@ class _Average(Function):
             if torch.is_grad_enabled():  # to be differentiated again: autograd has to see each operation
                 kernel = AVERAGES["formula"]
             else:
-                kernel, z, total = average_kernel(z, ctx.axis, ctx.dtype), z.detach(), total.detach()
+                kernel, z, total = ctx.kernel, z.detach(), total.detach()
             result = kernel.backward(grad, z, total, ctx.axis, ctx.rectify, ctx.dtype)
         if grad_total is not None:
             both = torch.cat([grad_total, grad_total], ctx.axis).to(ctx.dtype)

@@ -3,6 +3,8 @@
 A matrix product takes any rows of constant stride, so the excitatory and the inhibitory columns of G are used where
 they lie, E' and I' are written side by side, and backward fills the two halves of each gradient in place. Autograd on
 slices would copy every half, and join gradients as large as G once more.
+
+Products are those of torch, or those of `kernels.rounded`.
 """
 
 from typing import Any
@@ -13,29 +15,33 @@ from torch.autograd import Function
 from torch.nn import functional as F
 
 from conductance.eager import eager
+from conductance.kernels import rounded
 from conductance.kernels.onednn import faster_products
 
 
 def formula(p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int) -> Tensor:
     """What `paired_linear` computes, in operations that autograd sees."""
     to_E, to_I = _columns(conductance, excitatory)
-    p_E, p_I = _inputs(p, conductance.shape[1], excitatory)
+    p_E, p_I = _inputs(p.to(conductance.dtype), conductance.shape[1], excitatory)
     return torch.cat([F.linear(p_E, to_E, leak[0]), F.linear(p_I, to_I, leak[1])], -1)
 
 
 class _PairedLinear(Function):
     @staticmethod
-    def forward(ctx: Any, p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int) -> Tensor:
+    def forward(ctx: Any, p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int, rounds: bool) -> Tensor:
         ctx.save_for_backward(p, conductance, leak)
         units, fan_in = conductance.shape
-        ctx.excitatory = excitatory
-        result = p.new_empty(len(p), 2 * units)
+        ctx.excitatory, ctx.rounds = excitatory, rounds
+        result = conductance.new_empty(len(p), 2 * units)
         halves = zip(
             leak, _inputs(p, fan_in, excitatory), result.chunk(2, 1), _columns(conductance, excitatory), strict=True
         )
         with faster_products(_multiplications(p, conductance)):
             for bias, here, out, columns in halves:
-                torch.addmm(bias, here, columns.t(), out=out)
+                if rounds:
+                    rounded.product(here, columns, bias, out)
+                else:
+                    torch.addmm(bias, here, columns.t(), out=out)
         return result
 
     @staticmethod
@@ -52,13 +58,14 @@ class _PairedLinear(Function):
                 again = formula(p, conductance, leak, ctx.excitatory)
                 wanted = [x for x, need in zip((p, conductance, leak), ctx.needs_input_grad, strict=False) if need]
                 found = iter(torch.autograd.grad(again, wanted, grad, create_graph=True))
-            return *(next(found) if need else None for need in ctx.needs_input_grad[:3]), None
-        grad_E, grad_I = grad.chunk(2, 1)
-        needs_p, needs_conductance, needs_leak, _ = ctx.needs_input_grad
+            return *(next(found) if need else None for need in ctx.needs_input_grad[:3]), None, None
+        needs_p, needs_conductance, needs_leak, *_ = ctx.needs_input_grad
+        grads = *grad.contiguous().chunk(2, 1), p, conductance, ctx.excitatory, ctx.rounds
         return (
-            input_gradient(grad_E, grad_I, p, conductance, ctx.excitatory) if needs_p else None,
-            conductance_gradient(grad_E, grad_I, p, conductance, ctx.excitatory) if needs_conductance else None,
+            input_gradient(*grads) if needs_p else None,
+            conductance_gradient(*grads) if needs_conductance else None,
             grad.sum(0).view(2, -1) if needs_leak else None,
+            None,
             None,
         )
 
@@ -80,30 +87,46 @@ def _inputs(p: Tensor, fan_in: int, excitatory: int) -> tuple[Tensor, Tensor]:
     return p_E, p_I
 
 
-def input_gradient(grad_E: Tensor, grad_I: Tensor, p: Tensor, conductance: Tensor, excitatory: int) -> Tensor:
+def input_gradient(
+    grad_E: Tensor, grad_I: Tensor, p: Tensor, conductance: Tensor, excitatory: int, rounds: bool = False
+) -> Tensor:
     """With respect to p."""
     to_E, to_I = _columns(conductance, excitatory)
+    multiply = rounded.input_gradient if rounds else _multiply
     if p.shape[1] < conductance.shape[1]:
-        return torch.mm(grad_E, to_E).addmm_(grad_I, to_I)
+        result, of_I = torch.empty_like(p), torch.empty_like(p)
+        multiply(grad_E, to_E, result)
+        multiply(grad_I, to_I, of_I)
+        return result.add_(of_I)
     result = torch.empty_like(p)
     out_E, out_I = _columns(result, excitatory)
-    torch.mm(grad_E, to_E, out=out_E)
-    torch.mm(grad_I, to_I, out=out_I)
+    multiply(grad_E, to_E, out_E)
+    multiply(grad_I, to_I, out_I)
     return result
 
 
-def conductance_gradient(grad_E: Tensor, grad_I: Tensor, p: Tensor, conductance: Tensor, excitatory: int) -> Tensor:
+def conductance_gradient(
+    grad_E: Tensor, grad_I: Tensor, p: Tensor, conductance: Tensor, excitatory: int, rounds: bool = False
+) -> Tensor:
     """With respect to the conductances."""
     result = torch.empty_like(conductance)
     p_E, p_I = _inputs(p, conductance.shape[1], excitatory)
     out_E, out_I = _columns(result, excitatory)
-    torch.mm(grad_E.t(), p_E, out=out_E)
-    torch.mm(grad_I.t(), p_I, out=out_I)
+    if rounds:
+        rounded.conductance_gradient(grad_E, p_E, out_E)
+        rounded.conductance_gradient(grad_I, p_I, out_I)
+    else:
+        _multiply(grad_E.t(), p_E, out_E)
+        _multiply(grad_I.t(), p_I, out_I)
     return result
 
 
-def paired_linear(p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int) -> Tensor:
-    """E' of all units, then I' of all units: (..., 2 * units).
+def _multiply(left: Tensor, right: Tensor, out: Tensor) -> None:
+    torch.mm(left, right, out=out)
+
+
+def paired_linear(p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int, *, rounds: bool = False) -> Tensor:
+    """E' of all units, then I' of all units: (..., 2 * units), in the type of G.
 
     Args:
         p: open probabilities, (..., fan-in), excitatory channels first; or (..., fan-in / 2), read by the excitatory
@@ -111,9 +134,10 @@ def paired_linear(p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int)
         conductance: G (units, fan-in), excitatory columns first.
         leak: (2, units), added to E and to I.
         excitatory: how many columns are excitatory; half of them where the input is shared.
+        rounds: factors to bfloat16, by the products of `kernels.rounded`, which must serve here.
     """
     if not eager() or p.ndim == 1:
         return formula(p, conductance, leak, excitatory)
     rows = p if p.ndim == 2 else p.flatten(0, -2)
-    result: Tensor = _PairedLinear.apply(rows, conductance, leak, excitatory)
+    result: Tensor = _PairedLinear.apply(rows, conductance, leak, excitatory, rounds)
     return result if p.ndim == 2 else result.unflatten(0, p.shape[:-1])

@@ -1,9 +1,9 @@
 """The average as compiled C++: one pass each way, several threads, built by the machine's own compiler when it pays.
 
-`average.cpp` includes nothing of torch. It takes a second to build, fits every version of torch, and needs a C++
-compiler with OpenMP but no build system. The library lies in a folder that the user alone can write, under a name that
-changes with its source, the compiler and the processor's instructions. Processes that build at the same time each
-write a file of their own and move it into place, so none reads a part.
+`average.cpp`, as `rounded.cpp`, includes nothing of torch. It takes a second to build, fits every version of torch, and
+needs a C++ compiler with OpenMP but no build system. The library lies in a folder that the user alone can write, under
+a name that changes with its source, the compiler and the processor's instructions. Processes that build at the same
+time each write a file of their own and move it into place, so none reads a part.
 """
 
 import ctypes
@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-SOURCE = Path(__file__).with_name("average.cpp")
 TYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
 POOLED = {torch.float32: "float", torch.float64: "double"}  # for z less its mean is a difference
 
@@ -35,25 +34,33 @@ PER_THREAD = 2**15
 
 _INSTRUCTIONS = {"AVX512": ["-march=x86-64-v4"], "AVX2": ["-march=x86-64-v3"]}
 _FLAGS = ["-O3", "-std=c++17", "-fPIC", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-w"]
+_FLAGS_OF = {"rounded": ["-mavx512bf16"]}
 
 
 @functools.cache
-def library() -> ctypes.CDLL | None:
-    """The compiled passes, built now unless an earlier process has; None, with one warning, where that fails."""
+def library(name: str = "average") -> ctypes.CDLL | None:
+    """The compiled passes, built now unless an earlier process has; None, with one warning, where that fails.
+
+    Args:
+        name: of the source, beside this file.
+    """
     try:
-        return ctypes.CDLL(str(build()))
+        return ctypes.CDLL(str(build(name)))
     except (OSError, subprocess.SubprocessError) as error:
         reason = getattr(error, "stderr", None) or str(error)
         warnings.warn(
-            f"the average could not be compiled ({reason.strip().splitlines()[0]}); going on without. With a C++ "
+            f"{name}.cpp could not be compiled ({reason.strip().splitlines()[0]}); going on without. With a C++ "
             "compiler such as g++ each layer is some percent faster; CONDUCTANCE_NATIVE=0 says that it is not wanted",
             stacklevel=2,
         )
         return None
 
 
-def build() -> Path:
+def build(name: str = "average") -> Path:
     """The library's file, compiled unless it is there.
+
+    Args:
+        name: of the source.
 
     Raises:
         OSError: there is no compiler, or no folder to write to.
@@ -62,15 +69,16 @@ def build() -> Path:
     compiler = shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")
     if compiler is None:
         raise OSError("no C++ compiler found")
-    flags = [*_FLAGS, *_INSTRUCTIONS.get(torch.backends.cpu.get_cpu_capability(), [])]
-    named = repr((SOURCE.read_text(), compiler, os.stat(compiler).st_mtime, flags))
-    target = _folder() / f"average-{hashlib.sha256(named.encode()).hexdigest()[:20]}.so"
+    flags = [*_FLAGS, *_INSTRUCTIONS.get(torch.backends.cpu.get_cpu_capability(), []), *_FLAGS_OF.get(name, [])]
+    source = Path(__file__).with_name(f"{name}.cpp")
+    named = repr((source.read_text(), compiler, os.stat(compiler).st_mtime, flags))
+    target = _folder() / f"{name}-{hashlib.sha256(named.encode()).hexdigest()[:20]}.so"
     if not target.exists():
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            compiled, linked = Path(scratch, "average.o"), Path(scratch, "average.so")
+            compiled, linked = Path(scratch, "compiled.o"), Path(scratch, "linked.so")
             # linked without OpenMP's own library: torch has loaded one, and two would fight over the cores
             for command in (
-                [*flags, "-c", str(SOURCE), "-o", str(compiled)],
+                [*flags, "-c", str(source), "-o", str(compiled)],
                 ["-shared", str(compiled), "-o", str(linked)],
             ):
                 subprocess.run([compiler, *command], check=True, capture_output=True, text=True, timeout=120)
@@ -123,7 +131,7 @@ def forward(
         shared: the second part, None where there is one.
         mean: likewise.
         leak: likewise.
-        z: of the layout of the rest, half as wide.
+        z: of the layout of the rest, half as wide; of its type, or bfloat16 where float32 comes whole.
         total: likewise.
         axis: of the channels, counted from the end.
         rectify: p instead of z.
@@ -132,7 +140,7 @@ def forward(
     if shared is not None and mean is not None and leak is not None:
         shared = shared.contiguous(memory_format=layout(rest))
         mean, leak = mean.to(shared.dtype).contiguous(), leak.to(shared.dtype).contiguous()
-    name, width = _name(rest, shared), 0 if shared is None else shared.shape[axis]
+    name, width = _name(rest, shared, z), 0 if shared is None else shared.shape[axis]
     _call(f"forward_{name}", (rest, shared, mean, leak, shortcut, z, total), rest, axis, width, rectify)
 
 
@@ -155,7 +163,7 @@ def backward(
         z: as `forward` gave it.
         total: likewise.
         mean: as it was in the parts.
-        to_rest: of the layout of z, twice as wide.
+        to_rest: of the layout of z, twice as wide; of the type that the rest had.
         axis: of the channels, counted from the end.
         rectify: whether ``z`` is p.
         width: channels of the shared sum, 0 for none.
@@ -169,7 +177,7 @@ def backward(
         to_shared = torch.empty(shape, dtype=mean.dtype, memory_format=layout(to_rest))
     grad = grad.to(z.dtype).contiguous(memory_format=layout(to_rest))
     tensors = grad, z, total, mean, shortcut, to_rest, to_shortcut, to_shared
-    _call(f"backward_{_name(z, to_shared)}", tensors, to_rest, axis, width, rectify)
+    _call(f"backward_{_name(to_rest, to_shared, z)}", tensors, to_rest, axis, width, rectify)
     return to_shared
 
 
@@ -227,7 +235,9 @@ def join_gradients(of_p: Tensor, of_sums: Tensor, result: Tensor, axis: int) -> 
     _run(f"join_gradients_{_name(result, of_sums)}", tensors, _groups(result, of_sums.shape[axis], axis))
 
 
-def _name(p: Tensor, sums: Tensor | None) -> str:
+def _name(p: Tensor, sums: Tensor | None, result: Tensor | None = None) -> str:
+    if p.dtype == torch.float32 and result is not None and result.dtype == torch.bfloat16:
+        return "float32_to_bfloat16"
     in_double = p.dtype == torch.float32 and sums is not None and sums.dtype == torch.float64
     return "float32_in_float64" if in_double else TYPES[p.dtype]
 

@@ -47,10 +47,16 @@ def serves() -> bool:
 
 
 def _is_amd() -> bool:
+    return "AuthenticAMD" in cpu_info()
+
+
+@cache
+def cpu_info() -> str:
+    """What Linux says of the first processor, its name and instructions; nothing elsewhere."""
     try:
-        return "AuthenticAMD" in Path("/proc/cpuinfo").read_text()[:4096]
+        return Path("/proc/cpuinfo").read_text()[:4096]
     except OSError:  # not Linux
-        return False
+        return ""
 
 
 def _rounds() -> bool:

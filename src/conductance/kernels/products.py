@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from conductance.eager import constant_when_compiled, eager
 from conductance.errors import InputError
-from conductance.kernels import averaging, windows
+from conductance.kernels import averaging, rounded, windows
 from conductance.kernels.gpu.pending import is_matrix, pending
 from conductance.kernels.linear import paired_linear
 from conductance.kernels.mixed import SplitSums, Sums, at_one_position, dense, joined, scaled
@@ -208,8 +208,8 @@ class SynapticSum:
     def _split(self, p: Tensor, packed: Tensor, leak: Tensor, excitatory: int) -> Tensor | SplitSums:
         if _is_stacked(packed, leak):
             return self._halves(p, packed, leak)
-        if self._is_plain_linear(p, packed):
-            return paired_linear(p, packed, leak, excitatory)
+        if (sums := self._linear(p, packed, leak, excitatory)) is not None:
+            return sums
         axis, groups = channel_axis(packed), self.options.get("groups", 1)
         to_E, to_I = packed.split([excitatory, packed.shape[1] - excitatory], 1)
         p_E, p_I = p.split([groups * excitatory, p.shape[axis] - groups * excitatory], axis)
@@ -234,8 +234,8 @@ class SynapticSum:
 
     def _shared(self, p: Tensor, packed: Tensor, leak: Tensor, excitatory: int) -> Tensor | SplitSums:
         if not _is_stacked(packed, leak):
-            if self._is_plain_linear(p, packed):
-                return paired_linear(p, packed, leak, excitatory)
+            if (sums := self._linear(p, packed, leak, excitatory)) is not None:
+                return sums
             if packed.ndim == 2:
                 return self._sum(p, packed, leak.flatten(), self.options, kinds=2)
             packed = torch.cat(packed.chunk(2, 1))
@@ -251,11 +251,19 @@ class SynapticSum:
         I = self._sum(*inhibitory, leak[1], self.options)
         return joined(E, I, channel_axis(excitatory[1]))
 
-    def _is_plain_linear(self, p: Tensor, conductance: Tensor) -> bool:
-        return conductance.ndim == 2 and self._is_plain(p, conductance)
+    def _linear(self, p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int) -> Tensor | None:
+        """The sums of a linear layer where they come whole."""
+        if conductance.ndim > 2:
+            return None
+        if self._is_plain(p, conductance):
+            return paired_linear(p, conductance, leak, excitatory)
+        in_bfloat16 = low_precision(p, conductance) == torch.bfloat16 and not self.nearly_equal
+        if in_bfloat16 and p.ndim > 1 and eager() and rounded.serves(p, conductance):
+            return paired_linear(p.bfloat16(), conductance, leak, excitatory, rounds=True)
+        return None
 
     def _is_plain(self, p: Tensor, conductance: Tensor) -> bool:
-        """Whether the sums come whole."""
+        """Whether the sums come whole from torch's own products."""
         return low_precision(p, conductance) is None and not self._cancels(p, conductance)
 
     def _cancels(self, p: Tensor, conductance: Tensor) -> bool:

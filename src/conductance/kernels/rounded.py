@@ -1,0 +1,66 @@
+"""Products of which the factors are rounded to bfloat16 and the sums are float32, in C++.
+
+torch rounds the result of such a product too, and E' and I' then leave too little of their difference: they have to be
+split (`kernels.mixed`). With float32 sums nothing has to be, conductances are read where they lie and rounded on their
+way into the cache, and their gradient is written once, in float32, where the optimizer reads it.
+
+The products take a processor with instructions for bfloat16 (AVX512-BF16). One that has units for whole matrices of it
+(AMX) is faster with torch's own.
+"""
+
+import ctypes
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from conductance.kernels import native
+from conductance.kernels.onednn import cpu_info
+
+_TYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
+
+
+def serves(p: Tensor, conductance: Tensor) -> bool:
+    """Whether the products take these, a matrix of float32 conductances and open probabilities of either type."""
+    plain = all(type(each) in (Tensor, Parameter) and each.device.type == "cpu" for each in (p, conductance))
+    if not plain or p.dtype not in _TYPES or conductance.dtype != torch.float32 or not conductance.is_contiguous():
+        return False
+    return native.is_worth_it(conductance.numel()) and _has_instructions() and native.library("rounded") is not None
+
+
+@cache
+def _has_instructions() -> bool:
+    flags = cpu_info()
+    return "avx512_bf16" in flags and "amx_bf16" not in flags and torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
+def product(p: Tensor, conductance: Tensor, bias: Tensor, out: Tensor) -> None:
+    """Fill out = p G^T + bias, (rows, units), in float32; p (rows, fan-in), G (units, fan-in), bias (units,)."""
+    p, sizes = _rows(p), (*out.shape, p.shape[1])
+    tensors = p, conductance, None, bias.to(torch.float32).contiguous(), out
+    _run(f"forward_{_TYPES[p.dtype]}", tensors, (p.stride(0), conductance.stride(0), out.stride(0), *sizes))
+
+
+def conductance_gradient(grad: Tensor, p: Tensor, out: Tensor) -> None:
+    """Fill out = grad^T p, (units, fan-in), in float32; grad (rows, units), float32."""
+    p, grad = _rows(p), _rows(grad)
+    strides = grad.stride(0), p.stride(0), out.stride(0), 0
+    _run(f"weights_{_TYPES[p.dtype]}", (grad, p, out), (*strides, *grad.shape, p.shape[1]))
+
+
+def input_gradient(grad: Tensor, conductance: Tensor, out: Tensor) -> None:
+    """Fill out = grad G, (rows, fan-in), of the type of p."""
+    grad = _rows(grad)
+    strides = grad.stride(0), conductance.stride(0), out.stride(0)
+    _run(f"inputs_{_TYPES[out.dtype]}", (grad, conductance, out), (*strides, *grad.shape, conductance.shape[1]))
+
+
+def _rows(matrix: Tensor) -> Tensor:
+    """With the numbers of a row side by side."""
+    return matrix if matrix.stride(1) == 1 else matrix.contiguous()
+
+
+def _run(name: str, tensors: tuple[Tensor | None, ...], sizes: tuple[int, ...]) -> None:
+    addresses = (ctypes.c_void_p(None if tensor is None else tensor.data_ptr()) for tensor in tensors)
+    getattr(native.library("rounded"), name)(*addresses, *map(ctypes.c_int64, sizes), torch.get_num_threads())

@@ -1,0 +1,136 @@
+"""Products of rounded factors have the sums of float64, and layers in bfloat16 the numbers of float32."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conductance.kernels import SplitSums, native, rounded
+from conductance.nn import CWALinear
+
+pytestmark = pytest.mark.skipif(
+    not rounded._has_instructions() or native.library("rounded") is None, reason="needs AVX512-BF16 and a C++ compiler"
+)
+
+TYPES = (torch.float32, torch.bfloat16)
+SIZES = st.one_of(st.integers(1, 20), st.integers(90, 300))
+
+
+def exact(tensor):
+    return tensor.bfloat16().double()
+
+
+def assert_sums(found, wanted, size):
+    """Equal to within float32's rounding of sums of so many terms, whose sizes add up to ``size``."""
+    assert bool(((found.double() - wanted).abs() <= 1e-6 * size + 1e-30).all())
+
+
+@settings(deadline=None, max_examples=60)
+@given(SIZES, SIZES, SIZES, st.sampled_from(TYPES), st.integers(0, 2**16))
+def test_products_are_those_of_rounded_factors(rows, units, fan_in, dtype, seed):
+    generator = torch.Generator().manual_seed(seed)
+    draw = lambda *shape: torch.randn(shape, generator=generator)  # noqa: E731
+    p, G, bias = (
+        draw(rows, fan_in + 3)[:, 1 : fan_in + 1].to(dtype),
+        draw(units, fan_in + 5)[:, 2 : fan_in + 2],
+        draw(units),
+    )
+    out, grad = torch.full((rows, units + 2), float("nan")), draw(rows, 2 * units)[:, units:]
+
+    rounded.product(p, G, bias, out[:, 1 : units + 1])
+    assert_sums(out[:, 1 : units + 1], exact(p) @ exact(G).t() + bias.double(), exact(p).abs() @ exact(G).abs().t() + 1)
+    assert bool(out[:, [0, -1]].isnan().all())  # nothing is written beside it
+
+    of_G = torch.full((units, fan_in + 2), float("nan"))
+    rounded.conductance_gradient(grad, p, of_G[:, 1 : fan_in + 1])
+    assert_sums(of_G[:, 1 : fan_in + 1], exact(grad).t() @ exact(p), exact(grad).abs().t() @ exact(p).abs())
+    assert bool(of_G[:, [0, -1]].isnan().all())
+
+    of_p = torch.full((rows, fan_in + 2), float("nan"), dtype=dtype)
+    rounded.input_gradient(grad, G, of_p[:, 1 : fan_in + 1])
+    wanted, size = exact(grad) @ exact(G), exact(grad).abs() @ exact(G).abs()
+    rounding = 2.0**-8 * wanted.abs() / 1e-6 if dtype == torch.bfloat16 else 0
+    assert_sums(of_p[:, 1 : fan_in + 1], wanted, size + rounding)
+    assert bool(of_p[:, [0, -1]].isnan().all())
+
+
+def test_one_thread_and_several_give_the_same():
+    p, G, bias, threads = torch.rand(70, 500), torch.rand(400, 500), torch.rand(400), torch.get_num_threads()
+    found = []
+    try:
+        for number in (1, 3):
+            torch.set_num_threads(number)
+            out, of_G, of_p = torch.empty(70, 400), torch.empty(400, 500), torch.empty(70, 500)
+            rounded.product(p, G, bias, out)
+            rounded.conductance_gradient(out, p, of_G)
+            rounded.input_gradient(out, G, of_p)
+            found.append((out, of_G, of_p))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(map(torch.equal, *found))
+
+
+def test_what_is_not_a_number_stays_so():
+    p = torch.ones(3, 40)
+    p[1, 30] = float("nan")
+    out = torch.empty(3, 5)
+    rounded.product(p, torch.ones(5, 40), torch.zeros(5), out)
+    assert out.isnan().all(1).tolist() == [False, True, False]
+
+
+def test_no_rows_are_no_work():
+    out = torch.empty(0, 5)
+    rounded.product(torch.empty(0, 40), torch.ones(5, 40), torch.zeros(5), out)
+    of_G = torch.full((5, 40), float("nan"))
+    rounded.conductance_gradient(out, torch.empty(0, 40), of_G)
+    assert bool((of_G == 0).all())
+
+
+@pytest.mark.parametrize("doubled", [False, True])
+def test_a_layer_in_bfloat16_has_whole_sums_and_the_numbers_of_float32(doubled):
+    torch.manual_seed(0)
+    layer = CWALinear(300, 300, doubled_input=doubled, activation=None)  # no unit near 0 opens or closes
+    p = torch.rand(50, 300, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not isinstance(layer.open_conductances(p), SplitSums)
+        found = layer(p)
+    assert found.dtype == torch.bfloat16
+    wanted, slope = layer(p), torch.randn(50, 300)
+    results = [found, *torch.autograd.grad(found, [p, layer.g], slope.bfloat16())]
+    expected = [wanted, *torch.autograd.grad(wanted, [p, layer.g], slope)]
+    for got, want in zip(results, expected, strict=True):
+        together = torch.stack([got.float().flatten(), want.flatten()])
+        assert torch.corrcoef(together)[0, 1] > 0.9999
+
+
+def test_a_layer_in_bfloat16_can_be_differentiated_twice():
+    torch.manual_seed(0)
+    layer = CWALinear(300, 300, activation=None)
+    p = torch.rand(5, 300, requires_grad=True)
+
+    def twice():
+        (first,) = torch.autograd.grad(layer(p).float().pow(2).sum(), p, create_graph=True)
+        return torch.autograd.grad(first.pow(2).sum(), p)[0]
+
+    wanted = twice()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = twice()
+    assert torch.corrcoef(torch.stack([found.flatten(), wanted.flatten()]))[0, 1] > 0.99
+
+
+def test_conductances_that_are_nearly_equal_are_split_as_before():
+    layer = CWALinear(300, 300, nonnegative="rectified")
+    with torch.autocast("cpu", torch.bfloat16):
+        assert isinstance(layer.open_conductances(torch.rand(5, 300)), SplitSums)
+
+
+def test_a_copy_of_another_type_is_left_to_torch():
+    layer = CWALinear(300, 300)
+    p = torch.rand(5, 300)
+    assert rounded.serves(p, layer.g)
+    assert not rounded.serves(p.double(), layer.g)
+    assert not rounded.serves(p, copy.deepcopy(layer).double().g)
+    assert not rounded.serves(p, layer.g.t())
+    assert not rounded.serves(p, CWALinear(20, 20).g)
