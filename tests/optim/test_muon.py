@@ -7,8 +7,9 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from conductance import init, optim
 from conductance.errors import InputError
@@ -189,6 +190,23 @@ def test_the_kinds_of_a_layer_are_its_valences():
     ]
     kinds = [hidden_synapses(layer)[0].kinds for layer in layers]
     assert kinds == [(3, 3), (8, 2), (3, 3), None]
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 9), st.integers(1, 5), st.integers(1, 5), st.integers(0, 2), st.integers(0, 2**16))
+def test_a_step_does_not_depend_on_the_layout(units, excitatory, inhibitory, block, seed):
+    """Channels last, a kernel's synapses lie in another order."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (units, excitatory + inhibitory, 3, 2)
+    start, gradient = (torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(2))
+    moved = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        parameter = nn.Parameter(start.contiguous(memory_format=layout).clone(memory_format=torch.preserve_format))
+        optimizer = ConductanceOptimizer([parameter], 0.1, rule="muon", block=block + 1, kinds=(excitatory, inhibitory))
+        parameter.grad = gradient.contiguous(memory_format=layout)
+        optimizer.step()
+        moved.append(parameter.detach())
+    torch.testing.assert_close(*moved, rtol=1e-6, atol=1e-6)
 
 
 def test_vectors_are_refused():

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 from torch.nn import functional as F
 
 from conductance.eager import constant_when_compiled, eager
@@ -281,8 +282,26 @@ class SynapticSum:
             plain = _PLAIN[conductance.ndim]
             if conductance.ndim > 2 and bias is not None and averaging.kernel_name(p, -1) == "triton":
                 return SplitSums(plain(p, conductance, None, **options), None, None, bias)  # a pass less
+            if conductance.ndim > 2 and bias is not None and bias.requires_grad and eager() and p.device.type == "cpu":
+                sums = plain(p, conductance, bias.detach(), **options)
+                return _Leaking.apply(sums, bias, channel_axis(conductance)) if torch.is_grad_enabled() else sums
             return plain(p, conductance, bias, **options)
         return _split_product(p, conductance, bias, options, kinds, rounded, torch.float32)
+
+
+class _Leaking(Function):
+    """Sums that contain the leak. Its gradient, which convolutions on a CPU take long to find, is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, sums: Tensor, leak: Tensor, axis: int) -> Tensor:
+        del leak
+        ctx.axis = axis
+        ctx.mark_dirty(sums)  # as if the leak were added here
+        return sums
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        return grad, grad.sum([axis for axis in range(-grad.ndim, 0) if axis != ctx.axis]), None
 
 
 def _is_stacked(packed: Tensor, leak: Tensor) -> bool:

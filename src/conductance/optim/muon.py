@@ -79,7 +79,9 @@ def muon(parameters: Sequence[Tensor], state: State, group: Group) -> None:
     for parameter in parameters:
         direction = whole(gradient_of(parameter).lerp(running_mean(parameter, state, mu), mu))
         if group.get("mask") is None and type(parameter) in (Tensor, Parameter):  # added as it is found: no pass more
-            for rows, moved in zip(_pieces(direction, group), _pieces(parameter, group), strict=True):
+            last = parameter.ndim == 4 and parameter.is_contiguous(memory_format=torch.channels_last)
+            both = (_pieces(each, group, last) for each in (direction, parameter))
+            for rows, moved in zip(*both, strict=True):
                 moved.sub_(_step(rows, group["lr"] * group["scale"]))
             continue
         for rows in _pieces(direction, group):
@@ -89,9 +91,14 @@ def muon(parameters: Sequence[Tensor], state: State, group: Group) -> None:
         parameter.add_(sharded_like(direction, parameter), alpha=-group["lr"] * group["scale"])
 
 
-def _pieces(matrix: Tensor, group: Group) -> Iterator[Tensor]:
-    """Views of what is made orthogonal together: (pieces, units, synapses of one kind, ...)."""
-    for along in matrix.split(group["kinds"] or matrix.shape[1], 1):
+def _pieces(matrix: Tensor, group: Group, last: bool = False) -> Iterator[Tensor]:
+    """Views of what is made orthogonal together: (pieces, units, synapses of one kind, ...).
+
+    Channels that are stored last come last, so that nothing is copied out of order: a step depends on no order of
+    synapses.
+    """
+    matrix, axis = (matrix.permute(0, 2, 3, 1), 3) if last else (matrix, 1)
+    for along in matrix.split(group["kinds"] or matrix.shape[axis], axis):
         yield from _equal_pieces(along, -(-len(along) // group["block"]))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from conductance.data import DeviceLoader
 from conductance.data.batches import Batch
 from conductance.errors import ConductanceError
 from conductance.nested import all_finite, to_device
@@ -88,12 +89,12 @@ def _check(trainer: "Trainer", tally: Tally) -> None:
 
 
 def _look(trainer: "Trainer", batch: Batch) -> None:
-    """Check the first batch of an epoch: completely once, later only the range of the data."""
-    if trainer.looked:
-        check_open_probabilities(trainer.network, to_device(batch[0], trainer.device))
-    else:
+    """Check the first batch of an epoch: completely once, later only the range of data that nobody here scales."""
+    if not trainer.looked:
         look_at(trainer, batch)
         trainer.looked = True
+    elif not isinstance(trainer.data.train, DeviceLoader):
+        check_open_probabilities(trainer.network, to_device(batch[0], trainer.device))
 
 
 def _steps(batches: Iterable[Batch], accumulate: int) -> Iterator[list[Batch]]:

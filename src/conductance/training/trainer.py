@@ -235,7 +235,7 @@ class Trainer:
 
     def _look_at_first_batch(self) -> None:
         """Check it now if it can be had without beginning an epoch, else when it comes."""
-        batch = self.data.train.first()
+        batch = None if self.looked else self.data.train.first()
         if batch is not None:
             look_at(self, batch)
             self.looked = True
