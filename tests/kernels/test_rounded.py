@@ -4,10 +4,10 @@ import copy
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conductance.kernels import SplitSums, native, rounded
+from conductance.kernels import SplitSums, average, linear, native, paired_linear, rounded
 from conductance.nn import CWALinear
 
 pytestmark = pytest.mark.skipif(
@@ -54,6 +54,91 @@ def test_products_are_those_of_rounded_factors(rows, units, fan_in, dtype, seed)
     rounding = 2.0**-8 * wanted.abs() / 1e-6 if dtype == torch.bfloat16 else 0
     assert_sums(of_p[:, 1 : fan_in + 1], wanted, size + rounding)
     assert bool(of_p[:, [0, -1]].isnan().all())
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """Small matrices take the way of large ones."""
+    monkeypatch.setattr(native, "LEAST", 1)
+    monkeypatch.setattr(linear, "LEAST", 1)
+
+
+@st.composite
+def doubled_inputs(draw):
+    """Open probabilities, conductances from silent to enormous, and a leak."""
+    rows, units, fan_in = draw(st.integers(1, 20)), draw(st.integers(1, 80)), draw(st.integers(1, 200))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**16)))
+    p, G = torch.rand(rows, fan_in, generator=generator), torch.rand(units, 2 * fan_in, generator=generator)
+    p = p * (torch.rand(p.shape, generator=generator) < draw(st.sampled_from([0.0, 0.1, 0.5, 1.0])))
+    G = G ** draw(st.sampled_from([0.0, 1.0, 20.0])) * 10.0 ** draw(st.integers(-20, 20))
+    for kind in G.chunk(2, 1):
+        if draw(st.booleans()):  # one kind alone is open at some units
+            kind.mul_(torch.rand(units, 1, generator=generator) < 0.5)
+    return p, G, torch.full((2, units), 10.0 ** draw(st.sampled_from([-30, -3, 1])))
+
+
+@pytest.mark.usefixtures("always")
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(doubled_inputs(), st.sampled_from(["contiguous", "of a larger one"]))
+def test_a_doubled_input_by_sum_and_difference_stays_in_range_and_near_float64(tensors, layout):
+    p, G, leak = tensors
+    if layout != "contiguous":
+        p = torch.cat([p, p], 1)[:, : p.shape[1]]
+    parts = [G.requires_grad_(), leak.requires_grad_()]
+    exact = [p.double(), *(part.detach().double().requires_grad_() for part in parts)]
+    assert linear._is_doubled(p, G)
+    both, wanted = paired_linear(p, G, leak, p.shape[1]), paired_linear(*exact, p.shape[1])
+    assert bool((both >= 0).all())
+    z = average(both, -1, False)
+    assert bool((z.abs() <= 1).all())
+    E, I = wanted.chunk(2, 1)
+    torch.testing.assert_close(z.double(), (E - I) / (E + I), rtol=2**-7, atol=1e-5)
+    slope = torch.randn(both.shape)
+    found = torch.autograd.grad(both, parts, slope)
+    for got, want in zip(found, torch.autograd.grad(wanted, exact[1:], slope.double()), strict=True):
+        assert (got.double() - want).norm() <= 2**-7 * want.norm() + 1e-30
+
+
+def test_sum_and_difference_are_near_float64_and_nearest_where_units_open_and_close():
+    """D is rounded, in relative terms; N has less of float32's rounding than the difference of two large sums."""
+    errors = {"together": 0.0, "apart": 0.0}
+    for seed in range(4):
+        torch.manual_seed(seed)
+        layer = CWALinear(3072, 300, doubled_input=True, activation=None)
+        p, exact = torch.rand(250, 3072), copy.deepcopy(layer).double()
+        wanted = exact(p.double())
+        with torch.no_grad():
+            apart = layer(p)  # two plain products
+        found = layer(p)
+        assert (found - wanted).norm() <= 3e-4 * wanted.norm()
+        slope = torch.randn(wanted.shape, dtype=torch.float64)
+        (of_found,) = torch.autograd.grad(found, layer.g, slope.float())
+        (of_exact,) = torch.autograd.grad(wanted, exact.g, slope)
+        assert (of_found - of_exact).norm() <= 3e-4 * of_exact.norm()
+        near = wanted.abs() < 1e-4
+        errors["together"] += float((found - wanted).detach()[near].abs().sum())
+        errors["apart"] += float((apart - wanted).detach()[near].abs().sum())
+    assert errors["together"] < errors["apart"]
+
+
+def test_a_doubled_input_is_plain_where_nothing_is_learnt_or_where_it_learns_itself():
+    layer, p = CWALinear(3072, 100, doubled_input=True), torch.rand(100, 3072)
+    assert linear._is_doubled(p, layer.g)
+    assert not linear._is_doubled(p.clone().requires_grad_(), layer.g)
+    with torch.no_grad():
+        assert not linear._is_doubled(p, layer.g)
+
+
+def test_a_doubled_input_can_be_differentiated_twice():
+    torch.manual_seed(0)
+    layer, p = CWALinear(3072, 100, doubled_input=True, activation=None), torch.rand(100, 3072)
+
+    def penalty(layer, p):
+        (first,) = torch.autograd.grad(layer(p).pow(2).sum(), layer.g, create_graph=True)
+        return torch.autograd.grad(first.pow(2).sum(), layer.g)[0]
+
+    wanted = penalty(copy.deepcopy(layer).double(), p.double())
+    assert (penalty(layer, p) - wanted).norm() <= 5e-3 * wanted.norm()
 
 
 def test_one_thread_and_several_give_the_same():

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from conductance.eager import eager
 from conductance.kernels import rounded
-from conductance.kernels.onednn import faster_products
+from conductance.kernels.onednn import LEAST, faster_products
 
 
 def formula(p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int) -> Tensor:
@@ -53,12 +53,8 @@ class _PairedLinear(Function):
 
     @staticmethod
     def _gradients(ctx: Any, p: Tensor, conductance: Tensor, leak: Tensor, grad: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():  # to be differentiated again: autograd has to see each operation
-            with torch.enable_grad():
-                again = formula(p, conductance, leak, ctx.excitatory)
-                wanted = [x for x, need in zip((p, conductance, leak), ctx.needs_input_grad, strict=False) if need]
-                found = iter(torch.autograd.grad(again, wanted, grad, create_graph=True))
-            return *(next(found) if need else None for need in ctx.needs_input_grad[:3]), None, None
+        if torch.is_grad_enabled():  # to be differentiated again
+            return *_again(p, conductance, leak, ctx.excitatory, grad, ctx.needs_input_grad[:3]), None, None
         needs_p, needs_conductance, needs_leak, *_ = ctx.needs_input_grad
         grads = *grad.contiguous().chunk(2, 1), p, conductance, ctx.excitatory, ctx.rounds
         return (
@@ -68,6 +64,17 @@ class _PairedLinear(Function):
             None,
             None,
         )
+
+
+def _again(
+    p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int, grad: Tensor, needs: tuple[bool, ...]
+) -> tuple[Tensor | None, ...]:
+    """The gradients of the three tensors, by operations that autograd sees."""
+    with torch.enable_grad():
+        result = formula(p, conductance, leak, excitatory)
+        wanted = [each for each, need in zip((p, conductance, leak), needs, strict=True) if need]
+        found = iter(torch.autograd.grad(result, wanted, grad, create_graph=True))
+    return tuple(next(found) if need else None for need in needs)
 
 
 def _multiplications(p: Tensor, conductance: Tensor) -> int:
@@ -121,6 +128,50 @@ def conductance_gradient(
     return result
 
 
+class _DoubledLinear(Function):
+    """A doubled input that needs no gradient, in float32: from N = E' - I' and D = E' + I'.
+
+    An average is N / D. N keeps float32's precision, and more of it than the difference of two large sums has. D needs
+    only a relative one: its factors are rounded to bfloat16, in half of the time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, p: Tensor, conductance: Tensor, leak: Tensor) -> Tensor:
+        ctx.save_for_backward(p, conductance, leak)
+        units, fan_in = len(conductance), p.shape[1]
+        result = p.new_empty(len(p), 2 * units)
+        differences = result[:, units:]
+        with faster_products(_multiplications(p, conductance)):
+            for to_both, out in zip(conductance.split(_BLOCK), differences.split(_BLOCK, 1), strict=True):
+                torch.mm(p, torch.sub(to_both[:, :fan_in], to_both[:, fan_in:]).t(), out=out)
+        rounded.both_from_difference(p, conductance, leak, result)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        p, conductance, leak = ctx.saved_tensors
+        if torch.is_grad_enabled():  # to be differentiated again
+            return _again(p, conductance, leak, p.shape[1], grad, (False, *ctx.needs_input_grad[1:]))
+        grad_E, grad_I = (half.split(_BLOCK, 1) for half in grad.chunk(2, 1))
+        result = torch.empty_like(conductance)
+        outs = result[:, : p.shape[1]].split(_BLOCK)
+        with torch.autocast(grad.device.type, enabled=False), faster_products(_multiplications(p, conductance)):
+            for of_E, of_I, out in zip(grad_E, grad_I, outs, strict=True):
+                torch.mm(torch.sub(of_E, of_I).t(), p, out=out)
+        rounded.both_gradients_from_difference(grad, p, result)
+        return None, result, grad.sum(0).view(2, -1) if ctx.needs_input_grad[2] else None
+
+
+_BLOCK = 512  # units, of which differences are formed at a time, so that they stay in the cache
+
+
+def _is_doubled(p: Tensor, conductance: Tensor) -> bool:
+    """Whether `_DoubledLinear` serves: in training, so that nothing is rounded where numbers are all that counts."""
+    learns = torch.is_grad_enabled() and conductance.requires_grad and not p.requires_grad
+    shared = p.shape[1] < conductance.shape[1] and p.dtype == torch.float32
+    return learns and shared and _multiplications(p, conductance) >= LEAST and rounded.serves(p, conductance)
+
+
 def _multiply(left: Tensor, right: Tensor, out: Tensor) -> None:
     torch.mm(left, right, out=out)
 
@@ -139,5 +190,9 @@ def paired_linear(p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int,
     if not eager() or p.ndim == 1:
         return formula(p, conductance, leak, excitatory)
     rows = p if p.ndim == 2 else p.flatten(0, -2)
-    result: Tensor = _PairedLinear.apply(rows, conductance, leak, excitatory, rounds)
+    result: Tensor
+    if not rounds and _is_doubled(rows, conductance):
+        result = _DoubledLinear.apply(rows, conductance, leak)
+    else:
+        result = _PairedLinear.apply(rows, conductance, leak, excitatory, rounds)
     return result if p.ndim == 2 else result.unflatten(0, p.shape[:-1])

@@ -26,8 +26,18 @@ inline uint16_t rounded(float x) {
   std::memcpy(&bits, &x, 4);
   return x != x ? 0x7fc0 : uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
-inline __m256i rounded16(const bfloat16 *x) { return _mm256_loadu_si256((const __m256i *)x); }
-inline __m256i rounded16(const float *x) { return (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(x)); }
+inline float load(float x) { return x; }
+inline float load(bfloat16 x) {
+  const uint32_t bits = uint32_t(x.bits) << 16;
+  float value;
+  std::memcpy(&value, &bits, 4);
+  return value;
+}
+inline __m256i rounded16(const bfloat16 *x, int64_t) { return _mm256_loadu_si256((const __m256i *)x); }
+inline __m256i rounded16(const float *x, int64_t further) {
+  const __m512 values = _mm512_loadu_ps(x);
+  return (__m256i)_mm512_cvtneps_pbh(further ? _mm512_add_ps(values, _mm512_loadu_ps(x + further)) : values);
+}
 inline void store(float &to, float x) { to = x; }
 inline void store(bfloat16 &to, float x) { to.bits = rounded(x); }
 
@@ -59,17 +69,20 @@ void along(const bfloat16 *row, const float *, int64_t n, pair *to, int64_t pair
   std::fill(out + n, out + 2 * pairs, 0);
 }
 
-// Two neighbouring rows of n numbers, or one and zeros, as pairs: `width` of them, filled up with zeros.
+// Two neighbouring rows of n numbers, or one and zeros, as pairs: `width` of them, filled up with zeros. To each number
+// the one so much `further` along its row is added, where that is not 0.
 template <class T>
-void across(const T *row, int64_t stride, bool two, int64_t n, pair *to, int64_t width) {
+void across(const T *row, int64_t stride, bool two, int64_t n, pair *to, int64_t width, int64_t further = 0) {
   const T *next = row + stride;
   int64_t i = 0;
   for (; i + 16 <= n; i += 16) {
-    const __m512i low = _mm512_cvtepu16_epi32(rounded16(row + i));
-    const __m512i high = two ? _mm512_slli_epi32(_mm512_cvtepu16_epi32(rounded16(next + i)), 16) : _mm512_setzero_si512();
+    const __m512i low = _mm512_cvtepu16_epi32(rounded16(row + i, further));
+    const __m512i high =
+        two ? _mm512_slli_epi32(_mm512_cvtepu16_epi32(rounded16(next + i, further)), 16) : _mm512_setzero_si512();
     _mm512_storeu_si512(to + i, _mm512_or_si512(low, high));
   }
-  for (; i < width; ++i) to[i] = i < n ? rounded(row[i]) | (two ? pair(rounded(next[i])) << 16 : 0) : 0;
+  auto one = [&](const T *at) { return further ? rounded(load(at[0]) + load(at[further])) : rounded(at[0]); };
+  for (; i < width; ++i) to[i] = i < n ? one(row + i) | (two ? pair(one(next + i)) << 16 : 0) : 0;
 }
 
 // C[m, 0..64] (+)= the sum over k of A[m, k] * B[k, 0..64]
@@ -102,10 +115,13 @@ constexpr decltype(&tile<1>) TILES[] = {nullptr, tile<1>, tile<2>, tile<3>, tile
 
 inline int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
 
-// out[n, u] = bias[u] + the sum over j of x[n, j] G[u, j]; of (G + also)[u, j] where there is an `also`
+// out[n, u] = bias[u] + the sum over j of x[n, j] G[u, j]
+//
+// Where G has J more columns (`twice`) and out U more, with E - I in them, D = E + I is summed instead, and both are
+// replaced: E = (D + (E - I)) / 2 and I = (D - (E - I)) / 2, of which neither may be negative.
 template <class X>
-void forward(const X *x, int64_t x_row, const float *G, const float *also, int64_t G_row, const float *bias, float *out,
-             int64_t out_row, int64_t N, int64_t U, int64_t J, int threads) {
+void forward(const X *x, int64_t x_row, const float *G, int64_t G_row, const float *bias, float *out, int64_t out_row,
+             bool twice, int64_t N, int64_t U, int64_t J, int threads) {
   const int64_t pairs = pieces(J, 2), blocks = pieces(pairs, DEEP), panels = pieces(N, WIDE), width = panels * WIDE;
   auto depth_of = [&](int64_t block) { return std::min(DEEP, pairs - block * DEEP); };
   auto numbers_of = [&](int64_t block) { return std::min(2 * DEEP, J - 2 * DEEP * block); };
@@ -129,7 +145,7 @@ void forward(const X *x, int64_t x_row, const float *G, const float *also, int64
     for (int64_t u = 0; u < U; u += ROWS) {
       const int64_t here = std::min(ROWS, U - u);
       for (int64_t r = 0; r < here; ++r)
-        along(G + (u + r) * G_row, also ? also + (u + r) * G_row : nullptr, J, rows.at + r * length, pairs);
+        along(G + (u + r) * G_row, twice ? G + (u + r) * G_row + J : nullptr, J, rows.at + r * length, pairs);
       for (int64_t block = 0; block < blocks; ++block)
         for (int64_t q = 0; q < panels; ++q)
           for (int64_t r = 0; r < here; r += TALL)
@@ -138,19 +154,32 @@ void forward(const X *x, int64_t x_row, const float *G, const float *also, int64
       for (int64_t n = 0; n < N; n += 16) {
         for (int64_t r = 0; r < here; ++r)
           for (int64_t i = 0; i < 16; ++i) turned[i][r] = sums[r * width + n + i];
-        for (int64_t i = 0; i < std::min<int64_t>(16, N - n); ++i)
+        for (int64_t i = 0; i < std::min<int64_t>(16, N - n); ++i) {
+          float *E = out + (n + i) * out_row + u, *I = E + U;
+          const float *to_E = bias + u, *to_I = to_E + U;
+          if (!twice)
 #pragma GCC ivdep
-          for (int64_t r = 0; r < here; ++r) out[(n + i) * out_row + u + r] = turned[i][r] + bias[u + r];
+            for (int64_t r = 0; r < here; ++r) E[r] = turned[i][r] + to_E[r];
+          else
+#pragma GCC ivdep
+            for (int64_t r = 0; r < here; ++r) {
+              const float D = turned[i][r], difference = I[r];
+              E[r] = std::max((D + difference) / 2, 0.f) + to_E[r];
+              I[r] = std::max((D - difference) / 2, 0.f) + to_I[r];
+            }
+        }
       }
     }
   }
 }
 
-// out[u, j] = the sum over n of k[n, u] x[n, j]. With `further`, out holds another matrix M, and two are written: the sum
-// M + out, and so many numbers further the difference out - M.
+// out[u, j] = the sum over n of k[n, u] x[n, j]
+//
+// Where k has U more columns (`twice`) and out J more, out holds the same of the differences of k's halves, M. Then S, that
+// of their sums, is formed, and the gradients of both halves are written: (S + M) / 2 and (S - M) / 2.
 template <class X>
-void weights(const float *k, int64_t k_row, const X *x, int64_t x_row, float *out, int64_t out_row, int64_t further,
-             int64_t N, int64_t U, int64_t J, int threads) {
+void weights(const float *k, int64_t k_row, const X *x, int64_t x_row, float *out, int64_t out_row, bool twice, int64_t N,
+             int64_t U, int64_t J, int threads) {
   const int64_t pairs = pieces(N, 2), panels = pieces(J, WIDE);
   Pairs packed(panels * pairs * WIDE);
 #pragma omp parallel for num_threads(threads) if (threads > 1)
@@ -166,22 +195,22 @@ void weights(const float *k, int64_t k_row, const X *x, int64_t x_row, float *ou
     for (int64_t u = 0; u < U; u += ROWS) {
       const int64_t here = std::min(ROWS, U - u);
       for (int64_t n = 0; n < pairs; ++n) {
-        across(k + 2 * n * k_row + u, k_row, 2 * n + 1 < N, here, line.at, here);
+        across(k + 2 * n * k_row + u, k_row, 2 * n + 1 < N, here, line.at, here, twice ? U : 0);
         for (int64_t r = 0; r < here; ++r) rows.at[r / TALL * TALL * pairs + n * TALL + r % TALL] = line.at[r];
       }
       for (int64_t q = 0; q < panels; ++q)
         for (int64_t r = 0; r < here; r += TALL) {
           const int64_t tall = std::min(TALL, here - r), wide = std::min(WIDE, J - q * WIDE);
-          const bool whole = !further && wide == WIDE;
+          const bool whole = !twice && wide == WIDE;
           float *to = out + (u + r) * out_row + q * WIDE;
           TILES[tall](rows.at + r * pairs, 1, TALL, packed.at + q * pairs * WIDE, pairs, whole ? to : sums,
                       whole ? out_row : WIDE, false);
           for (int64_t t = 0; t < tall && !whole; ++t, to += out_row)
 #pragma GCC ivdep
             for (int64_t i = 0; i < wide; ++i) {
-              const float S = sums[t * WIDE + i], M = further ? to[i] : 0;
-              to[i] = S + M;
-              if (further) to[further + i] = S - M;
+              const float S = sums[t * WIDE + i], M = to[i];
+              to[i] = twice ? (S + M) / 2 : S;
+              if (twice) to[J + i] = (S - M) / 2;
             }
         }
     }
@@ -220,14 +249,13 @@ void inputs(const float *k, int64_t k_row, const float *G, int64_t G_row, X *out
 }  // namespace
 
 #define CONDUCTANCE_EXPORT(NAME, X)                                                                                       \
-  extern "C" void forward_##NAME(const X *x, const float *G, const float *also, const float *bias, float *out,            \
-                                 int64_t x_row, int64_t G_row, int64_t out_row, int64_t N, int64_t U, int64_t J,          \
-                                 int threads) {                                                                           \
-    forward(x, x_row, G, also, G_row, bias, out, out_row, N, U, J, threads);                                              \
+  extern "C" void forward_##NAME(const X *x, const float *G, const float *bias, float *out, int64_t x_row, int64_t G_row, \
+                                 int64_t out_row, int64_t twice, int64_t N, int64_t U, int64_t J, int threads) {          \
+    forward(x, x_row, G, G_row, bias, out, out_row, twice, N, U, J, threads);                                             \
   }                                                                                                                       \
   extern "C" void weights_##NAME(const float *k, const X *x, float *out, int64_t k_row, int64_t x_row, int64_t out_row,   \
-                                 int64_t further, int64_t N, int64_t U, int64_t J, int threads) {                         \
-    weights(k, k_row, x, x_row, out, out_row, further, N, U, J, threads);                                                 \
+                                 int64_t twice, int64_t N, int64_t U, int64_t J, int threads) {                           \
+    weights(k, k_row, x, x_row, out, out_row, twice, N, U, J, threads);                                                   \
   }                                                                                                                       \
   extern "C" void inputs_##NAME(const float *k, const float *G, X *out, int64_t k_row, int64_t G_row, int64_t out_row,    \
                                 int64_t N, int64_t U, int64_t J, int threads) {                                           \

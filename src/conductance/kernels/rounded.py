@@ -37,16 +37,50 @@ def _has_instructions() -> bool:
 
 def product(p: Tensor, conductance: Tensor, bias: Tensor, out: Tensor) -> None:
     """Fill out = p G^T + bias, (rows, units), in float32; p (rows, fan-in), G (units, fan-in), bias (units,)."""
-    p, sizes = _rows(p), (*out.shape, p.shape[1])
-    tensors = p, conductance, None, bias.to(torch.float32).contiguous(), out
-    _run(f"forward_{_TYPES[p.dtype]}", tensors, (p.stride(0), conductance.stride(0), out.stride(0), *sizes))
+    _forward(p, conductance, bias, out, False)
+
+
+def _forward(p: Tensor, conductance: Tensor, bias: Tensor, out: Tensor, twice: bool) -> None:
+    p, units = _rows(p), len(conductance)
+    tensors = p, conductance, bias.to(torch.float32).contiguous(), out
+    strides = p.stride(0), conductance.stride(0), out.stride(0)
+    _run(f"forward_{_TYPES[p.dtype]}", tensors, (*strides, twice, len(out), units, p.shape[1]))
+
+
+def both_from_difference(p: Tensor, conductance: Tensor, leak: Tensor, out: Tensor) -> None:
+    """Fill E' and I' of units whose synapses of both kinds read all of p, from their difference without the leak.
+
+    Their sum is that of rounded factors. It is not allowed to be smaller than the difference.
+
+    Args:
+        p: (rows, fan-in).
+        conductance: G (units, 2 * fan-in), excitatory columns first.
+        leak: (2, units).
+        out: (rows, 2 * units); in its second half lies E' - I'.
+    """
+    _forward(p, conductance, leak.flatten(), out, True)
 
 
 def conductance_gradient(grad: Tensor, p: Tensor, out: Tensor) -> None:
     """Fill out = grad^T p, (units, fan-in), in float32; grad (rows, units), float32."""
+    _weights(grad, p, out, False)
+
+
+def _weights(grad: Tensor, p: Tensor, out: Tensor, twice: bool) -> None:
     p, grad = _rows(p), _rows(grad)
-    strides = grad.stride(0), p.stride(0), out.stride(0), 0
-    _run(f"weights_{_TYPES[p.dtype]}", (grad, p, out), (*strides, *grad.shape, p.shape[1]))
+    strides = grad.stride(0), p.stride(0), out.stride(0)
+    _run(f"weights_{_TYPES[p.dtype]}", (grad, p, out), (*strides, twice, len(grad), len(out), p.shape[1]))
+
+
+def both_gradients_from_difference(grad: Tensor, p: Tensor, out: Tensor) -> None:
+    """Fill the gradient of G where both kinds read all of p; what comes by E' + I' is that of rounded factors.
+
+    Args:
+        grad: with respect to E' and I', (rows, 2 * units), float32.
+        p: (rows, fan-in).
+        out: (units, 2 * fan-in); in its first half lies the product of p and the difference of the halves of ``grad``.
+    """
+    _weights(grad, p, out, True)
 
 
 def input_gradient(grad: Tensor, conductance: Tensor, out: Tensor) -> None:
