@@ -1,5 +1,7 @@
 """The memory that training takes, as it is told before and as it is measured."""
 
+import gc
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -65,3 +67,15 @@ def test_the_parts_add_up_and_more_images_take_more():
     assert few.activations * 9 < many.activations < few.activations * 11
     assert str(few).startswith(f"{in_bytes(few.total)} (parameters")
     assert few.total == few.parameters + few.gradients + few.optimizer + few.activations
+
+
+@pytest.mark.parametrize(("architecture", "family", "widths"), NETWORKS[1::3])
+def test_no_tensor_outlives_the_estimate(architecture, family, widths):
+    def alive():
+        gc.collect()
+        return sum(issubclass(type(each), torch.Tensor) for each in gc.get_objects())
+
+    network, batch = on_meta(architecture, family, widths, samples=2)
+    before = alive()
+    conductance.estimate(network, batch)
+    assert alive() == before

@@ -130,9 +130,10 @@ def _passed_on(network: nn.Module, batch: Any) -> tuple[int, int]:
     largest = 0
 
     def keep(tensor: Tensor) -> Tensor:
+        found = tensor.detach()  # an output that its own graph held, graph and all, would never be freed
         if _storage(tensor) not in own:
-            kept[_storage(tensor)] = tensor
-        return tensor
+            kept[_storage(tensor)] = found
+        return found
 
     def look(module: nn.Module, args: Any, output: Any) -> None:
         nonlocal largest
