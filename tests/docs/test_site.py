@@ -38,13 +38,26 @@ class Links(HTMLParser):
                 self.followed.append(value)
 
 
-@pytest.fixture(scope="session")
-def site(tmp_path_factory):
+TRAINING = {page.stem for page in (ROOT / "docs" / "tutorials").glob("*.md")} - {"reproduce"}
+"""Tutorials that compute for seconds. test_tutorials.py runs their cells; the slow tests run them in Jupyter, as `make docs`."""
+
+
+@pytest.fixture(
+    scope="session",
+    params=[pytest.param(TRAINING, id="one tutorial run"), pytest.param((), id="all run", marks=pytest.mark.slow)],
+)
+def site(tmp_path_factory, request):
+    """Its folder. Sphinx reads every page, which takes half a minute."""
     folder = tmp_path_factory.mktemp("site")
-    command = ["-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "-d", folder / "doctrees", "-c", "docs", "."]
+    command = ["-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "-d", folder / "doctrees", "-c", "docs"]
+    unrun = ",".join(f"**/{name}.md" for name in request.param)
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
     built = subprocess.run(
-        [sys.executable, *command, folder / "html"], cwd=ROOT, capture_output=True, text=True, env=environment
+        [sys.executable, *command, f"-Dnb_execution_excludepatterns={unrun}", ".", folder / "html"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=environment,
     )
     assert built.returncode == 0, built.stderr[-3000:]
     return folder / "html"
