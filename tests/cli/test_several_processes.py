@@ -23,7 +23,7 @@ STEP = 26
 ROUNDING = 1e-4
 """What sums in another order may differ by after so many epochs, in float32."""
 
-# One of the processes is killed at a step, whatever the machine has to do besides. Nothing here imports torch before the command.
+# One of the processes is killed at a step, whatever the machine does besides. Nothing imports torch before the command.
 KILLED = f"""
 import os, signal, sys
 from rich.progress import Progress
@@ -103,9 +103,10 @@ def test_two_go_on_where_one_was_stopped(tmp_path, whole, monkeypatch):
         raise KeyboardInterrupt
 
     out = tmp_path / "run"
-    with monkeypatch.context() as patch, pytest.raises(SystemExit, match="130"):
+    with monkeypatch.context() as patch:
         patch.setattr(TrainingProgress, "step", at_step(STEP, interrupt))
-        cli.main(words(out, 1))
+        with pytest.raises(SystemExit, match="130"):
+            cli.main(words(out, 1))
     several_processes.run(["-m", "conductance", *words(out, 1, "--resume")], 2)
     assert largest_difference(out, whole) < ROUNDING
 

@@ -1,6 +1,6 @@
 """The tutorials' cells run one after the other, without a warning, and draw what they describe.
 
-They run in this process, which has imported torch; `make docs` and `make check-slow` run them in Jupyter, as readers do.
+They run in this process, which has imported torch; `make docs` and `make check-slow` run them in Jupyter.
 """
 
 import re

@@ -1,6 +1,7 @@
 """The compiled C++ gives the numbers of the formula, and is missed by nobody where it cannot be built."""
 
 import multiprocessing
+import os
 import shutil
 import warnings
 
@@ -127,17 +128,22 @@ def test_one_thread_and_several_give_the_same():
         torch.set_num_threads(threads)
 
 
-def _build(folder):
-    import os
-
+def _build(folder, built):
     os.environ["XDG_CACHE_HOME"] = folder
-    return native.library() is not None
+    built.put(native.library() is not None)
 
 
 @needs_a_compiler
 def test_processes_that_build_at_once_do_not_disturb_each_other(tmp_path):
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        assert pool.map(_build, [str(tmp_path)] * 3) == [True] * 3
+    context = multiprocessing.get_context("forkserver")  # it imports torch once
+    context.set_forkserver_preload([__name__])
+    built = context.SimpleQueue()
+    processes = [context.Process(target=_build, args=(str(tmp_path), built)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [built.get() for _ in processes] == [True] * 3
     assert [file.suffix for file in (tmp_path / "conductance").iterdir()] == [".so"]
 
 

@@ -63,29 +63,38 @@ def test_a_step_within_autocast_is_the_same_step():
     assert torch.equal(*steps)
 
 
+# Each in a process of its own: torch's two ways of allowing it may not be mixed.
 PRECISIONS = """
+import os, sys
 import torch
 from conductance.optim import orthogonalize
 def state():
     return torch.backends.cuda.matmul.fp32_precision, torch.backends.mkldnn.matmul.fp32_precision
-matrix = torch.rand(16, 200, generator=torch.Generator().manual_seed(7))
-whole = orthogonalize(matrix)
-{allow}
-before = state()
-assert torch.equal(orthogonalize(matrix), whole)
-assert state() == before, (state(), before)
+def check(allow):
+    matrix = torch.rand(16, 200, generator=torch.Generator().manual_seed(7))
+    whole = orthogonalize(matrix)
+    exec(allow)
+    before = state()
+    assert torch.equal(orthogonalize(matrix), whole)
+    assert state() == before, (state(), before)
+for allow in sys.argv[1:]:
+    if os.fork() == 0:
+        check(allow)
+        print(allow, flush=True)
+        os._exit(0)
+    os.wait()
 """
 
 
-@pytest.mark.parametrize("allow", [
-    "torch.set_float32_matmul_precision('medium')",
-    "torch.backends.cuda.matmul.allow_tf32 = True",
-    "torch.backends.fp32_precision = 'tf32'",
-    "torch.backends.mkldnn.matmul.fp32_precision = 'bf16'",
-])  # fmt: skip
-def test_products_are_not_rounded_where_torch_may_round_them(allow):
-    """In a process of its own: torch's two ways of allowing it may not be mixed."""
-    subprocess.run([sys.executable, "-c", PRECISIONS.format(allow=allow)], check=True)
+def test_products_are_not_rounded_where_torch_may_round_them():
+    ways = [
+        "torch.set_float32_matmul_precision('medium')",
+        "torch.backends.cuda.matmul.allow_tf32 = True",
+        "torch.backends.fp32_precision = 'tf32'",
+        "torch.backends.mkldnn.matmul.fp32_precision = 'bf16'",
+    ]
+    ran = subprocess.run([sys.executable, "-c", PRECISIONS, *ways], capture_output=True, text=True, check=False)
+    assert ran.stdout.splitlines() == ways, ran.stderr
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
