@@ -5,6 +5,7 @@ import torch
 
 import conductance
 from conductance import memory, nn
+from conductance.bench.memory import peak_bytes
 from conductance.memory import NotEnoughMemoryError, free_memory, in_bytes, require_memory
 
 CPU = torch.device("cpu")
@@ -58,12 +59,17 @@ def test_what_does_not_fit_is_named_with_what_is_free_and_the_remedy(control_gro
         lambda: nn.CWAConv2d(10**6, 10**6, 99),
         lambda: nn.LateralLinear(10, 10, interneurons=1e15),
         lambda: nn.CWARNN(10, 10**9),
+        lambda: nn.CWARNN(10**12, 10),
+        lambda: nn.CWARNNCell(10, 10**9),
         lambda: conductance.create_model("fcn", "cwa", (1, 28, 28), 10, widths=(10**9, 10**9)),
     ],
 )
 def test_no_layer_is_begun_that_cannot_be_ended(make):
-    with pytest.raises(NotEnoughMemoryError, match="of memory are free"):
-        make()
+    def begin():
+        with pytest.raises(NotEnoughMemoryError, match="of memory are free"):
+            make()
+
+    assert peak_bytes(begin, CPU) < 10**6
 
 
 def test_sizes_are_for_people():

@@ -39,7 +39,7 @@ class Links(HTMLParser):
 
 
 TRAINING = {page.stem for page in (ROOT / "docs" / "tutorials").glob("*.md")} - {"reproduce"}
-"""Tutorials that compute for seconds. test_tutorials.py runs their cells; slow tests run them in Jupyter, as `make docs`."""
+"""Tutorials that compute for seconds. test_tutorials.py runs their cells; slow tests run them in Jupyter."""
 
 
 @pytest.fixture(

@@ -9,6 +9,7 @@ from torch import nn
 from conductance import nn as cnn
 from conductance.checked import checked
 from conductance.errors import InputError, UnknownNameError
+from conductance.nn.base import require_room
 from conductance.valence import excitatory_first
 
 Builder = Callable[..., nn.Module]
@@ -54,7 +55,7 @@ def _without_units(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if not (handing_on and name == "pooled_interneuron")}
 
 
-def _cwa(layer: Builder) -> Builder:
+def _cwa(layer: type[nn.Module]) -> Builder:
     def build(
         *sizes: int,
         first: bool = False,
@@ -64,6 +65,8 @@ def _cwa(layer: Builder) -> Builder:
         **options: Any,
     ) -> nn.Module:
         options = _without_units(options)
+        fan_in = sizes[0] // options.get("groups", 1)
+        require_room(layer.__name__, (sizes[1], fan_in), sizes[0], options.get("device"), options.get("dtype"))
         # the image is read as an excitatory and an inhibitory copy; only what units send on has a valence to choose
         return layer(
             *sizes,
@@ -77,7 +80,7 @@ def _cwa(layer: Builder) -> Builder:
     return build
 
 
-def _cwa_li(layer: Builder, plain: Builder) -> Builder:
+def _cwa_li(layer: type[nn.Module], plain: type[nn.Module]) -> Builder:
     """Interneurons wherever units average; a shortcut that only hands on its conductances has no units."""
     averaging, lateral = _cwa(plain), _cwa(layer)
 
@@ -91,7 +94,7 @@ def _cwa_li(layer: Builder, plain: Builder) -> Builder:
     return build
 
 
-def _cwa_bn(layer: Builder, norm: Builder) -> Builder:
+def _cwa_bn(layer: type[nn.Module], norm: Builder) -> Builder:
     """BatchNorm between z and its rectification, as the paper puts it in its affine networks (section 4.3)."""
 
     averaging = _cwa(layer)

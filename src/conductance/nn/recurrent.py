@@ -11,7 +11,7 @@ from conductance import functional, kernels
 from conductance.checked import checked, require_counts
 from conductance.errors import InputError
 from conductance.functional import Activation, require_activation
-from conductance.nn.base import check_pool
+from conductance.nn.base import check_pool, require_room
 from conductance.nn.conductance import check_unit_valence
 from conductance.nn.held import HeldLayer, holding
 from conductance.nn.linear import CWALinear
@@ -85,11 +85,13 @@ class CWARNNCell(nn.Module):
     ) -> None:
         super().__init__()
         require_counts(input_size=input_size, hidden_size=hidden_size)
+        self.doubled_input = doubled_input and valence is None
+        read = input_size * (1 + self.doubled_input) + hidden_size
+        require_room(type(self).__name__, (hidden_size, read), read, device, dtype)  # before valences take any
         self.input_size, self.hidden_size = input_size, hidden_size
         self.pooled_interneuron = pooled_interneuron
         if pooled_interneuron:
             check_pool(hidden_size)
-        self.doubled_input = doubled_input and valence is None
         self.unit_valence = check_unit_valence(unit_valence, hidden_size)
         from_input = excitatory_first(input_size) if valence is None else torch.as_tensor(valence).double().cpu()
         if from_input.shape != (input_size,):
@@ -219,6 +221,7 @@ class CWARNN(RecurrentModule):
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.batch_first, self.activation = batch_first, activation
         self.truncation, self.checkpoint = truncation, checkpoint
+        require_room(type(self).__name__, (hidden_size, hidden_size), hidden_size, device, dtype)
         units = check_unit_valence(unit_valence, hidden_size)
         self.cells = nn.ModuleList(
             CWARNNCell(
