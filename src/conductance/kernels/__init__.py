@@ -8,6 +8,7 @@
 * `windows`: convolutions that are matrix products.
 * `onednn`: matrix products by the faster of torch's two libraries.
 * `rounded`: matrix products of bfloat16 with float32 sums.
+* `steps`: what an optimizer does to each parameter.
 * `pooling`: the average of units on which their layer's pooled interneuron acts.
 * `residual`: the average at the end of a residual block, joined with the shortcut.
 * `products`: the sums over synapses, E' and I' of all units by as few products as the valences allow.

@@ -11,8 +11,9 @@ from torch.nn import Parameter
 
 from conductance.checked import checked
 from conductance.errors import InputError
+from conductance.kernels import steps
 from conductance.kernels.onednn import faster_products
-from conductance.optim.rules import Group, State, gradient_of, running_mean
+from conductance.optim.rules import Group, State, gradient_of, limit, running_mean
 from conductance.sharded import sharded_like, whole
 
 # Keller Jordan's quintic (2024): five rounds bring singular values from 0.001 .. 1 to 0.7 .. 1.2.
@@ -81,14 +82,26 @@ def muon(parameters: Sequence[Tensor], state: State, group: Group) -> None:
         if group.get("mask") is None and type(parameter) in (Tensor, Parameter):  # added as it is found: no pass more
             last = parameter.ndim == 4 and parameter.is_contiguous(memory_format=torch.channels_last)
             both = (_pieces(each, group, last) for each in (direction, parameter))
+            limited = group["least"] is not None and steps.serve(parameter)
             for rows, moved in zip(*both, strict=True):
-                moved.sub_(_step(rows, group["lr"] * group["scale"]))
+                least = group["least"] if limited else None
+                _subtract(moved if last else moved.flatten(2), _step(rows, group["lr"] * group["scale"]), least)
+            if not limited:
+                limit([parameter], group)
             continue
         for rows in _pieces(direction, group):
             rows.copy_(_step(rows, 1.0))
         if group.get("mask") is not None:
             direction = _only_synapses(direction, group["mask"])
         parameter.add_(sharded_like(direction, parameter), alpha=-group["lr"] * group["scale"])
+        limit([parameter], group)
+
+
+def _subtract(moved: Tensor, step: Tensor, least: float | None) -> None:
+    if least is None:
+        moved.sub_(step.view_as(moved))
+    else:
+        steps.subtract(moved, step.view_as(moved), least)
 
 
 def _pieces(matrix: Tensor, group: Group, last: bool = False) -> Iterator[Tensor]:

@@ -103,11 +103,9 @@ class ConductanceOptimizer(Optimizer):
             parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
             if parameters:
                 RULES[group["rule"]](parameters, self.state, group)
-                if group["least"] is not None:
-                    torch._foreach_clamp_min_(parameters, group["least"])
-                    if group["least"] >= 0:
-                        for parameter in parameters:
-                            note_nonnegative(parameter)
+                if group["least"] is not None and group["least"] >= 0:
+                    for parameter in parameters:
+                        note_nonnegative(parameter)
         return loss
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """How parameters move: Adam, SGD with Nesterov momentum and exponentiated gradient (Muon has its own file).
 
 A rule takes the parameters of one group that have a gradient, the optimizer's state, and the group with its options:
-``lr * scale`` is the step size, ``betas[0]`` the momentum.
+``lr * scale`` is the step size, ``betas[0]`` the momentum, ``least`` what no parameter may fall below, or None.
 """
 
 from collections.abc import MutableMapping, Sequence
@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim.adam import adam as torch_adam
+
+from conductance.kernels import steps
 
 State = MutableMapping[Tensor, Any]
 Group = dict[str, Any]
@@ -21,14 +23,41 @@ LARGEST_EXPONENT = 1.0
 
 
 def adam(parameters: Sequence[Tensor], state: State, group: Group) -> None:
-    """Adam (Kingma & Ba, 2015), torch's own implementation, with torch's names for its state."""
-    for parameter in parameters:
-        own = state[parameter]
-        if not own:
-            own["step"] = torch.zeros((), dtype=torch.float32)
-            own["exp_avg"] = torch.zeros_like(parameter)
-            own["exp_avg_sq"] = torch.zeros_like(parameter)
-        own["step"] = own["step"].to(parameter.device)  # loaded, it lies where it was saved
+    """Adam (Kingma & Ba, 2015), torch's own implementation, with torch's names for its state.
+
+    Where there is a limit and the parameter is large, one C++ pass takes the step and keeps it (`kernels.steps`).
+    """
+    left = [parameter for parameter in parameters if not _adam_in_one_pass(parameter, state, group)]
+    if left:
+        _torch_adam(left, state, group)
+        limit(left, group)
+
+
+def _adam_in_one_pass(parameter: Tensor, state: State, group: Group) -> bool:
+    """Take the step, unless it has to be taken otherwise."""
+    own, gradient = state[parameter], gradient_of(parameter)
+    if not own:
+        own["step"] = torch.zeros((), dtype=torch.float32)
+        own["exp_avg"] = torch.zeros_like(parameter)
+        own["exp_avg_sq"] = torch.zeros_like(parameter)
+    own["step"] = own["step"].to(parameter.device)  # loaded, it lies where it was saved
+    means = own["exp_avg"], own["exp_avg_sq"]
+    if group["least"] is None or not steps.serve(parameter, gradient, *means):
+        return False
+    own["step"] += 1
+    options = {name: group[name] for name in ("betas", "eps", "least")}
+    lr = float(group["lr"] * group["scale"])
+    steps.adam(parameter, gradient, *means, step=int(own["step"]), lr=lr, **options)
+    return True
+
+
+def limit(parameters: Sequence[Tensor], group: Group) -> None:
+    """Set what has fallen below ``least`` to it."""
+    if group["least"] is not None:
+        torch._foreach_clamp_min_(list(parameters), group["least"])
+
+
+def _torch_adam(parameters: Sequence[Tensor], state: State, group: Group) -> None:
     states = [state[parameter] for parameter in parameters]
     torch_adam(
         list(parameters),
@@ -64,6 +93,7 @@ def sgd(parameters: Sequence[Tensor], state: State, group: Group) -> None:
                 own["momentum_buffer"] = direction.clone()
             direction = direction.add(own["momentum_buffer"], alpha=mu)
         parameter.add_(direction, alpha=-group["lr"] * group["scale"])
+    limit(parameters, group)
 
 
 def exponentiated_gradient(parameters: Sequence[Tensor], state: State, group: Group) -> None:
@@ -78,6 +108,7 @@ def exponentiated_gradient(parameters: Sequence[Tensor], state: State, group: Gr
         mean = running_mean(parameter, state, group["betas"][0])
         exponent = mean * (-group["lr"] * group["scale"])
         parameter.mul_(exponent.clamp_(-LARGEST_EXPONENT, LARGEST_EXPONENT).exp_())
+    limit(parameters, group)
 
 
 def running_mean(parameter: Tensor, state: State, momentum: float) -> Tensor:
