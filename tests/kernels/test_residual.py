@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conductance import kernels
-from conductance.kernels import native, residual
+from conductance.kernels import SplitSums, native, residual
 
 pytestmark = pytest.mark.usefixtures("any_average")
 
@@ -66,6 +66,34 @@ def test_gradients_can_be_differentiated_again(block):
     assert torch.autograd.gradgradcheck(lambda *given: kernels.joined_average(*given, axis), leaves)
 
 
+@settings(deadline=None, max_examples=40)
+@given(blocks(), st.sampled_from([1, 2]), st.sampled_from([torch.bfloat16, torch.float32]))
+def test_sums_in_parts_too(block, width, dtype):
+    """Half precision, and float32 with its shared part in float64."""
+    rest, shortcut, axis = block
+    rest, shortcut = rest.to(dtype), shortcut.to(dtype).requires_grad_()
+    wide = torch.float32 if dtype == torch.bfloat16 else torch.float64
+    shared = (9 + rest.detach().narrow(axis, 0, width if rest.shape[axis] >= width else 1)).to(wide)
+    mean, leak = 1 + torch.arange(rest.shape[axis]).to(wide) / 100, torch.full((rest.shape[axis],), 0.1)
+    leaves = rest.requires_grad_(), shared.requires_grad_(), shortcut
+    sums = SplitSums(rest, shared, mean, leak)
+
+    def found(name):
+        kernels.use_average(name)
+        p = kernels.joined_average(sums, shortcut, axis)
+        slope = torch.linspace(1, 2, p.numel()).view(p.shape).to(dtype) * (p > 0.02)
+        return p, *torch.autograd.grad(p, leaves, slope)
+
+    tolerance = {"rtol": 0.03, "atol": 0.03} if dtype == torch.bfloat16 else {"rtol": 1e-4, "atol": 1e-5}
+    for mine, theirs in zip(found("native"), found("formula"), strict=True):
+        torch.testing.assert_close(mine, theirs, **tolerance)
+    kernels.use_average("native")
+    again = torch.autograd.grad(
+        kernels.joined_average(sums, shortcut, axis).float().square().sum(), leaves, create_graph=True
+    )
+    assert all(each.requires_grad and each.shape == leaf.shape for each, leaf in zip(again, leaves, strict=True))
+
+
 def test_what_is_not_finite_stays_so():
     both = torch.tensor([[1.0, float("nan"), 1.0, 1.0]])
     assert kernels.joined_average(both, torch.zeros(1, 2), -1).isnan().tolist() == [[False, True]]
@@ -80,5 +108,5 @@ def test_other_tensors_go_the_plain_way(change):
         shortcut = shortcut[:1]
     if change == "kernel":
         kernels.use_average("blocked")
-    assert not residual._in_one_pass(both, shortcut, -1, None)
+    assert not residual._parts_of_one_pass(both, shortcut, -1, None)
     torch.testing.assert_close(kernels.joined_average(both, shortcut, -1), plain(both, shortcut, -1))

@@ -79,11 +79,11 @@ template <class T, class S, class O, Result result>
 void backward_row(const O *grad, const O *z, const O *D, const S *mean, const O *shortcut, T *to_E, T *to_I,
                   O *to_shortcut, S *shared_E, S *shared_I, const Shape &s) {
   using A = decltype(load(T()));
-  auto slope = [&](int64_t at) {
-    const A v = load(z[at]);
-    if (result != potential && v <= 0) return A(0);
-    return (result == joined ? load(grad[at]) / 2 : load(grad[at])) / load(D[at]);
+  auto open = [&](int64_t at) -> A {  // the gradient at z; all is read before it is chosen, or no loop were a vector's
+    const A v = load(z[at]), g = result == joined ? load(grad[at]) / 2 : load(grad[at]);
+    return result != potential && v <= 0 ? 0 : g;
   };
+  auto slope = [&](int64_t at) { return open(at) / load(D[at]); };
   auto at_z = [&](int64_t at) -> A { return result == joined ? 2 * load(z[at]) - load(shortcut[at]) : load(z[at]); };
   const int64_t n = s.channels * s.inner;
   if (s.shared && s.inner == 1) {
@@ -93,7 +93,7 @@ void backward_row(const O *grad, const O *z, const O *D, const S *mean, const O 
       const A k = slope(c), kz = k * at_z(c);
       store(to_E[c], k - kz);
       store(to_I[c], -k - kz);
-      if (result == joined) store(to_shortcut[c], load(z[c]) <= 0 ? A(0) : load(grad[c]) / 2);
+      if (result == joined) store(to_shortcut[c], open(c));
       sum_E += S(k - kz) * mean[c];
       sum_I += S(-k - kz) * mean[n + c];
     }
@@ -107,7 +107,7 @@ void backward_row(const O *grad, const O *z, const O *D, const S *mean, const O 
     const A k = slope(at), kz = k * at_z(at);
     store(to_E[at], k - kz);
     store(to_I[at], -k - kz);
-    if (result == joined) store(to_shortcut[at], load(z[at]) <= 0 ? A(0) : load(grad[at]) / 2);
+    if (result == joined) store(to_shortcut[at], open(at));
   }
   if (!s.shared) return;
   for (int64_t k = 0; k < s.inner; ++k) shared_E[k] = shared_I[k] = 0;
@@ -163,7 +163,10 @@ template <class T>
 void unpool_row(const T *grad, const T *z, const T *mean, T *common, T *out, bool rectify, const Shape &s) {
   const T only_mean = *mean, *m = s.inner == 1 ? &only_mean : mean;
   auto left = [&](int64_t at, int64_t k) { return (z[at] - m[k]) / (1 + std::abs(m[k])); };
-  auto open = [&](int64_t at, int64_t k) { return rectify && z[at] <= m[k] ? 0 : grad[at]; };
+  auto open = [&](int64_t at, int64_t k) {
+    const T g = grad[at];
+    return rectify && z[at] <= m[k] ? 0 : g;
+  };
   sum_over_units(common, s, [&](int64_t at, int64_t k) {
     const T sign = (m[k] > 0) - (m[k] < 0);
     return open(at, k) * (1 + sign * left(at, k));

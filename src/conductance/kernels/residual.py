@@ -14,41 +14,57 @@ from torch import Tensor
 from torch.autograd import Function
 
 from conductance.kernels import averaging, native
-from conductance.kernels.mixed import Sums, average
+from conductance.kernels.mixed import SplitSums, Sums, average
 
 
-def _formula_gradient(grad: Tensor, p: Tensor, shortcut: Tensor, total: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+def _formula_gradient(
+    grad: Tensor, p: Tensor, shortcut: Tensor, total: Tensor, axis: int, wide: torch.dtype
+) -> tuple[Tensor, Tensor]:
     """With respect to E' and I', and to the shortcut."""
     half = torch.where(p <= 0, 0, grad / 2)
-    return averaging.formula_gradient(half, 2 * p - shortcut, total, axis, False, p.dtype), half
+    z, slope, total = (each.to(wide) for each in (2 * p - shortcut, half, total))
+    return averaging.formula_gradient(slope, z, total, axis, False, wide), half
 
 
 class _JoinedAverage(Function):
-    """p and D are both outputs, so that autograd knows how they depend on E' and I' and can differentiate twice."""
+    """p and D are both outputs, so that autograd knows how they depend on the parts and can differentiate twice."""
 
     @staticmethod
-    def forward(ctx: Any, both: Tensor, shortcut: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-        p = averaging.empty_half(both, axis)
+    def forward(
+        ctx: Any,
+        rest: Tensor,
+        shared: Tensor | None,
+        mean: Tensor | None,
+        leak: Tensor | None,
+        shortcut: Tensor,
+        axis: int,
+    ) -> tuple[Tensor, Tensor]:
+        p = averaging.empty_half(rest, axis)
         total = torch.empty_like(p)
-        native.forward(both, None, None, None, p, total, axis, True, shortcut)
-        ctx.axis = axis
+        native.forward(rest, shared, mean, leak, p, total, axis, True, shortcut)
+        ctx.axis, ctx.width = axis, 0 if shared is None else shared.shape[axis]
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(p, shortcut, total)
+        ctx.save_for_backward(p, shortcut, total, mean)
         return p, total
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, grad_total: Tensor | None) -> tuple[Tensor | None, ...]:
-        p, shortcut, total = ctx.saved_tensors
+        p, shortcut, total, mean = ctx.saved_tensors
+        axis, wide = ctx.axis, p.dtype if mean is None else mean.dtype
         to_both = to_shortcut = None
-        if grad is not None and torch.is_grad_enabled():  # differentiated again: autograd has to see each operation
-            to_both, to_shortcut = _formula_gradient(grad, p, shortcut, total, ctx.axis)
-        elif grad is not None:
-            to_both, to_shortcut = averaging.empty_twice(p, ctx.axis), torch.empty_like(p)
-            native.backward(grad, p, total, None, to_both, ctx.axis, True, 0, shortcut, to_shortcut)
+        if grad is not None and not torch.is_grad_enabled() and grad_total is None:
+            to_both, to_shortcut = averaging.empty_twice(p, axis), torch.empty_like(p)
+            to_shared = native.backward(grad, p, total, mean, to_both, axis, True, ctx.width, shortcut, to_shortcut)
+            return to_both, to_shared, None, None, to_shortcut, None
+        if grad is not None:  # to be differentiated again: autograd has to see each operation
+            to_both, to_shortcut = _formula_gradient(grad, p, shortcut, total, axis, wide)
         if grad_total is not None:
-            further = torch.cat([grad_total, grad_total], ctx.axis)
+            further = torch.cat([grad_total, grad_total], axis).to(wide)
             to_both = further if to_both is None else to_both + further
-        return to_both, to_shortcut, None
+        if to_both is None or mean is None:
+            return to_both, None, None, None, to_shortcut, None
+        to_shared = (to_both * mean.view(-1, *(1,) * (-1 - axis))).unflatten(axis, (ctx.width, -1)).sum(axis)
+        return to_both.to(p.dtype), to_shared, None, None, to_shortcut, None
 
 
 def joined_average(sums: Sums, shortcut: Tensor, axis: int, dtype: torch.dtype | None = None) -> Tensor:
@@ -58,23 +74,35 @@ def joined_average(sums: Sums, shortcut: Tensor, axis: int, dtype: torch.dtype |
         sums: E' of all units, then I', as for `mixed.average`.
         shortcut: s, of the shape of the result.
         axis: of the channels, counted from the end, so negative.
-        dtype: type of z, by default that of ``sums``.
+        dtype: type of z, by default that of ``sums``; of parts the result has the type of ``rest``.
     """
-    if not _in_one_pass(sums, shortcut, axis, dtype):
+    parts = _parts_of_one_pass(sums, shortcut, axis, dtype)
+    if parts is None:
         z = average(sums, axis, False, dtype)
         return (z + shortcut).mul_(0.5).relu_()
-    assert isinstance(sums, Tensor)
-    shortcut = shortcut.contiguous(memory_format=native.layout(sums))
-    if torch.is_grad_enabled() and (sums.requires_grad or shortcut.requires_grad):
-        result: Tensor = _JoinedAverage.apply(sums, shortcut, axis)[0]
+    rest, shared, mean, leak = parts
+    shortcut = shortcut.contiguous(memory_format=native.layout(rest))
+    leaves = [each for each in (*parts, shortcut) if each is not None]
+    if torch.is_grad_enabled() and any(each.requires_grad for each in leaves):
+        result: Tensor = _JoinedAverage.apply(*parts, shortcut, axis)[0]
         return result
-    p = averaging.empty_half(sums, axis)
-    native.forward(sums, None, None, None, p, None, axis, True, shortcut)
+    p = averaging.empty_half(rest, axis)
+    native.forward(rest, shared, mean, leak, p, None, axis, True, shortcut)
     return p
 
 
-def _in_one_pass(sums: Sums, shortcut: Tensor, axis: int, dtype: torch.dtype | None) -> bool:
-    if not isinstance(sums, Tensor) or sums.dtype != shortcut.dtype or dtype not in (None, sums.dtype):
-        return False
-    fits = shortcut.device == sums.device and shortcut.shape == sums.narrow(axis, 0, sums.shape[axis] // 2).shape
-    return fits and averaging.kernel_name(sums, axis) == "native"
+_Parts = tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]
+
+
+def _parts_of_one_pass(sums: Sums, shortcut: Tensor, axis: int, dtype: torch.dtype | None) -> _Parts | None:
+    """The sums in the parts that the compiled pass reads, None where it does not serve."""
+    if isinstance(sums, Tensor):
+        parts: _Parts = sums, None, None, None
+    elif isinstance(sums, SplitSums) and sums.shared is not None and not sums.leak.requires_grad:
+        parts = sums[:4]
+    else:
+        return None
+    rest = parts[0]
+    alike = rest.dtype == shortcut.dtype == (dtype or rest.dtype) and rest.device == shortcut.device
+    fits = alike and shortcut.shape == rest.narrow(axis, 0, rest.shape[axis] // 2).shape
+    return parts if fits and averaging.kernel_name(rest, axis) == "native" else None
