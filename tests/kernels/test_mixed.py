@@ -4,6 +4,8 @@ import shutil
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from conductance import kernels
 from conductance.kernels import SplitSums, averaging
@@ -54,6 +56,33 @@ def test_values_and_gradients_are_those_of_the_formula(case, dtype, rectify, mon
             rtol=0.02,
             atol=0.01 * float(wanted.float().norm(torch.inf)) if wanted.numel() else 0,
         )
+
+
+@pytest.mark.usefixtures("any_average")
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    case=st.sampled_from(sorted(CASES)),
+    dtype=st.sampled_from([torch.bfloat16, torch.float16, torch.float32]),
+    kernel=st.sampled_from(["formula", "blocked", "native"]),
+    size=st.sampled_from([1e-3, 1.0, 1e4]),
+    leak=st.sampled_from([1e-30, 1e-3, 1.0]),
+    seed=st.integers(0, 2**16),
+)
+def test_no_rounding_leads_out_of_range(case, dtype, kernel, size, leak, seed):
+    """Rests that cancel the shared part, and more than that."""
+    torch.manual_seed(seed)
+    kernels.use_average(kernel)
+    rest_shape, shared_shape, axis = CASES[case]
+    wide = torch.float64 if dtype == torch.float32 else torch.float32
+    shared, mean = size * torch.rand(shared_shape, dtype=wide), torch.rand(rest_shape[axis], dtype=wide)
+    whole = kernels.dense(SplitSums(torch.zeros(rest_shape, dtype=wide), shared, mean, torch.zeros_like(mean)), axis)
+    rest = (whole * (torch.rand(rest_shape) * 0.02 - 1.01)).to(dtype)
+    sums = SplitSums(rest, shared, mean, torch.full(mean.shape, leak)), axis
+    for rectify in (False, True):
+        z = kernels.average(*sums, rectify)
+        assert bool((z.abs() <= 1).all())
+        assert bool((z >= 0).all()) or not rectify
+    assert bool((kernels.dense(*sums) >= 0).all())
 
 
 @pytest.mark.usefixtures("any_average")

@@ -1,13 +1,16 @@
-"""At the paper's start, where conductances are nearly equal, float32 keeps the gradients of float64."""
+"""What rounding does to layers: nothing that leads out of range, and gradients near those of float64."""
 
 import copy
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from conductance import init
 from conductance.models import create_model
+from conductance.nn import CWAConv2d, CWALinear
 
 NETWORKS = {
     "fcn": {"widths": (100, 50, 30)},
@@ -45,3 +48,27 @@ def test_gradients_at_the_papers_start_are_those_of_float64(network):
             assert (got - wanted).norm() <= 1e-3 * wanted.norm()
         compared += 1
     assert compared >= 2
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    kind=st.sampled_from(["linear", "doubled", "convolution"]),
+    dtype=st.sampled_from([torch.bfloat16, torch.float16]),
+    form=st.sampled_from(["clamped", "rectified", "softplus"]),
+    open_share=st.sampled_from([0.02, 0.3, 1.0]),
+    closed_share=st.sampled_from([0.0, 0.5, 0.99]),
+    size=st.sampled_from([1.0, 1e4]),
+    activation=st.sampled_from(["relu", None]),
+    seed=st.integers(0, 2**16),
+)
+def test_layers_of_half_precision_stay_in_range(kind, dtype, form, open_share, closed_share, size, activation, seed):
+    """A few large conductances among closed ones, of which few are read: sums that cancel each unit's mean."""
+    torch.manual_seed(seed)
+    options = {"nonnegative": form, "activation": activation, "doubled_input": kind == "doubled"}
+    layer = CWAConv2d(12, 8, 3, **options) if kind == "convolution" else CWALinear(40, 8, **options)
+    shape = (5, 12, 4, 4) if kind == "convolution" else (5, 40)
+    layer.set_conductance(size * torch.rand_like(layer.g) ** 4 * (torch.rand_like(layer.g) > closed_share))
+    p = torch.rand(shape) * (torch.rand(shape) < open_share)
+    with torch.no_grad():
+        output = layer.to(dtype)(p.to(dtype))
+    assert bool(((output >= (0 if activation else -1)) & (output <= 1)).all())

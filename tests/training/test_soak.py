@@ -16,9 +16,6 @@ STEPS = 1000
 FAMILIES = ("cwa", "cwa_li", "cwa_bn", "affine", "affine_bn", "absnorm")
 FORMS = ("clamped", "rectified", "softplus")
 PRECISIONS = (torch.float32, torch.float64, torch.bfloat16)
-ROUNDED = pytest.mark.xfail(
-    strict=False, reason="parameters of half precision: a large step rounds E' - I' beyond E' + I', and p beyond 1"
-)
 HOSTILE_RATES = (1e-8, 1.0, 1e4)
 
 
@@ -39,8 +36,8 @@ def hostile_images(step, dtype):
 
 def outputs_of_layers(model, seen):
     def look(layer, args, output):
-        del layer, args
-        seen.append(output.detach())
+        del args
+        seen.append((output.detach(), 0 if layer.activation == "relu" else -1))
 
     return [each.register_forward_hook(look) for each in model.modules() if isinstance(each, CWALinear)]
 
@@ -49,13 +46,7 @@ def outputs_of_layers(model, seen):
 @pytest.mark.parametrize(
     ("family", "form", "dtype", "rate"),
     [
-        pytest.param(
-            family,
-            form,
-            dtype,
-            rate,
-            marks=ROUNDED if dtype == torch.bfloat16 and rate >= 1 and family[:3] == "cwa" else [],
-        )
+        (family, form, dtype, rate)
         for family, form, dtype, rate in product(FAMILIES, FORMS, PRECISIONS, HOSTILE_RATES)
         if family.startswith("cwa") or form == "clamped"
     ],
@@ -76,8 +67,8 @@ def test_a_thousand_hostile_steps(family, form, dtype, rate):
             break  # it says that a gradient is not finite
         if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
             break  # the Trainer ends here, with the last good epoch kept
-        for output in seen:
-            assert bool(((output >= 0) & (output <= 1)).all()), (family, form, dtype, rate, step)
+        for output, least in seen:
+            assert bool(((output >= least) & (output <= 1)).all()), (family, form, dtype, rate, step)
         seen.clear()
     else:
         step = STEPS

@@ -48,6 +48,7 @@ template <class T, class S, class O, Result result, bool keep>
 void forward_row(const T *E, const T *I, const S *shared_E, const S *shared_I, const S *mean, const S *leak,
                  const O *shortcut, O *z, O *D, const Shape &s) {
   using A = decltype(load(T()) + S());  // what the division is done in
+  auto open = [](A x) { return x < 0 ? 0 : x; };  // what synapses open is not negative, even where its parts were rounded
   auto unit = [&](int64_t at, A e, A i) {
     A d = e + i, v = (e - i) / d;
     if (result == joined) v = (v + load(shortcut[at])) / 2;
@@ -62,14 +63,14 @@ void forward_row(const T *E, const T *I, const S *shared_E, const S *shared_I, c
     const A to_E = *shared_E, to_I = *shared_I;
 #pragma GCC ivdep
     for (int64_t c = 0; c < n; ++c)
-      unit(c, load(E[c]) + to_E * mean[c] + leak[c], load(I[c]) + to_I * mean[n + c] + leak[n + c]);
+      unit(c, open(load(E[c]) + to_E * mean[c]) + leak[c], open(load(I[c]) + to_I * mean[n + c]) + leak[n + c]);
   } else {
     for (int64_t c = 0; c < s.channels; ++c) {
       const A mean_E = mean[c], mean_I = mean[s.channels + c], leak_E = leak[c], leak_I = leak[s.channels + c];
 #pragma GCC ivdep
       for (int64_t k = 0; k < s.inner; ++k) {
         const int64_t at = c * s.inner + k;
-        unit(at, load(E[at]) + shared_E[k] * mean_E + leak_E, load(I[at]) + shared_I[k] * mean_I + leak_I);
+        unit(at, open(load(E[at]) + shared_E[k] * mean_E) + leak_E, open(load(I[at]) + shared_I[k] * mean_I) + leak_I);
       }
     }
   }

@@ -6,7 +6,8 @@ conductances are split into their mean and the rest: the product over synapses g
 .. math:: E'_i = \text{rest}_i + \bar G_i \sum_j p_j + \text{leak}_i,
 
 where the sum of p is shared by all units and costs one channel. `average` puts the three together, divides and rounds,
-so that nothing of full size and full precision goes through memory.
+so that nothing of full size and full precision goes through memory. What synapses open is kept from being negative by
+rounding, so that z stays in [-1, 1].
 
 In half precision every sum comes so, with the shared part in float32; in float32 where a layer's conductances are
 nearly equal, as those of the paper's start are, with the shared part in float64.
@@ -69,7 +70,8 @@ def _sum_of_parts(sums: SplitSums, axis: int) -> Tensor:
     if sums.shared is None or sums.mean is None:
         return sums.rest + _along(sums.leak, axis)
     shared = sums.shared.repeat_interleave(sums.rest.shape[axis] // sums.shared.shape[axis], axis)
-    return sums.rest.to(shared.dtype) + shared * _along(sums.mean, axis) + _along(sums.leak, axis)
+    opened = sums.rest.to(shared.dtype) + shared * _along(sums.mean, axis)
+    return opened.clamp(min=0) + _along(sums.leak, axis)
 
 
 def scaled(sums: Sums, scale: Tensor, axis: int) -> Sums:
@@ -186,8 +188,8 @@ def _blocked_alone(
     leak_E, leak_I = _along(leak, axis).chunk(2)
     z = torch.empty_like(rest_E)
     for rows in _blocks(z):
-        e = torch.addcmul(rest_E[rows].to(shared.dtype), shared_E[rows], mean_E).add_(leak_E)
-        i = torch.addcmul(rest_I[rows].to(shared.dtype), shared_I[rows], mean_I).add_(leak_I)
+        e = torch.addcmul(rest_E[rows].to(shared.dtype), shared_E[rows], mean_E).clamp_(min=0).add_(leak_E)
+        i = torch.addcmul(rest_I[rows].to(shared.dtype), shared_I[rows], mean_I).clamp_(min=0).add_(leak_I)
         d = e + i
         v = e.sub_(i).div_(d)
         z[rows] = v.relu_() if rectify else v

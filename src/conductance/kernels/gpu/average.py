@@ -40,6 +40,7 @@ def _average_kernel(
         E += tl.load(shared + near, known_p, other=0.0)[:, None] * tl.load(mean + c, known_c, other=0.0)[None, :]
         own = tl.load(mean + channels + c, known_c, other=0.0)
         I += tl.load(shared + near + shared_k, known_p, other=0.0)[:, None] * own[None, :]
+        E, I = tl.where(E < 0, 0.0, E), tl.where(I < 0, 0.0, I)  # rounded; NaN stays
     if HAS_LEAK:
         E += tl.load(leak + c, known_c, other=0.0).to(SUM)[None, :]
         I += tl.load(leak + channels + c, known_c, other=0.0).to(SUM)[None, :]

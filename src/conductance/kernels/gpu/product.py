@@ -47,7 +47,9 @@ def _sum_kernel(
         rest = tl.where(known[:, None], G.to(tl.float32) - usual[None, :], 0.0)
         S = tl.dot(X.to(FACTOR), rest.to(X.dtype).to(FACTOR), S, input_precision=PRECISION)
         opened += tl.sum(X.to(tl.float32), 1)
-    return S + opened[:, None] * usual[None, :] + tl.load(leak + j, units, other=1.0).to(tl.float32)[None, :]
+    S += opened[:, None] * usual[None, :]
+    S = tl.where(S < 0, 0.0, S)  # rounded; NaN stays
+    return S + tl.load(leak + j, units, other=1.0).to(tl.float32)[None, :]
 
 
 @triton.jit
