@@ -46,6 +46,9 @@ myst_heading_anchors = 3
 suppress_warnings = ["toc.not_included"]  # each study has its page, which studies/README.md leads to
 mathjax_path = "mathjax/tex-svg.js"  # its license is beside it
 nb_execution_mode = "cache"
+nb_execution_excludepatterns = os.environ.get("TUTORIALS_NOT_RUN", "").split()  # by the tests, which run their cells
+if nb_execution_excludepatterns:
+    suppress_warnings.append("myst-nb.lexer")  # a kernel would say what language a cell is in
 os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # tqdm would like a widget
 os.environ["MATPLOTLIBRC"] = str(Path(__file__).parent / "matplotlibrc")  # read by the tutorials' kernels
 nb_execution_raise_on_error = True

@@ -29,6 +29,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 def test_it_needs_nothing_but_torch_and_leaves_figures_and_a_page(tmp_path):
+    """All of the check, at the smallest sizes, in a process without what is missing: some 8 seconds."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OUT": str(tmp_path)}
     command = [sys.executable, "-c", BARE, "--device", "cpu", "--tiny"]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

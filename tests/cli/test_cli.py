@@ -306,6 +306,7 @@ def stopped(tmp_path_factory):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_ctrl_c_keeps_the_finished_epochs_and_says_how_to_go_on(stopped, tmp_path, monkeypatch):
+    """A process, and runs long enough to be stopped in the middle: some 7 seconds."""
     folder, status, said, complained = stopped
     out = folder / "the run [1]"
     assert (status, complained) == (130, "")

@@ -1,4 +1,7 @@
-"""``conductance train`` in several processes: what it prints, and what is left when one of them is killed."""
+"""``conductance train`` in several processes: what it prints, and what is left when one of them is killed.
+
+A test takes 5 to 10 seconds: its processes import torch and wait for one another.
+"""
 
 import json
 import shlex

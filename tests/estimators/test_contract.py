@@ -1,4 +1,4 @@
-"""scikit-learn's own checks of what an estimator must do."""
+"""scikit-learn's own checks of what an estimator must do. That of class weights trains for a thousand epochs."""
 
 import pytest
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks

@@ -135,6 +135,7 @@ def _build(folder, built):
 
 @needs_a_compiler
 def test_processes_that_build_at_once_do_not_disturb_each_other(tmp_path):
+    """The compiler, three times: some 5 seconds."""
     context = multiprocessing.get_context("forkserver")  # it imports torch once
     context.set_forkserver_preload([__name__])
     built = context.SimpleQueue()

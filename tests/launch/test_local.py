@@ -80,6 +80,7 @@ def training_process(out, name):
 
 @on_linux
 def test_a_killed_job_stops_no_other_and_is_the_only_one_launched_again(start, tmp_path, capsys):
+    """A launcher and three jobs, each a process that imports torch: some 15 seconds."""
     out, killed, other = tmp_path / "out", "digits-fcn-cwa", "digits-fcn-affine"
     launcher = start(*LAUNCHED, out)
     wait_for(launcher, out, lambda runs: len(runs) == 2 and runs[killed].epoch > 0)
@@ -103,6 +104,7 @@ def test_a_killed_job_stops_no_other_and_is_the_only_one_launched_again(start, t
 
 @on_linux
 def test_a_launcher_that_is_stopped_ends_its_jobs_and_says_how_to_go_on(start, tmp_path):
+    """A launcher and a job, each a process that imports torch: some 8 seconds."""
     out = tmp_path / "out"
     launcher = start(*LAUNCHED[:-2], "1", "--out", out)
     running = wait_for(launcher, out, lambda runs: any(run.epoch > 0 for run in runs.values()))

@@ -1,10 +1,6 @@
 """Models sharded over two processes learn as whole ones do. Both processes run this file as a script."""
 
 import copy
-import os
-import socket
-import subprocess
-import sys
 import warnings
 
 import pytest
@@ -16,6 +12,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 
+import several_processes
 from conductance import init
 from conductance.errors import InputError
 from conductance.nn import CWAConv2d, CWALinear
@@ -25,35 +22,8 @@ PROCESSES = 2
 
 
 def test_sharded_models_learn_as_whole_ones_do():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    started = [
-        subprocess.Popen(
-            [sys.executable, __file__],
-            env={
-                **os.environ,
-                "RANK": str(rank),
-                "WORLD_SIZE": str(PROCESSES),
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": str(port),
-                "PYTHONPATH": os.pathsep.join(sys.path),
-                "OMP_NUM_THREADS": "1",
-                "CUDA_VISIBLE_DEVICES": "",
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(PROCESSES)
-    ]
-    try:
-        outputs = [process.communicate(timeout=120)[0] for process in started]
-    finally:
-        for process in started:
-            process.kill()
-    assert [process.returncode for process in started] == [0] * PROCESSES, "\n".join(outputs)
-    assert all("all checked" in output for output in outputs)
+    """Two processes, whose start takes longest: some 6 seconds."""
+    several_processes.run([__file__], PROCESSES)
 
 
 def network():
@@ -156,7 +126,6 @@ def main():
     check_initialization(mesh)
     check_flattened()
     dist.destroy_process_group()
-    print("all checked")
 
 
 if __name__ == "__main__":

@@ -238,6 +238,7 @@ def test_the_paper_recipe_says_what_cannot_learn(call, tmp_path):
 
 
 def test_its_runs_are_launched_as_jobs(call, tmp_path, monkeypatch):
+    """A job is a process that imports torch: some 5 seconds."""
     pytest.importorskip("submitit", reason="needs the extra cluster")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     command = [
@@ -316,6 +317,7 @@ def learnt(folder):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_table_is_shared_stopped_killed_and_gone_on_with_to_the_same_end(call, start, tmp_path):
+    """Two processes, and runs long enough to be stopped in the middle: some 10 seconds."""
     out, first = tmp_path / "out", tmp_path / "out/presets/digits-fcn-cwa-seed0"
     for number in (signal.SIGTERM, signal.SIGKILL):
         before, process = epochs_in(first), start(*LONG, out)

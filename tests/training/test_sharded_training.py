@@ -94,7 +94,7 @@ def in_each_process(out):
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
-    """The folder of all trainings."""
+    """The folder of all trainings. One start of both processes serves all tests: some 10 seconds."""
     out = tmp_path_factory.mktemp("sharded")
     with pytest.raises(InterruptionError):
         trainer_of(out, "resumed-by-two", callbacks=[interrupt]).fit()

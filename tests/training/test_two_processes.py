@@ -50,7 +50,7 @@ except InputError as error:
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
-    """The folder that both processes wrote to."""
+    """The folder that both processes wrote to. One start serves all tests: some 10 seconds."""
     out = tmp_path_factory.mktemp("two")
     several_processes.run(["-c", PROGRAM, out], 2)
     return out

@@ -213,6 +213,7 @@ def test_the_page_has_the_best_command_and_optunas_plots(search):
 
 
 def test_processes_share_a_storage(tmp_path):
+    """Two processes that import torch and Optuna, and train: some 8 seconds."""
     options = ["--trials", "5", "--model.widths", "8", "--epochs", "1", "--data.batch-size", "100", "--device", "cpu"]
     command = [sys.executable, "-m", "conductance", "tune", "digits-fcn-cwa", *options, "--out", str(tmp_path / "out")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
@@ -226,6 +227,7 @@ def test_processes_share_a_storage(tmp_path):
 
 
 def test_jobs_share_a_search_and_say_what_each_trial_has_come_to(tmp_path, call, monkeypatch):
+    """Two jobs, each a process that imports torch and Optuna, and trains: some 8 seconds."""
     pytest.importorskip("submitit", reason="needs the extra cluster")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     small = ["--trials", "3", "--model.widths", "8", "--epochs", "1", "--data.batch-size", "100", "--device", "cpu"]
