@@ -70,16 +70,19 @@ def pack(conductance: Tensor, valence: Valence, synaptic_sum: "SynapticSum") -> 
 
     Returns:
         ``(2 * out, ...)`` where one product gives E and I of all units, those of E first; else
-        ``(out, fan-in, *kernel)``, sorted by valence.
+        ``(out, fan-in, *kernel)``, sorted by valence. What learns is stacked by the products that need it so, for not
+        all do, and backward would keep the copy.
     """
     if valence.is_default_pair:
         return conductance if conductance.ndim == 2 else torch.cat(conductance.chunk(2, 1))
     if valence.doubled_input or not valence.class_values:
         return torch.cat(_as_pairs(conductance, valence))
     conductance = valence.sort_fan_in(conductance)
-    if valence.class_values == (1.0, -1.0) and synaptic_sum.takes_halves_as_groups(conductance, valence.class_sizes):
-        return torch.cat(conductance.chunk(2, 1))
-    return conductance
+    learns = conductance.requires_grad and torch.is_grad_enabled()
+    if valence.class_values != (1.0, -1.0) or (learns and eager()):
+        return conductance
+    halves = synaptic_sum.takes_halves_as_groups(conductance, valence.class_sizes)
+    return torch.cat(conductance.chunk(2, 1)) if halves else conductance
 
 
 def pack_signed(weight: Tensor) -> Tensor:
@@ -207,7 +210,7 @@ class SynapticSum:
         return pending(p, packed, leak, excitatory, self.options, dtype, partial(sums, p, packed, leak, excitatory))
 
     def _split(self, p: Tensor, packed: Tensor, leak: Tensor, excitatory: int) -> Tensor | SplitSums:
-        if _is_stacked(packed, leak):
+        if _is_stacked(packed, leak) or self.takes_halves_as_groups(packed, (excitatory, packed.shape[1] - excitatory)):
             return self._halves(p, packed, leak)
         if (sums := self._linear(p, packed, leak, excitatory)) is not None:
             return sums
@@ -216,16 +219,18 @@ class SynapticSum:
         p_E, p_I = p.split([groups * excitatory, p.shape[axis] - groups * excitatory], axis)
         return self._one_after_the_other((p_E, to_E), (p_I, to_I), leak)
 
-    def _halves(self, p: Tensor, stacked: Tensor, leak: Tensor) -> Tensor | SplitSums:
+    def _halves(self, p: Tensor, packed: Tensor, leak: Tensor) -> Tensor | SplitSums:
         """As many channels of each kind: one product of matrices, two convolutions, or one in two groups."""
-        if eager() and p.device.type == "cpu" and p.ndim == stacked.ndim:
-            if windows.covers(stacked, p, **self.options):
-                rows, matrix = windows.matrices(p, stacked, self.options["padding"])
+        to_E, to_I = packed.chunk(2, 0 if _is_stacked(packed, leak) else 1)
+        if eager() and p.device.type == "cpu" and p.ndim == packed.ndim:
+            if windows.covers(packed, p, **self.options):
+                rows, matrix = windows.matrices(p, to_E, to_I, self.options["padding"])
                 sums = SynapticSum(nearly_equal=self.nearly_equal)._split(rows, matrix, leak, rows.shape[1] // 2)
                 return at_one_position(sums, p.ndim - 2)
-            if self._is_plain(p, stacked) and stacked.numel() > p.numel():  # to sort the channels costs little then
-                E, I = zip(windows.contiguous_halves(p), stacked.chunk(2), strict=True)
+            if self._is_plain(p, packed) and packed.numel() > p.numel():  # to sort the channels costs little then
+                E, I = zip(windows.contiguous_halves(p), (to_E, to_I), strict=True)
                 return self._one_after_the_other(E, I, leak)
+        stacked = packed if _is_stacked(packed, leak) else torch.cat([to_E, to_I])
         return self._sum(p, stacked, leak.flatten(), {**self.options, "groups": 2})
 
     def shared(self, p: Tensor, packed: Tensor, leak: Tensor) -> Sums:

@@ -16,28 +16,31 @@ def channels_are_last(p: Tensor) -> bool:
 
 
 def covers(
-    stacked: Tensor, p: Tensor, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    conductance: Tensor, p: Tensor, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> bool:
     """Whether there is a single position, at which the kernel sees all of ``p`` (N, C, *positions)."""
     if groups != 1 or not all(isinstance(option, tuple) for option in (stride, padding, dilation)):
         return False
     return all(
         gap == 1 and pad + length <= size <= length + 2 * pad < size + step
-        for size, length, step, pad, gap in zip(stacked.shape[2:], p.shape[2:], stride, padding, dilation, strict=True)
+        for size, length, step, pad, gap in zip(
+            conductance.shape[2:], p.shape[2:], stride, padding, dilation, strict=True
+        )
     )
 
 
-def matrices(p: Tensor, stacked: Tensor, padding: Sequence[int]) -> tuple[Tensor, Tensor]:
+def matrices(p: Tensor, to_E: Tensor, to_I: Tensor, padding: Sequence[int]) -> tuple[Tensor, Tensor]:
     """What a linear layer reads and its conductances at the only position: (N, fan-in) and (units, fan-in).
 
     Args:
         p: open probabilities, (N, C, *positions), excitatory channels first.
-        stacked: conductances to E of all units above those to I, (2 * units, C/2, *kernel).
+        to_E: conductances of the excitatory channels, (units, C/2, *kernel).
+        to_I: those of the inhibitory ones.
         padding: closed synapses before the first position of each axis.
     """
-    seen = tuple(slice(first, first + size) for first, size in zip(padding, p.shape[2:], strict=True))
-    kernels = stacked.unflatten(0, (2, -1))[(..., *seen)]  # kind, unit, channel, *positions
-    matrix = kernels.movedim(2, -1).transpose(0, 1).flatten(1)
+    seen: Any = (..., *(slice(first, first + size) for first, size in zip(padding, p.shape[2:], strict=True)))
+    kernels = torch.stack([to_E[seen].movedim(1, -1), to_I[seen].movedim(1, -1)], 1)
+    matrix = kernels.flatten(1)  # unit, kind, *positions, channel
     return p.movedim(1, -1).unflatten(-1, (2, -1)).movedim(-2, 1).flatten(1), matrix
 
 
