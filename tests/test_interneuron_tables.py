@@ -55,6 +55,7 @@ def test_each_class_has_its_gain(tmp_path):
     gained = np.array([float(row[6]) for row in rows])
     assert gained.mean() == pytest.approx(10, abs=2)
     np.testing.assert_allclose(gained, [float(row[4]) - float(row[3]) for row in rows], atol=0.11)
+    assert len(classes(runs_of(tmp_path / "one", seeds=(0,))).splitlines()) == 2
 
 
 def test_epochs_that_are_over_have_a_row(tmp_path):

@@ -75,12 +75,15 @@ def _of_two_networks(finding: Finding) -> str:
 
 
 def classes(runs: Sequence[Run]) -> str:
-    """The accuracy of each class, and what an interneuron adds to it: corrected for all classes of a cell (Holm)."""
+    """The accuracy of each class, and what an interneuron adds to it: corrected for all classes of a cell (Holm).
+
+    Only where there are two seeds of both: one seed says little about a class.
+    """
     cells = []
     for cell, members in by_cell(runs).items():
         kept = {kind: answers(group) for kind, group in members.items() if answers(group)}
         labels = [run.predictions.labels for run in chain(*members.values()) if run.predictions is not None]
-        if not {PLAIN, POOLED} <= kept.keys():
+        if min(len(kept.get(kind, [])) for kind in (PLAIN, POOLED)) < 2:
             continue
         found = []
         for label, name in enumerate(DATASETS[cell[0]].classes):
