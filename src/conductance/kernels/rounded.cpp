@@ -173,6 +173,15 @@ void forward(const X *x, int64_t x_row, const float *G, int64_t G_row, const flo
   }
 }
 
+// Up to 64 numbers from aligned memory to where they will not be read soon.
+inline void past_the_cache(const float *from, float *to, int64_t n) {
+  if (n < WIDE || (uintptr_t)to % 64) {
+    std::copy(from, from + n, to);
+    return;
+  }
+  for (int64_t i = 0; i < WIDE; i += 16) _mm512_stream_ps(to + i, _mm512_load_ps(from + i));
+}
+
 // out[u, j] = the sum over n of k[n, u] x[n, j]
 //
 // Where k has U more columns (`twice`) and out J more, out holds the same of the differences of k's halves, M. Then S, that
@@ -205,15 +214,23 @@ void weights(const float *k, int64_t k_row, const X *x, int64_t x_row, float *ou
           float *to = out + (u + r) * out_row + q * WIDE;
           TILES[tall](rows.at + r * pairs, 1, TALL, packed.at + q * pairs * WIDE, pairs, whole ? to : sums,
                       whole ? out_row : WIDE, false);
-          for (int64_t t = 0; t < tall && !whole; ++t, to += out_row)
+          for (int64_t t = 0; t < tall && !whole; ++t, to += out_row) {
+            if (!twice) {
+              std::copy(sums + t * WIDE, sums + t * WIDE + wide, to);
+              continue;
+            }
+            alignas(64) float second[WIDE];
 #pragma GCC ivdep
             for (int64_t i = 0; i < wide; ++i) {
               const float S = sums[t * WIDE + i], M = to[i];
-              to[i] = twice ? (S + M) / 2 : S;
-              if (twice) to[J + i] = (S - M) / 2;
+              to[i] = (S + M) / 2;
+              second[i] = (S - M) / 2;
             }
+            past_the_cache(second, to + J, wide);
+          }
         }
     }
+    _mm_sfence();
   }
 }
 
