@@ -33,7 +33,8 @@ def test_every_path_that_is_timed_computes_the_same(network):
         literal = layers._Literal(case.layer)(case.p if not case.layer.doubled_input else torch.cat([case.p] * 2, 1))
         for name in ("CWA formula", "CWA blocked", "CWA native"):
             runs[name]()
-            torch.testing.assert_close(case.layer(case.p), literal, rtol=1e-4, atol=1e-5)
+            off = 5e-4 if case.layer.doubled_input else 1e-5  # a doubled input learns by a rounded denominator
+            torch.testing.assert_close(case.layer(case.p), literal, rtol=1e-4, atol=off)
     kernels.use_average(None)
 
 

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from conductance import kernels
 from conductance.bench.layers import COLOUR_IMAGE, NETWORKS, channels_last
-from conductance.bench.rounds import BASELINE, Timing, take_turns
+from conductance.bench.rounds import BASELINE, TUNED, Timing, take_turns
+from conductance.bench.tuned import tuned
+from conductance.kernels.onednn import faster_products
 from conductance.models import create_model
 from conductance.transform import freeze
 
@@ -15,7 +17,7 @@ from conductance.transform import freeze
 def bench_inference(device: torch.device, rounds: int, networks: dict[str, int] = NETWORKS) -> Iterator[Timing]:
     """Time one batch of random images through each network, as trained and as `freeze` makes it.
 
-    The baseline is frozen too: BatchNorm is folded into its affine layers.
+    The baselines are frozen too: BatchNorm is folded into their affine layers.
 
     Args:
         device: where to compute.
@@ -26,8 +28,10 @@ def bench_inference(device: torch.device, rounds: int, networks: dict[str, int] 
     for architecture, batch_size in networks.items():
         affine, normed, averaging = (_model(architecture, family, device) for family in ("affine", "affine_bn", "cwa"))
         images = torch.rand(batch_size, *COLOUR_IMAGE, device=device).to(memory_format=torch.channels_last)
+        fair = {TUNED: faster_products()(_pass(tuned(freeze(normed)), images))}
         contenders = {
             BASELINE: _pass(freeze(normed), images),
+            **(fair if device.type == "cpu" else {}),
             "affine+ReLU": _pass(freeze(affine), images),
             "CWA": _pass(averaging, images),
             "CWA frozen": _pass(freeze(averaging), images),

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from conductance import kernels
-from conductance.bench.rounds import BASELINE, Timing, take_turns
+from conductance.bench.rounds import BASELINE, TUNED, Timing, take_turns
+from conductance.bench.tuned import tuned
 from conductance.kernels.gpu.choice import on_gpu
+from conductance.kernels.onednn import faster_products
 from conductance.models import create_model
 from conductance.nn import ConductanceLayer
 from conductance.nn.visit import visit
@@ -79,16 +81,22 @@ def contenders(case: Case) -> dict[str, Callable[[], object]]:
     layer.activation = "relu"
     doubled = torch.cat([p, p], 1) if first else p
     bare = _affine(layer, bias=True)
-    norm = nn.BatchNorm1d if p.ndim == 2 else nn.BatchNorm2d
-    normed = nn.Sequential(_affine(layer, bias=False), norm(layer.out_channels, device=p.device), nn.ReLU(inplace=True))
     serves = {"blocked": p.device.type == "cpu", "native": p.device.type == "cpu", "triton": on_gpu(p)}
     averages = [name for name in kernels.AVERAGES if serves.get(name, True)]
+    fair = {TUNED: faster_products()(_pass(tuned(_normed(layer)), doubled, not first))}
     return {
-        BASELINE: _pass(normed, doubled, not first),
+        BASELINE: _pass(_normed(layer), doubled, not first),
+        **(fair if p.device.type == "cpu" else {}),
         "affine+ReLU": _pass(nn.Sequential(bare, nn.ReLU(inplace=True)), doubled, not first),
         "literal eq. 6": _pass(_Literal(layer), doubled, not first),
         **{f"CWA {name}": _with_average(name, _pass(layer, p, not first)) for name in averages},
     }
+
+
+def _normed(layer: ConductanceLayer) -> nn.Module:
+    norm = nn.BatchNorm1d if layer.g.ndim == 2 else nn.BatchNorm2d
+    affine = _affine(layer, bias=False)
+    return nn.Sequential(affine, norm(layer.out_channels, device=layer.g.device), nn.ReLU(inplace=True))
 
 
 def _affine(layer: ConductanceLayer, bias: bool) -> nn.Module:
