@@ -99,8 +99,16 @@ def test_too_few_rounds_are_refused():
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("what", bench.BENCHMARKS)
+@pytest.mark.parametrize(
+    ("what", "dtype"),
+    [
+        *((what, "float32") for what in bench.BENCHMARKS),
+        *(
+            pytest.param(what, "bfloat16", marks=[] if what == "layers" else pytest.mark.slow)
+            for what in bench.BENCHMARKS
+        ),
+    ],
+)
 def test_figures_go_to_a_file_with_where_they_come_from(what, dtype, tmp_path, monkeypatch):
     full, small = bench.BENCHMARKS[what], ({"fcn": 1}, "digits") if what == "presets" else ({"fcn": 2},)
     monkeypatch.setitem(bench.BENCHMARKS, what, lambda device, rounds: full(device, rounds, *small))

@@ -71,6 +71,7 @@ def test_blocks_keep_channels_last():
 @pytest.mark.skipif(shutil.which("g++") is None and shutil.which("clang++") is None, reason="needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_the_compiled_average_gives_the_numbers_of_the_formula():
+    """C++ is compiled, which takes up to ten seconds the first time."""
     both = conductances((6, 8, 5, 5), torch.channels_last)
     torch.testing.assert_close(run("compiled", both, -3, True), run("formula", both, -3, True))
 

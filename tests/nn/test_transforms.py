@@ -48,6 +48,7 @@ def test_compiles_as_one_graph_forward_and_backward(name):
 @ignore_torch_internals
 @pytest.mark.skipif(shutil.which("g++") is None and shutil.which("clang++") is None, reason="needs a C++ compiler")
 def test_compiled_code_gives_the_same_numbers():
+    """C++ is compiled, which takes up to twenty seconds the first time."""
     model = create_model("cnn", "cwa", (1, 8, 8), 10, widths=(4, 6))
     images = torch.rand(3, 1, 8, 8)
     torch._dynamo.reset()
