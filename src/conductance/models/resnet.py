@@ -65,7 +65,7 @@ class ResidualBlock(nn.Module):
         if self.join == "conductance":
             return self.second(self.first(p), self.shortcut(p))
         if self.join == "mean" and self.branch_scale is None:
-            return mean_with_shortcut(self.second, self.first(p), self.shortcut(p))
+            return mean_with_shortcut(self.second, self.first(p), lambda: self.shortcut(p))
         branch, shortcut = self.second(self.first(p)), self.shortcut(p)
         if self.branch_scale is not None:
             if self.join == "mean":
