@@ -27,8 +27,8 @@ def test_its_tables_are_the_generated_ones(table):
 
 
 def test_what_it_says_of_the_results_is_what_they_are():
-    """BatchNorm ahead in every row; conductances ahead of the paper, and of affine layers without BatchNorm."""
-    assert "BatchNorm is ahead in every row" in README
+    """BatchNorm ahead in every row but one; conductances ahead of the paper, and of affine layers without BatchNorm."""
+    assert "BatchNorm is ahead in every row, but for the pooled FCN on CIFAR-10" in " ".join(README.split())
     heading, _, *lines = (ROOT / "results/tables/overview.md").read_text().splitlines()
     names = [name.strip() for name in heading.split("|")]
     for line in lines:
@@ -44,7 +44,7 @@ def test_what_it_says_of_the_results_is_what_they_are():
             )
         )
         assert max(paper, affine) < here < normalized
-        assert pooled < normalized
+        assert (pooled > normalized) == (cells["Data"].strip() == "cifar10" and cells["Network"].strip() == "fcn")
 
 
 def accuracy(cell):
