@@ -78,4 +78,4 @@ def test_no_tensor_outlives_the_estimate(architecture, family, widths):
     network, batch = on_meta(architecture, family, widths, samples=2)
     before = alive()
     conductance.estimate(network, batch)
-    assert alive() == before
+    assert alive() <= before  # what other tests have left may end in between

@@ -47,7 +47,7 @@ def test_a_run_leaves_no_tensor(family, tmp_path):
     run(tiny(family, epochs=1), tmp_path / "first")  # what a process makes once
     before = tensors()
     run(tiny(family, epochs=1), tmp_path / "second")
-    assert tensors() == before
+    assert tensors() <= before  # what other tests have left may end in between
 
 
 @pytest.mark.parametrize("clock", [lambda now: 1e9 - now, lambda now: 0.0 * now])
