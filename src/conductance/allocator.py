@@ -2,22 +2,14 @@
 
 glibc takes each allocation above 32 MB straight from the kernel and returns it when it is freed, so each step of
 training pays a page fault, and a page of zeros, for every 4 KB of its large tensors. Left to itself glibc learns a
-better threshold, but never one above 32 MB. What is taken anew at every step is cheaper in pages of 2 MB.
+better threshold, but never one above 32 MB.
 """
 
 import ctypes
 import os
 import platform
-import sys
-from functools import cache
-from typing import Any
-
-from torch import Tensor
 
 LARGEST = 2**31 - 1  # of the int that mallopt takes
-_NEVER_KEPT = 2**25  # bytes: the largest threshold that glibc learns
-_LARGE_PAGE = 2**21
-_HUGEPAGE = 14  # as mman.h numbers it
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # as malloc.h numbers them
 _USERS_OWN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_TOP_PAD_")
 
@@ -39,31 +31,6 @@ def keep_freed_memory() -> bool:
         return False
     # both, for setting one ends glibc's own learning of the other
     return all([mallopt(_MMAP_THRESHOLD, LARGEST) == 1, mallopt(_TRIM_THRESHOLD, LARGEST) == 1])
-
-
-def in_large_pages(tensor: Tensor) -> Tensor:
-    """Ask Linux for pages of 2 MB under a new tensor too large for glibc to keep; elsewhere do nothing.
-
-    Args:
-        tensor: on a CPU, into which nothing has been written yet.
-
-    Returns:
-        The same tensor.
-    """
-    if tensor.device.type == "cpu" and tensor.nbytes > _NEVER_KEPT and (madvise := _madvise()) is not None:
-        first, last = tensor.data_ptr(), tensor.data_ptr() + tensor.nbytes
-        start, end = -(-first // _LARGE_PAGE) * _LARGE_PAGE, last // _LARGE_PAGE * _LARGE_PAGE
-        madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _HUGEPAGE)
-    return tensor
-
-
-@cache
-def _madvise() -> Any:
-    """The system's call, None where there is none."""
-    try:
-        return ctypes.CDLL(None).madvise if sys.platform == "linux" else None
-    except (OSError, AttributeError):
-        return None
 
 
 def _the_user_has_chosen() -> bool:

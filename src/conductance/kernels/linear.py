@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional as F
 
-from conductance.allocator import in_large_pages
 from conductance.eager import eager
 from conductance.kernels import rounded
 from conductance.kernels.onednn import LEAST, faster_products
@@ -117,7 +116,7 @@ def conductance_gradient(
     grad_E: Tensor, grad_I: Tensor, p: Tensor, conductance: Tensor, excitatory: int, rounds: bool = False
 ) -> Tensor:
     """With respect to the conductances."""
-    result = in_large_pages(torch.empty_like(conductance))
+    result = torch.empty_like(conductance)
     p_E, p_I = _inputs(p, conductance.shape[1], excitatory)
     out_E, out_I = _columns(result, excitatory)
     if rounds:
@@ -154,7 +153,7 @@ class _DoubledLinear(Function):
         if torch.is_grad_enabled():  # to be differentiated again
             return _again(p, conductance, leak, p.shape[1], grad, (False, *ctx.needs_input_grad[1:]))
         grad_E, grad_I = (half.split(_BLOCK, 1) for half in grad.chunk(2, 1))
-        result = in_large_pages(torch.empty_like(conductance))
+        result = torch.empty_like(conductance)
         outs = result[:, : p.shape[1]].split(_BLOCK)
         with torch.autocast(grad.device.type, enabled=False), faster_products(_multiplications(p, conductance)):
             for of_E, of_I, out in zip(grad_E, grad_I, outs, strict=True):
