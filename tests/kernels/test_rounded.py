@@ -173,6 +173,20 @@ def test_no_rows_are_no_work():
     assert bool((of_G == 0).all())
 
 
+@pytest.mark.parametrize("dtype", TYPES)
+def test_sums_over_no_synapses_or_no_units_are_zero(dtype):
+    out = torch.full((70, 50), float("nan"))
+    rounded.product(torch.empty(70, 0, dtype=dtype), torch.empty(50, 0), torch.arange(50.0), out)
+    assert torch.equal(out, torch.arange(50.0).expand(70, 50))
+    both = torch.full((70, 100), float("nan"))
+    both[:, 50:] = 0
+    rounded.both_from_difference(torch.empty(70, 0, dtype=dtype), torch.empty(50, 0), torch.ones(2, 50), both)
+    assert bool((both == 1).all())
+    of_p = torch.full((70, 130), float("nan"), dtype=dtype)
+    rounded.input_gradient(torch.empty(70, 0), torch.empty(0, 130), of_p)
+    assert bool((of_p == 0).all())
+
+
 @pytest.mark.parametrize("doubled", [False, True])
 def test_a_layer_in_bfloat16_has_whole_sums_and_the_numbers_of_float32(doubled):
     torch.manual_seed(0)

@@ -178,6 +178,11 @@ void unpool_row(const T *grad, const T *z, const T *mean, T *common, T *out, boo
   });
 }
 
+template <class T>
+inline T *at(T *tensor, int64_t offset) {  // of one that may be missing
+  return tensor ? tensor + offset : tensor;
+}
+
 template <class F>
 void for_rows(const Shape &s, int threads, F row) {
 #pragma omp parallel for num_threads(threads) if (threads > 1)
@@ -187,7 +192,7 @@ void for_rows(const Shape &s, int threads, F row) {
 template <class T, class S, class O>
 void forward(const T *both, const S *shared, const S *mean, const S *leak, const O *shortcut, O *z, O *D, Shape s,
              bool rectify, int threads) {
-  const int64_t n = s.channels * s.inner, further = (s.shared - 1) * s.inner;
+  const int64_t n = s.channels * s.inner, further = s.shared == 2 ? s.inner : 0;
   auto with_total = shortcut ? forward_row<T, S, O, joined, true>
                     : rectify ? forward_row<T, S, O, rectified, true> : forward_row<T, S, O, potential, true>;
   auto alone = shortcut ? forward_row<T, S, O, joined, false>
@@ -196,20 +201,20 @@ void forward(const T *both, const S *shared, const S *mean, const S *leak, const
   for_rows(s, threads, [&](int64_t r) {
     const T *E = both + 2 * n * r;
     const S *p = shared + s.shared * s.inner * r;
-    row(E, E + n, p, p + further, mean, leak, shortcut + n * r, z + n * r, D + n * r, s);
+    row(E, E + n, p, p + further, mean, leak, at(shortcut, n * r), z + n * r, at(D, n * r), s);
   });
 }
 
 template <class T, class S, class O>
 void backward(const O *grad, const O *z, const O *D, const S *mean, const O *shortcut, T *to, O *to_shortcut, S *shared,
               Shape s, bool rectify, int threads) {
-  const int64_t n = s.channels * s.inner, further = (s.shared - 1) * s.inner;
+  const int64_t n = s.channels * s.inner, further = s.shared == 2 ? s.inner : 0;
   auto row = shortcut ? backward_row<T, S, O, joined>
              : rectify ? backward_row<T, S, O, rectified> : backward_row<T, S, O, potential>;
   for_rows(s, threads, [&](int64_t r) {
     T *E = to + 2 * n * r;
     S *p = shared + s.shared * s.inner * r;
-    row(grad + n * r, z + n * r, D + n * r, mean, shortcut + n * r, E, E + n, to_shortcut + n * r, p, p + further, s);
+    row(grad + n * r, z + n * r, D + n * r, mean, at(shortcut, n * r), E, E + n, at(to_shortcut, n * r), p, p + further, s);
   });
 }
 
@@ -256,7 +261,7 @@ void pooled_forward(const T *both, T *z, T *D, T *m, T *out, Shape s, bool recti
   for_rows(s, threads, [&](int64_t r) {
     const T *E = both + 2 * n * r;
     auto row = D ? forward_row<T, T, T, potential, true> : forward_row<T, T, T, potential, false>;
-    row(E, E + n, none, none, none, none, none, z + n * r, D + n * r, s);
+    row(E, E + n, none, none, none, none, none, z + n * r, at(D, n * r), s);
     pool_row(z + n * r, m + s.inner * r, out + n * r, rectify, s);
   });
 }

@@ -15,6 +15,7 @@ struct bfloat16 {
   uint16_t bits;
 };
 using pair = uint32_t;
+typedef uint16_t __attribute__((may_alias)) half_of_pair;
 
 constexpr int64_t TALL = 6, WIDE = 64;
 constexpr int64_t DEEP = 128;  // pairs: a panel of B, of 32 KB, stays in the first cache
@@ -50,7 +51,7 @@ struct Pairs {
 
 // A row of n numbers, or the sum of two rows, as pairs of neighbours: `pairs` of them, filled up with zeros.
 void along(const float *row, const float *other, int64_t n, pair *to, int64_t pairs) {
-  uint16_t *out = (uint16_t *)to;
+  half_of_pair *out = (half_of_pair *)to;
   auto sixteen = [&](int64_t at) {
     const __m512 values = _mm512_loadu_ps(row + at);
     return other ? _mm512_add_ps(values, _mm512_loadu_ps(other + at)) : values;
@@ -64,8 +65,8 @@ void along(const float *row, const float *other, int64_t n, pair *to, int64_t pa
   for (; i < 2 * pairs; ++i) out[i] = i < n ? rounded(other ? row[i] + other[i] : row[i]) : 0;
 }
 void along(const bfloat16 *row, const float *, int64_t n, pair *to, int64_t pairs) {
-  uint16_t *out = (uint16_t *)to;
-  std::memcpy(out, row, 2 * n);
+  half_of_pair *out = (half_of_pair *)to;
+  if (n) std::memcpy(out, row, 2 * n);  // without rows there is no memory
   std::fill(out + n, out + 2 * pairs, 0);
 }
 
@@ -114,6 +115,7 @@ void tile(const pair *A, int64_t next_m, int64_t next_k, const pair *B, int64_t 
 constexpr decltype(&tile<1>) TILES[] = {nullptr, tile<1>, tile<2>, tile<3>, tile<4>, tile<5>, tile<6>};
 
 inline int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
+inline int64_t blocks_of(int64_t pairs) { return std::max<int64_t>(1, pieces(pairs, DEEP)); }  // an empty sum is 0
 
 // out[n, u] = bias[u] + the sum over j of x[n, j] G[u, j]
 //
@@ -122,7 +124,7 @@ inline int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
 template <class X>
 void forward(const X *x, int64_t x_row, const float *G, int64_t G_row, const float *bias, float *out, int64_t out_row,
              bool twice, int64_t N, int64_t U, int64_t J, int threads) {
-  const int64_t pairs = pieces(J, 2), blocks = pieces(pairs, DEEP), panels = pieces(N, WIDE), width = panels * WIDE;
+  const int64_t pairs = pieces(J, 2), blocks = blocks_of(pairs), panels = pieces(N, WIDE), width = panels * WIDE;
   auto depth_of = [&](int64_t block) { return std::min(DEEP, pairs - block * DEEP); };
   auto numbers_of = [&](int64_t block) { return std::min(2 * DEEP, J - 2 * DEEP * block); };
   Pairs packed(blocks * width * DEEP);
@@ -238,7 +240,7 @@ void weights(const float *k, int64_t k_row, const X *x, int64_t x_row, float *ou
 template <class X>
 void inputs(const float *k, int64_t k_row, const float *G, int64_t G_row, X *out, int64_t out_row, int64_t N, int64_t U,
             int64_t J, int threads) {
-  const int64_t pairs = pieces(U, 2), blocks = pieces(pairs, DEEP);
+  const int64_t pairs = pieces(U, 2), blocks = blocks_of(pairs);
   Pairs packed(N * pairs);
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {

@@ -18,6 +18,7 @@ def serve(parameter: Tensor, *others: Tensor) -> bool:
         type(each) in (Tensor, Parameter)
         and each.device.type == "cpu"
         and each.dtype == torch.float32
+        and each.shape == parameter.shape
         and each.stride() == parameter.stride()
         for each in (parameter, *others)
     )
