@@ -333,6 +333,22 @@ def test_a_state_of_version_0_1_is_one_clear_line():
         optimizer.load_state_dict({"parts": []})
 
 
+@pytest.mark.parametrize("rule", ["adam", "muon", "sgd"])
+def test_a_state_of_other_shapes_is_refused_and_nothing_is_loaded(rule):
+    def trained(units):
+        parameter = nn.Parameter(torch.rand(units, 6))
+        optimizer = ConductanceOptimizer([parameter], rule=rule)
+        parameter.grad = torch.rand(units, 6)
+        optimizer.step()
+        return optimizer
+
+    optimizer = trained(8)
+    before = copy.deepcopy(optimizer.state_dict())
+    with pytest.raises(InputError, match=r"of the shape \(3, 6\) for a parameter of the shape \(8, 6\)"):
+        optimizer.load_state_dict(trained(3).state_dict())
+    torch.testing.assert_close(optimizer.state_dict()["state"], before["state"], rtol=0, atol=0)
+
+
 def test_a_state_of_another_network_changes_nothing():
     model, optimizer = both()
     other = nn.Sequential(CWALinear(8, 6), nn.Linear(6, 2))

@@ -112,7 +112,7 @@ class ConductanceOptimizer(Optimizer):
         """Load a state, with the options of its groups, rules included.
 
         Raises:
-            InputError: it is the state of an optimizer of version 0.1 with several parts.
+            InputError: it is the state of an optimizer of version 0.1 with several parts, or of other parameters.
             ValueError: it does not fit this optimizer's groups.
         """
         if "parts" in state_dict and "param_groups" not in state_dict:
@@ -123,6 +123,9 @@ class ConductanceOptimizer(Optimizer):
         super().load_state_dict(state_dict)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        for parameter, own in state["state"].items():
+            if isinstance(parameter, Tensor):
+                _check_shapes(parameter, own)
         super().__setstate__(state)
         for group in self.param_groups:  # a state of torch.optim.Adam has no rule and no scale
             for name, value in _ADAM.items():
@@ -148,6 +151,16 @@ def _check_options(group: Mapping[str, Any]) -> None:
         raise InputError(f"betas={betas}: give two numbers in [0, 1)")
     if group["block"] < 1:
         raise InputError(f"block={group['block']}: at least one unit is made orthogonal at a time")
+
+
+def _check_shapes(parameter: Tensor, state: Mapping[str, Any]) -> None:
+    """What is loaded fits its parameter: compiled steps, torch's too, read as much memory as the parameter has."""
+    for name, value in state.items():
+        if isinstance(value, Tensor) and value.ndim > 0 and value.shape != parameter.shape:
+            raise InputError(
+                f"this optimizer state holds {name} of the shape {tuple(value.shape)} for a parameter of the shape "
+                f"{tuple(parameter.shape)}; load the state that was saved with this network"
+            )
 
 
 def _lay_out_like(parameter: Tensor, state: dict[str, Any]) -> None:
