@@ -21,6 +21,17 @@ def test_the_users_choice_is_put_back(chosen):
     assert torch.backends.mkldnn.matmul.fp32_precision == chosen
 
 
+@pytest.mark.parametrize("leaves_first", [0, 1])
+def test_the_users_choice_is_put_back_whichever_of_two_threads_leaves_first(chosen, monkeypatch, leaves_first):
+    monkeypatch.setattr(onednn, "serves", lambda: True)
+    threads = onednn.faster_products(), onednn.float32_precision(torch.backends.mkldnn.matmul, "tf32")
+    for each in threads:
+        each.__enter__()
+    for each in (threads[leaves_first], threads[1 - leaves_first]):
+        each.__exit__(None, None, None)
+    assert torch.backends.mkldnn.matmul.fp32_precision == chosen
+
+
 def test_a_product_keeps_float32():
     a, b = torch.rand(70, 300), torch.rand(300, 90)
     with onednn.faster_products():

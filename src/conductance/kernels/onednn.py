@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -32,11 +33,33 @@ def faster_products(multiplications: int = LEAST) -> Iterator[None]:
     if multiplications < LEAST or not eager() or not serves():
         yield
         return
-    before, _MATMUL.fp32_precision = _MATMUL.fp32_precision, "bf16"
+    with float32_precision(_MATMUL, "bf16"):
+        yield
+
+
+_LOCK = Lock()
+_BEFORE: dict[Any, list[str]] = {}
+
+
+@contextmanager
+def float32_precision(products: Any, precision: str) -> Iterator[None]:
+    """Within the context torch's products have this precision, which is one for all threads of a process.
+
+    Who leaves it brings back what the last one found who entered. So when all threads have left, in whatever order, it
+    is what it was before.
+
+    Args:
+        products: of a library, such as ``torch.backends.cuda.matmul``.
+        precision: as torch names it.
+    """
+    with _LOCK:
+        before, products.fp32_precision = products.fp32_precision, precision
+        _BEFORE.setdefault(products, []).append(before)
     try:
         yield
     finally:
-        _MATMUL.fp32_precision = before
+        with _LOCK:
+            products.fp32_precision = _BEFORE[products].pop()
 
 
 @cache
@@ -62,8 +85,5 @@ def cpu_info() -> str:
 def _rounds() -> bool:
     """Whether factors lose the bits that bfloat16 does not have."""
     factor = torch.full((64, 64), 1 + 2.0**-12, device="cpu", dtype=torch.float32)
-    before, _MATMUL.fp32_precision = _MATMUL.fp32_precision, "bf16"
-    try:
+    with float32_precision(_MATMUL, "bf16"):
         return bool((torch.mm(factor, torch.ones_like(factor)) == 64).any())
-    finally:
-        _MATMUL.fp32_precision = before

@@ -12,7 +12,7 @@ from torch.nn import Parameter
 from conductance.checked import checked
 from conductance.errors import InputError
 from conductance.kernels import steps
-from conductance.kernels.onednn import faster_products
+from conductance.kernels.onednn import faster_products, float32_precision
 from conductance.optim.rules import Group, State, gradient_of, limit, running_mean
 from conductance.sharded import sharded_like, whole
 
@@ -155,17 +155,14 @@ def _full_precision(device_type: str) -> Iterator[None]:
 
     Rounded, a Gram matrix dominated by one direction has negative eigenvalues, and each round multiplies them by 12.
     """
-    products: Any = (torch.backends.cuda, torch.backends.mkldnn)  # their ``matmul`` is missing in torch's types
-    backends = [] if torch.compiler.is_compiling() else [backend.matmul for backend in products]
-    before = [backend.fp32_precision for backend in backends]
-    for backend in backends:
-        backend.fp32_precision = "ieee"
-    try:
-        with torch.autocast(device_type, enabled=False):
+    cuda: Any = torch.backends.cuda  # their ``matmul`` is missing in torch's types
+    onednn: Any = torch.backends.mkldnn
+    with torch.autocast(device_type, enabled=False):
+        if torch.compiler.is_compiling():
             yield
-    finally:
-        for backend, precision in zip(backends, before, strict=True):
-            backend.fp32_precision = precision
+            return
+        with float32_precision(cuda.matmul, "ieee"), float32_precision(onednn.matmul, "ieee"):
+            yield
 
 
 def _newton_schulz(matrices: Tensor, rounds: int, size: float | Tensor) -> Tensor:
