@@ -204,6 +204,19 @@ def test_a_layer_in_bfloat16_has_whole_sums_and_the_numbers_of_float32(doubled):
         assert torch.corrcoef(together)[0, 1] > 0.9999
 
 
+@pytest.mark.parametrize("doubled", [False, True])
+def test_inputs_that_lie_in_columns_have_the_gradient_of_those_in_rows(doubled):
+    torch.manual_seed(0)
+    layer = CWALinear(300, 300, doubled_input=doubled, activation=None)
+    rows = torch.rand(50, 300, requires_grad=True)
+    columns = rows.detach().t().contiguous().t().requires_grad_()
+    for p in (rows, columns):
+        with torch.autocast("cpu", torch.bfloat16):
+            layer(p).float().square().sum().backward()
+    assert columns.stride() == (1, 50)
+    torch.testing.assert_close(columns.grad, rows.grad, rtol=0, atol=0)
+
+
 def test_a_layer_in_bfloat16_can_be_differentiated_twice():
     torch.manual_seed(0)
     layer = CWALinear(300, 300, activation=None)

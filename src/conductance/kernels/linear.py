@@ -100,12 +100,12 @@ def input_gradient(
     """With respect to p."""
     to_E, to_I = _columns(conductance, excitatory)
     multiply = rounded.input_gradient if rounds else _multiply
+    result = torch.empty_like(p, memory_format=torch.contiguous_format)  # rows, even where p lies in columns
     if p.shape[1] < conductance.shape[1]:
-        result, of_I = torch.empty_like(p), torch.empty_like(p)
+        of_I = torch.empty_like(result)
         multiply(grad_E, to_E, result)
         multiply(grad_I, to_I, of_I)
         return result.add_(of_I)
-    result = torch.empty_like(p)
     out_E, out_I = _columns(result, excitatory)
     multiply(grad_E, to_E, out_E)
     multiply(grad_I, to_I, out_I)

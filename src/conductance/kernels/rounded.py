@@ -95,6 +95,7 @@ def _rows(matrix: Tensor) -> Tensor:
     return matrix if matrix.stride(1) == 1 else matrix.contiguous()
 
 
-def _run(name: str, tensors: tuple[Tensor | None, ...], sizes: tuple[int, ...]) -> None:
-    addresses = (ctypes.c_void_p(None if tensor is None else tensor.data_ptr()) for tensor in tensors)
+def _run(name: str, tensors: tuple[Tensor, ...], sizes: tuple[int, ...]) -> None:
+    assert all(tensor.is_contiguous() or tensor.stride(-1) == 1 for tensor in tensors)
+    addresses = (ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors)
     getattr(native.library("rounded"), name)(*addresses, *map(ctypes.c_int64, sizes), torch.get_num_threads())
