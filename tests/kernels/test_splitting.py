@@ -35,8 +35,11 @@ def test_a_mean_and_a_rest_add_up_to_the_conductance(units, fan_in, kernel, last
 
 @pytest.mark.usefixtures("any_average")
 @settings(deadline=None, max_examples=40)
-@given(st.integers(1, 3), st.integers(1, 5), st.sampled_from([(), (3,), (2, 3)]), st.booleans(), st.integers(1, 2))
-def test_sums_over_channels_and_their_gradient(rows, channels, positions, last, groups):
+@given(
+    st.integers(1, 3), st.integers(1, 5), st.sampled_from([(), (3,), (2, 3), (2, 3, 2)]), st.booleans(),
+    st.integers(1, 2), st.booleans()
+)  # fmt: skip
+def test_sums_over_channels_and_their_gradient(rows, channels, positions, last, groups, turned):
     kernels.use_average("native")  # where there is a compiler
     p = torch.rand(rows, groups * channels, *positions)
     p = (p.to(memory_format=torch.channels_last) if last and p.ndim == 4 else p).requires_grad_()
@@ -44,7 +47,8 @@ def test_sums_over_channels_and_their_gradient(rows, channels, positions, last, 
     same, sums = splitting.with_sums(p, groups, axis, torch.float64)
     wanted = splitting.formula(p, groups, axis, torch.float64)
     torch.testing.assert_close(sums, wanted)
-    of_p, of_sums = torch.randn(p.shape), torch.randn(sums.shape, dtype=torch.float64)
+    of_p = torch.randn(p.shape[::-1]).permute(*range(p.ndim)[::-1]) if turned else torch.randn(p.shape)
+    of_sums = torch.randn(sums.shape, dtype=torch.float64)
     found = torch.autograd.grad([same, sums], p, [of_p, of_sums])
     torch.testing.assert_close(found, torch.autograd.grad([p, wanted], p, [of_p, of_sums]))
 

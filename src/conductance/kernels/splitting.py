@@ -74,16 +74,16 @@ def _sums(p: Tensor, groups: int, axis: int, dtype: torch.dtype) -> Tensor:
 class _Shared(Function):
     @staticmethod
     def forward(ctx: Any, p: Tensor, groups: int, axis: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        ctx.how = groups, axis
+        ctx.how = groups, axis, native.layout(p)  # gradients may come in another one
         return p.view_as(p), _sums(p, groups, axis, dtype)
 
     @staticmethod
     def backward(ctx: Any, of_p: Tensor, of_sums: Tensor) -> tuple[Tensor | None, ...]:
-        groups, axis = ctx.how
+        groups, axis, layout = ctx.how
         if torch.is_grad_enabled():  # to be differentiated again: autograd has to see each operation
             spread = of_sums.repeat_interleave(of_p.shape[axis] // groups, axis)
             return of_p + spread.to(of_p.dtype), None, None, None
-        result = torch.empty_like(of_p)
+        result = torch.empty_like(of_p, memory_format=layout)
         native.join_gradients(of_p, of_sums, result, axis)
         return result, None, None, None
 
