@@ -292,10 +292,7 @@ def _stopped_after_an_epoch():
 def command(words):
     """Run a command in this process: its exit status, what it printed, and what it complained of."""
     out, err = io.StringIO(), io.StringIO()
-    console = sys.modules.get("conductance.cli.console")
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
-        if console is not None:
-            console.console.file = out
         try:
             cli.main(words)
             status = 0
