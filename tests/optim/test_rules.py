@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conductance.optim import ConductanceOptimizer
+from conductance.optim import OPTIMIZERS, ConductanceOptimizer
 
 SHAPES = st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple), min_size=1, max_size=3)
 
@@ -57,3 +57,31 @@ def test_sparse_gradients_are_refused_as_by_torch(rule):
     parameter.grad = torch.ones(2, 3).to_sparse()
     with pytest.raises(RuntimeError, match="sparse gradients"):
         ConductanceOptimizer([parameter], rule=rule).step()
+
+
+def in_order(tensor, order):
+    """The same numbers, stored in another order of axes, or as a part of a larger tensor."""
+    if order == "gaps":
+        return tensor.repeat_interleave(2, -1)[..., ::2]
+    back = sorted(range(tensor.ndim), key=order.__getitem__)
+    return tensor.permute(order).contiguous().permute(back)
+
+
+ORDERS = st.sampled_from([(0, 1, 2, 3), (0, 2, 3, 1), (3, 2, 1, 0), "gaps"])
+
+
+@given(ORDERS, ORDERS, st.sampled_from(OPTIMIZERS), st.sampled_from([None, 0.0]))
+def test_a_step_does_not_depend_on_the_order_in_memory(of_parameter, of_gradient, rule, least):
+    start, gradient = torch.rand(4, 6, 3, 2), torch.randn(4, 6, 3, 2)
+
+    def moved(start, gradient):
+        parameter = torch.nn.Parameter(start)
+        parameter.grad = gradient
+        optimizer = ConductanceOptimizer([parameter], 0.01, rule=rule, least=least)
+        for _ in range(2):
+            optimizer.step()
+        return parameter
+
+    wanted = moved(start.clone(), gradient)
+    found = moved(in_order(start, of_parameter), in_order(gradient, of_gradient))
+    torch.testing.assert_close(found, wanted)

@@ -84,8 +84,12 @@ def muon(parameters: Sequence[Tensor], state: State, group: Group) -> None:
             both = (_pieces(each, group, last) for each in (direction, parameter))
             limited = group["least"] is not None and steps.serve(parameter)
             for rows, moved in zip(*both, strict=True):
-                least = group["least"] if limited else None
-                _subtract(moved if last else moved.flatten(2), _step(rows, group["lr"] * group["scale"]), least)
+                step = _step(rows, group["lr"] * group["scale"])
+                if limited:
+                    flat = moved if last else moved.flatten(2)
+                    steps.subtract(flat, step.view_as(flat), group["least"])
+                else:
+                    moved.sub_(step)
             if not limited:
                 limit([parameter], group)
             continue
@@ -95,13 +99,6 @@ def muon(parameters: Sequence[Tensor], state: State, group: Group) -> None:
             direction = _only_synapses(direction, group["mask"])
         parameter.add_(sharded_like(direction, parameter), alpha=-group["lr"] * group["scale"])
         limit([parameter], group)
-
-
-def _subtract(moved: Tensor, step: Tensor, least: float | None) -> None:
-    if least is None:
-        moved.sub_(step.view_as(moved))
-    else:
-        steps.subtract(moved, step.view_as(moved), least)
 
 
 def _pieces(matrix: Tensor, group: Group, last: bool = False) -> Iterator[Tensor]:

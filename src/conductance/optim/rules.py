@@ -59,14 +59,15 @@ def limit(parameters: Sequence[Tensor], group: Group) -> None:
 
 def _torch_adam(parameters: Sequence[Tensor], state: State, group: Group) -> None:
     states = [state[parameter] for parameter in parameters]
+    dense = all(own["exp_avg"].stride() == p.stride() for p, own in zip(parameters, states, strict=True))
     torch_adam(
         list(parameters),
-        [gradient_of(parameter) for parameter in parameters],
+        [_stored_like(parameter, gradient_of(parameter)) for parameter in parameters],
         [own["exp_avg"] for own in states],
         [own["exp_avg_sq"] for own in states],
         [],
         [own["step"] for own in states],
-        fused=all(p.device.type in FUSED_DEVICES and p.is_floating_point() for p in parameters),
+        fused=dense and all(p.device.type in FUSED_DEVICES and p.is_floating_point() for p in parameters),
         amsgrad=False,
         beta1=group["betas"][0],
         beta2=group["betas"][1],
@@ -75,6 +76,11 @@ def _torch_adam(parameters: Sequence[Tensor], state: State, group: Group) -> Non
         eps=group["eps"],
         maximize=False,
     )
+
+
+def _stored_like(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient in its parameter's memory format: torch's fused Adam reads numbers as they lie in memory."""
+    return gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
 
 
 def sgd(parameters: Sequence[Tensor], state: State, group: Group) -> None:
