@@ -28,10 +28,11 @@ def bench_inference(device: torch.device, rounds: int, networks: dict[str, int] 
     for architecture, batch_size in networks.items():
         affine, normed, averaging = (_model(architecture, family, device) for family in ("affine", "affine_bn", "cwa"))
         images = torch.rand(batch_size, *COLOUR_IMAGE, device=device).to(memory_format=torch.channels_last)
-        fair = {TUNED: faster_products()(_pass(tuned(freeze(normed)), images))}
+        on_cpu = device.type == "cpu"
+        fair = {TUNED: faster_products()(_pass(tuned(freeze(normed)), images))} if on_cpu else {}
         contenders = {
             BASELINE: _pass(freeze(normed), images),
-            **(fair if device.type == "cpu" else {}),
+            **fair,
             "affine+ReLU": _pass(freeze(affine), images),
             "CWA": _pass(averaging, images),
             "CWA frozen": _pass(freeze(averaging), images),

@@ -81,12 +81,13 @@ def contenders(case: Case) -> dict[str, Callable[[], object]]:
     layer.activation = "relu"
     doubled = torch.cat([p, p], 1) if first else p
     bare = _affine(layer, bias=True)
-    serves = {"blocked": p.device.type == "cpu", "native": p.device.type == "cpu", "triton": on_gpu(p)}
+    on_cpu = p.device.type == "cpu"
+    serves = {"blocked": on_cpu, "native": on_cpu, "triton": on_gpu(p)}
     averages = [name for name in kernels.AVERAGES if serves.get(name, True)]
-    fair = {TUNED: faster_products()(_pass(tuned(_normed(layer)), doubled, not first))}
+    fair = {TUNED: faster_products()(_pass(tuned(_normed(layer)), doubled, not first))} if on_cpu else {}
     return {
         BASELINE: _pass(_normed(layer), doubled, not first),
-        **(fair if p.device.type == "cpu" else {}),
+        **fair,
         "affine+ReLU": _pass(nn.Sequential(bare, nn.ReLU(inplace=True)), doubled, not first),
         "literal eq. 6": _pass(_Literal(layer), doubled, not first),
         **{f"CWA {name}": _with_average(name, _pass(layer, p, not first)) for name in averages},

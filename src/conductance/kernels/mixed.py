@@ -6,8 +6,8 @@ conductances are split into their mean and the rest: the product over synapses g
 .. math:: E'_i = \text{rest}_i + \bar G_i \sum_j p_j + \text{leak}_i,
 
 where the sum of p is shared by all units and costs one channel. `average` puts the three together, divides and rounds,
-so that nothing of full size and full precision goes through memory. What synapses open is kept from being negative by
-rounding, so that z stays in [-1, 1].
+so that nothing of full size and full precision goes through memory. What synapses open is
+clamped at 0, below which rounding could lead it, so that z stays in [-1, 1].
 
 In half precision every sum comes so, with the shared part in float32; in float32 where a layer's conductances are
 nearly equal, as those of the paper's start are, with the shared part in float64.
@@ -152,8 +152,12 @@ def _gradients_of_parts(both: Tensor, dtype: torch.dtype, mean: Tensor | None, h
     to_leak = _per_channel(both, axis) if how.wants_leak else None
     if mean is None or not how.wants_shared:
         return both.to(dtype), None, to_leak
-    to_shared = (both * _along(mean, axis)).unflatten(axis, (how.shared_channels, -1)).sum(axis)
-    return both.to(dtype), to_shared, to_leak
+    return both.to(dtype), shared_gradient(both, mean, axis, how.shared_channels), to_leak
+
+
+def shared_gradient(both: Tensor, mean: Tensor, axis: int, channels: int) -> Tensor:
+    """With respect to the shared sum, of so many channels, from the gradient with respect to E' and I'."""
+    return (both * _along(mean, axis)).unflatten(axis, (channels, -1)).sum(axis)
 
 
 def _per_channel(tensor: Tensor, axis: int, dtype: torch.dtype | None = None) -> Tensor:

@@ -1,8 +1,8 @@
 """The average as compiled C++: one pass each way, several threads, built by the machine's own compiler when it pays.
 
-`average.cpp`, as `rounded.cpp`, includes nothing of torch. It takes a second to build, fits every version of torch, and
-needs a C++ compiler with OpenMP but no build system. The library lies in a folder that the user alone can write, under
-a name that changes with its source, the compiler and the processor's instructions. Processes that build at the same
+No source includes anything of torch. Each takes a second to build, fits every version of torch, and needs a C++
+compiler with OpenMP but no build system. Each library lies in a folder that the user alone can write, under a name
+that changes with its source, the compiler and the processor's instructions. Processes that build at the same
 time each write a file of their own and move it into place, so none reads a part.
 """
 

@@ -45,8 +45,8 @@ _BEFORE: dict[Any, list[str]] = {}
 def float32_precision(products: Any, precision: str) -> Iterator[None]:
     """Within the context torch's products have this precision, which is one for all threads of a process.
 
-    Who leaves it brings back what the last one found who entered. So when all threads have left, in whatever order, it
-    is what it was before.
+    Each exit restores what the latest entry found. When all threads have left, in any order, the precision is what it
+    was before the first entered.
 
     Args:
         products: of a library, such as ``torch.backends.cuda.matmul``.

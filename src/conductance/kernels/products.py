@@ -70,8 +70,8 @@ def pack(conductance: Tensor, valence: Valence, synaptic_sum: "SynapticSum") -> 
 
     Returns:
         ``(2 * out, ...)`` where one product gives E and I of all units, those of E first; else
-        ``(out, fan-in, *kernel)``, sorted by valence. What learns is stacked by the products that need it so, for not
-        all do, and backward would keep the copy.
+        ``(out, fan-in, *kernel)``, sorted by valence. Conductances that learn stay as they are: a product that
+        needs them stacked does so, and backward keeps no copy for the others.
     """
     if valence.is_default_pair:
         return conductance if conductance.ndim == 2 else torch.cat(conductance.chunk(2, 1))

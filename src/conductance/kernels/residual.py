@@ -3,8 +3,8 @@ r"""The end of a residual block in one pass: the average, its mean with the shor
 .. math:: p = \max\left(\frac{z + s}{2}, 0\right), \qquad \frac{\partial p}{\partial z} = \frac{\partial p}{\partial s}
           = \frac{1}{2} \quad \text{where } p > 0.
 
-There z = 2 p - s. So backward reads p, which the next layer keeps as its input anyway, s, which has been kept already,
-and D; and nobody keeps z.
+There z = 2 p - s. So backward needs p, s and D but not z. The next layer keeps p as its input anyway, and s has been
+kept already.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from conductance.kernels import averaging, native
-from conductance.kernels.mixed import SplitSums, Sums, average
+from conductance.kernels.mixed import SplitSums, Sums, average, shared_gradient
 
 
 def _formula_gradient(
@@ -63,8 +63,7 @@ class _JoinedAverage(Function):
             to_both = further if to_both is None else to_both + further
         if to_both is None or mean is None:
             return to_both, None, None, None, to_shortcut, None
-        to_shared = (to_both * mean.view(-1, *(1,) * (-1 - axis))).unflatten(axis, (ctx.width, -1)).sum(axis)
-        return to_both.to(p.dtype), to_shared, None, None, to_shortcut, None
+        return to_both.to(p.dtype), shared_gradient(to_both, mean, axis, ctx.width), None, None, to_shortcut, None
 
 
 def joined_average(sums: Sums, shortcut: Tensor, axis: int, dtype: torch.dtype | None = None) -> Tensor:

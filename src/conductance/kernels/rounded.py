@@ -1,8 +1,8 @@
 """Products of which the factors are rounded to bfloat16 and the sums are float32, in C++.
 
-torch rounds the result of such a product too, and E' and I' then leave too little of their difference: they have to be
-split (`kernels.mixed`). With float32 sums nothing has to be, conductances are read where they lie and rounded on their
-way into the cache, and their gradient is written once, in float32, where the optimizer reads it.
+torch also rounds the result of such a product. Then E' - I' keeps too few digits, and the sums have to be split
+(`kernels.mixed`). float32 sums need no split. Conductances are read where they lie and rounded on their way into the
+cache. Their gradient is written once, in float32, where the optimizer reads it.
 
 The products take a processor with instructions for bfloat16 (AVX512-BF16). One that has units for whole matrices of it
 (AMX) is faster with torch's own.

@@ -12,7 +12,7 @@ from conductance.kernels import native
 
 
 def serve(parameter: Tensor, *others: Tensor) -> bool:
-    """Whether the passes take this parameter, and what else they read, as all lies in memory."""
+    """Whether the passes take this parameter and what is read with it: float32, on a CPU, in one dense layout."""
     dense = parameter.is_contiguous() or parameter.is_contiguous(memory_format=torch.channels_last)
     alike = all(
         type(each) in (Tensor, Parameter)

@@ -154,7 +154,7 @@ def _check_options(group: Mapping[str, Any]) -> None:
 
 
 def _check_shapes(parameter: Tensor, state: Mapping[str, Any]) -> None:
-    """What is loaded fits its parameter: compiled steps, torch's too, read as much memory as the parameter has."""
+    """Refuse a state of other shapes than its parameter: compiled steps, torch's too, would read beyond its end."""
     for name, value in state.items():
         if isinstance(value, Tensor) and value.ndim > 0 and value.shape != parameter.shape:
             raise InputError(
