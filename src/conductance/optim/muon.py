@@ -80,24 +80,29 @@ def muon(parameters: Sequence[Tensor], state: State, group: Group) -> None:
     for parameter in parameters:
         direction = whole(gradient_of(parameter).lerp(running_mean(parameter, state, mu), mu))
         if group.get("mask") is None and type(parameter) in (Tensor, Parameter):  # added as it is found: no pass more
-            last = parameter.ndim == 4 and parameter.is_contiguous(memory_format=torch.channels_last)
-            both = (_pieces(each, group, last) for each in (direction, parameter))
-            limited = group["least"] is not None and steps.serve(parameter)
-            for rows, moved in zip(*both, strict=True):
-                step = _step(rows, group["lr"] * group["scale"])
-                if limited:
-                    flat = moved if last else moved.flatten(2)
-                    steps.subtract(flat, step.view_as(flat), group["least"])
-                else:
-                    moved.sub_(step)
-            if not limited:
-                limit([parameter], group)
+            _move_by_pieces(parameter, direction, group)
             continue
         for rows in _pieces(direction, group):
             rows.copy_(_step(rows, 1.0))
         if group.get("mask") is not None:
             direction = _only_synapses(direction, group["mask"])
         parameter.add_(sharded_like(direction, parameter), alpha=-group["lr"] * group["scale"])
+        limit([parameter], group)
+
+
+def _move_by_pieces(parameter: Tensor, direction: Tensor, group: Group) -> None:
+    """Take the step of one piece after the other, and keep the parameter above its limit."""
+    last = parameter.ndim == 4 and parameter.is_contiguous(memory_format=torch.channels_last)
+    both = (_pieces(each, group, last) for each in (direction, parameter))
+    limited = group["least"] is not None and steps.serve(parameter)
+    for rows, moved in zip(*both, strict=True):
+        step = _step(rows, group["lr"] * group["scale"])
+        if limited:
+            flat = moved if last else moved.flatten(2)
+            steps.subtract(flat, step.view_as(flat), group["least"])
+        else:
+            moved.sub_(step)
+    if not limited:
         limit([parameter], group)
 
 
