@@ -38,6 +38,17 @@ def test_two_processes_never_share_a_folder(tmp_path):
     run(tiny(epochs=1), tmp_path / "run")
 
 
+def test_a_nested_block_that_ends_leaves_the_run_locked(tmp_path):
+    run(tiny(epochs=1), tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    with folder.locked():
+        with folder.locked():
+            assert folder.finished
+        assert folder.busy
+    assert not folder.busy
+    assert not folder.lock_file.exists()
+
+
 def test_what_another_process_has_begun_meanwhile_is_not_trained_over(tmp_path, monkeypatch):
     before = Trainer.fit
 

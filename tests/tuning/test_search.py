@@ -17,10 +17,11 @@ import pytest
 from rich.console import Console
 
 from conductance.errors import ConductanceError, InputError
+from conductance.runs import RunFolder
 from conductance.training.progress import TrainingProgress
 from conductance.tuning.page import write_page
 from conductance.tuning.space import Choice
-from conductance.tuning.study import ERROR, FOLDER, Search, counted, finished, open_study
+from conductance.tuning.study import ERROR, FOLDER, Search, counted, finished, left_behind, open_study
 from conductance.tuning.trials import Pruning, work
 from tiny_runs import at_step, lines, tiny
 
@@ -81,6 +82,31 @@ def test_a_trial_whose_process_ended_goes_on_in_its_folder(search, monkeypatch):
     assert taken.user_attrs[FOLDER] == left.user_attrs[FOLDER] == "trial0"
     assert lines(search.out / "trial0")[0] == before
     assert len(taken.intermediate_values) == 2
+
+
+def test_nobody_takes_over_a_trial_between_its_last_epoch_and_its_end(search, monkeypatch):
+    tell, seen = optuna.Study.tell, []
+
+    def look(study, *result, **state):
+        seen.append(left_behind(open_study(search), search))
+        return tell(study, *result, **state)
+
+    monkeypatch.setattr(optuna.Study, "tell", look)
+    done(search)
+    assert seen == [[], [], []]
+
+
+def test_nobody_takes_over_a_trial_that_ends_while_they_look(search, monkeypatch):
+    mine, other = open_study(search), open_study(search)
+    trial = mine.ask()
+
+    def ends(_folder):
+        mine.tell(trial, 50.0)
+        return False
+
+    monkeypatch.setattr(RunFolder, "busy", property(ends))
+    assert left_behind(other, search) == []
+    assert states(other) == {"COMPLETE": 1}
 
 
 @pytest.mark.parametrize("number", range(1, 9))

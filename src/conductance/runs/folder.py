@@ -104,7 +104,9 @@ class RunFolder:
         try:
             yield
         finally:
-            if self.finished:  # removed before it is released: two processes must not hold two different files
+            # Only the outermost block removes the file: a nested one would let others in. It is removed before it is
+            # released: two processes must not hold two different files.
+            if self.finished and lock.lock_counter <= 1:
                 with suppress(OSError):
                     self.lock_file.unlink(missing_ok=True)
             lock.release()

@@ -116,14 +116,11 @@ def next_trial(study: "Study", search: Search, held: ExitStack) -> "Trial | None
         search: what is searched.
         held: keeps the lock of the trial's folder until it is closed.
     """
-    from optuna.trial import TrialState
 
     search.out.mkdir(parents=True, exist_ok=True)
     with FileLock(search.out / ".lock"):
-        trials = study.get_trials(deepcopy=False)
-        for left in trials:
-            if left.state == TrialState.RUNNING and not _folder(left, search).busy:
-                _hand_on(study, left)
+        for left in left_behind(study, search):
+            _hand_on(study, left)
         if len(counted(study)) >= search.trials:
             return None
         trial = study.ask()
@@ -131,6 +128,21 @@ def next_trial(study: "Study", search: Search, held: ExitStack) -> "Trial | None
             trial.set_user_attr(FOLDER, f"trial{trial.number}")
         held.enter_context(_folder(trial, search).locked())
         return trial
+
+
+def left_behind(study: "Study", search: Search) -> "list[FrozenTrial]":
+    """The trials under way whose process has ended.
+
+    A process tells the study of a trial's end before it lets the folder go; so a trial that still runs, to a study read
+    after its folder was found free, has no process any more.
+    """
+    from optuna.trial import TrialState
+
+    def running() -> "list[FrozenTrial]":
+        return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+
+    free = {trial.number for trial in running() if not _folder(trial, search).busy}
+    return [trial for trial in running() if trial.number in free] if free else []
 
 
 def _hand_on(study: "Study", left: "FrozenTrial") -> None:
