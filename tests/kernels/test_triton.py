@@ -75,7 +75,7 @@ def parts(draw):
 @given(parts(), st.booleans())
 def test_the_average_of_sums_in_parts(drawn_parts, rectify):
     sums, axis = drawn_parts
-    leaves = [None if part is None else part.detach().requires_grad_(part is not sums.mean) for part in sums[:4]]
+    leaves = [None if part is None else part.detach().requires_grad_(part is not sums.common) for part in sums[:4]]
     exact = [None if part is None else part.detach().double().requires_grad_() for part in leaves]
     z = kernels.average(SplitSums(*leaves), axis, rectify)
     whole = exact[0] + along(exact[3], axis)

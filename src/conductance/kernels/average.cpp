@@ -6,7 +6,9 @@
 // again z is 2 p - s, for where p is 0 so is the gradient, so that nobody keeps z.
 //
 // A row holds the units of one sample or position, or, channel after channel, those of a whole image. E and I may come in
-// parts: what is stored is a rest, to which a sum that all units share, times each unit's mean, and the leak are added.
+// parts: what is stored is a rest, to which a sum that all units share, times what is common to the unit's conductances,
+// and the leak are added.
+//
 // Nothing of torch is included, so that a build takes a second and fits every version of torch.
 #include <algorithm>
 #include <cmath>
@@ -45,7 +47,7 @@ enum Result { potential, rectified, joined };  // z, max(z, 0), or that of the m
 
 // Results are of the type O; E and I of another where they are whole and half precision was asked for.
 template <class T, class S, class O, Result result, bool keep>
-void forward_row(const T *E, const T *I, const S *shared_E, const S *shared_I, const S *mean, const S *leak,
+void forward_row(const T *E, const T *I, const S *shared_E, const S *shared_I, const S *common, const S *leak,
                  const O *shortcut, O *z, O *D, const Shape &s) {
   using A = decltype(load(T()) + S());  // what the division is done in
   auto open = [](A x) { return x < 0 ? 0 : x; };  // what synapses open is not negative, even where its parts were rounded
@@ -63,21 +65,22 @@ void forward_row(const T *E, const T *I, const S *shared_E, const S *shared_I, c
     const A to_E = *shared_E, to_I = *shared_I;
 #pragma GCC ivdep
     for (int64_t c = 0; c < n; ++c)
-      unit(c, open(load(E[c]) + to_E * mean[c]) + leak[c], open(load(I[c]) + to_I * mean[n + c]) + leak[n + c]);
+      unit(c, open(load(E[c]) + to_E * common[c]) + leak[c], open(load(I[c]) + to_I * common[n + c]) + leak[n + c]);
   } else {
     for (int64_t c = 0; c < s.channels; ++c) {
-      const A mean_E = mean[c], mean_I = mean[s.channels + c], leak_E = leak[c], leak_I = leak[s.channels + c];
+      const A common_E = common[c], common_I = common[s.channels + c], leak_E = leak[c], leak_I = leak[s.channels + c];
 #pragma GCC ivdep
       for (int64_t k = 0; k < s.inner; ++k) {
         const int64_t at = c * s.inner + k;
-        unit(at, open(load(E[at]) + shared_E[k] * mean_E) + leak_E, open(load(I[at]) + shared_I[k] * mean_I) + leak_I);
+        unit(at, open(load(E[at]) + shared_E[k] * common_E) + leak_E,
+             open(load(I[at]) + shared_I[k] * common_I) + leak_I);
       }
     }
   }
 }
 
 template <class T, class S, class O, Result result>
-void backward_row(const O *grad, const O *z, const O *D, const S *mean, const O *shortcut, T *to_E, T *to_I,
+void backward_row(const O *grad, const O *z, const O *D, const S *common, const O *shortcut, T *to_E, T *to_I,
                   O *to_shortcut, S *shared_E, S *shared_I, const Shape &s) {
   using A = decltype(load(T()));
   auto open = [&](int64_t at) -> A {  // the gradient at z; all is read before it is chosen, or no loop were a vector's
@@ -95,8 +98,8 @@ void backward_row(const O *grad, const O *z, const O *D, const S *mean, const O 
       store(to_E[c], k - kz);
       store(to_I[c], -k - kz);
       if (result == joined) store(to_shortcut[c], open(c));
-      sum_E += S(k - kz) * mean[c];
-      sum_I += S(-k - kz) * mean[n + c];
+      sum_E += S(k - kz) * common[c];
+      sum_I += S(-k - kz) * common[n + c];
     }
     *shared_E = *shared_I = 0;
     *shared_E += sum_E;  // the two are one where E and I read the same sum
@@ -115,8 +118,8 @@ void backward_row(const O *grad, const O *z, const O *D, const S *mean, const O 
   for (int64_t c = 0; c < s.channels; ++c)
     for (int64_t k = 0; k < s.inner; ++k) {
       const S w = slope(c * s.inner + k), wz = w * at_z(c * s.inner + k);
-      shared_E[k] += (w - wz) * mean[c];
-      shared_I[k] += (-w - wz) * mean[s.channels + c];
+      shared_E[k] += (w - wz) * common[c];
+      shared_I[k] += (-w - wz) * common[s.channels + c];
     }
 }
 
@@ -190,7 +193,7 @@ void for_rows(const Shape &s, int threads, F row) {
 }
 
 template <class T, class S, class O>
-void forward(const T *both, const S *shared, const S *mean, const S *leak, const O *shortcut, O *z, O *D, Shape s,
+void forward(const T *both, const S *shared, const S *common, const S *leak, const O *shortcut, O *z, O *D, Shape s,
              bool rectify, int threads) {
   const int64_t n = s.channels * s.inner, further = s.shared == 2 ? s.inner : 0;
   auto with_total = shortcut ? forward_row<T, S, O, joined, true>
@@ -201,12 +204,12 @@ void forward(const T *both, const S *shared, const S *mean, const S *leak, const
   for_rows(s, threads, [&](int64_t r) {
     const T *E = both + 2 * n * r;
     const S *p = shared + s.shared * s.inner * r;
-    row(E, E + n, p, p + further, mean, leak, at(shortcut, n * r), z + n * r, at(D, n * r), s);
+    row(E, E + n, p, p + further, common, leak, at(shortcut, n * r), z + n * r, at(D, n * r), s);
   });
 }
 
 template <class T, class S, class O>
-void backward(const O *grad, const O *z, const O *D, const S *mean, const O *shortcut, T *to, O *to_shortcut, S *shared,
+void backward(const O *grad, const O *z, const O *D, const S *common, const O *shortcut, T *to, O *to_shortcut, S *shared,
               Shape s, bool rectify, int threads) {
   const int64_t n = s.channels * s.inner, further = s.shared == 2 ? s.inner : 0;
   auto row = shortcut ? backward_row<T, S, O, joined>
@@ -214,7 +217,8 @@ void backward(const O *grad, const O *z, const O *D, const S *mean, const O *sho
   for_rows(s, threads, [&](int64_t r) {
     T *E = to + 2 * n * r;
     S *p = shared + s.shared * s.inner * r;
-    row(grad + n * r, z + n * r, D + n * r, mean, at(shortcut, n * r), E, E + n, at(to_shortcut, n * r), p, p + further, s);
+    row(grad + n * r, z + n * r, D + n * r, common, at(shortcut, n * r), E, E + n, at(to_shortcut, n * r), p, p + further,
+        s);
   });
 }
 
@@ -236,20 +240,26 @@ void join_gradients(const T *of_p, const S *of_sums, T *out, Shape s, int thread
   });
 }
 
-// Each row less its mean, one kind of columns after the other, below which the rows of the next kind lie.
+// Each row less what is common to it (`splitting.py`), one kind of columns after the other, below which the rows of the
+// next kind lie.
 template <class T, class S>
-void split(const S *G, T *rest, S *means, Shape s, int threads) {
+void split(const S *G, T *rest, S *common, Shape s, int many, int threads) {
   const int64_t kinds = s.shared, n = s.inner;
   for_rows(s, threads, [&](int64_t r) {
     for (int64_t kind = 0; kind < kinds; ++kind) {
       const S *from = G + (r * kinds + kind) * n;
       T *to = rest + (kind * s.rows + r) * n;
-      S sum = 0;
-#pragma omp simd reduction(+ : sum)
-      for (int64_t at = 0; at < n; ++at) sum += from[at];
-      const S mean = means[kind * s.rows + r] = sum / n;
+      S sum = 0, squares = 0, least = *from;
+#pragma omp simd reduction(+ : sum, squares) reduction(min : least)
+      for (int64_t at = 0; at < n; ++at) {
+        sum += from[at];
+        squares += from[at] * from[at];
+        least = from[at] < least ? from[at] : least;
+      }
+      const S mean = sum / n, off = sum * sum > many * squares ? mean : std::min(mean, 2 * least);
+      common[kind * s.rows + r] = off;
 #pragma GCC ivdep
-      for (int64_t at = 0; at < n; ++at) store(to[at], from[at] - mean);
+      for (int64_t at = 0; at < n; ++at) store(to[at], from[at] - off);
     }
   });
 }
@@ -281,15 +291,15 @@ void pooled_backward(const T *grad, const T *z, const T *D, const T *m, T *commo
 }  // namespace
 
 #define CONDUCTANCE_EXPORT(NAME, T, S, O)                                                                                 \
-  extern "C" void forward_##NAME(const T *both, const S *shared, const S *mean, const S *leak, const O *shortcut, O *z,   \
+  extern "C" void forward_##NAME(const T *both, const S *shared, const S *common, const S *leak, const O *shortcut, O *z, \
                                  O *D, int64_t rows, int64_t channels, int64_t inner, int64_t of_shared, int rectify,     \
                                  int threads) {                                                                           \
-    forward(both, shared, mean, leak, shortcut, z, D, Shape{rows, channels, inner, of_shared}, rectify != 0, threads);    \
+    forward(both, shared, common, leak, shortcut, z, D, Shape{rows, channels, inner, of_shared}, rectify != 0, threads);  \
   }                                                                                                                       \
-  extern "C" void backward_##NAME(const O *grad, const O *z, const O *D, const S *mean, const O *shortcut, T *to,         \
+  extern "C" void backward_##NAME(const O *grad, const O *z, const O *D, const S *common, const O *shortcut, T *to,       \
                                   O *to_shortcut, S *shared, int64_t rows, int64_t channels, int64_t inner,               \
                                   int64_t of_shared, int rectify, int threads) {                                          \
-    backward(grad, z, D, mean, shortcut, to, to_shortcut, shared, Shape{rows, channels, inner, of_shared}, rectify != 0,  \
+    backward(grad, z, D, common, shortcut, to, to_shortcut, shared, Shape{rows, channels, inner, of_shared}, rectify != 0,\
              threads);                                                                                                    \
   }
 
@@ -313,9 +323,9 @@ void pooled_backward(const T *grad, const T *z, const T *D, const T *m, T *commo
     pooled_backward(grad, z, D, m, common, to, Shape{rows, channels, inner, 0}, rectify != 0, threads);                   \
   }
 
-extern "C" void split_bfloat16(const float *G, bfloat16 *rest, float *mean, int64_t rows, int64_t, int64_t inner,
-                               int64_t kinds, int, int threads) {
-  split(G, rest, mean, Shape{rows, 1, inner, kinds}, threads);
+extern "C" void split_bfloat16(const float *G, bfloat16 *rest, float *common, int64_t rows, int64_t, int64_t inner,
+                               int64_t kinds, int many, int threads) {
+  split(G, rest, common, Shape{rows, 1, inner, kinds}, many, threads);
 }
 
 CONDUCTANCE_EXPORT_POOLED(float)

@@ -1,9 +1,10 @@
 r"""Averages of sums of which the large, common part was kept apart.
 
 E' and I' may be large and nearly equal, and once they are rounded little is left of their difference. So each unit's
-conductances are split into their mean and the rest: the product over synapses gives the rest's sum alone, and
+conductances are split into what is common to them, :math:`c_i`, mostly their mean, and the rest (`kernels.splitting`).
+The product over synapses gives the rest's sum alone, and
 
-.. math:: E'_i = \text{rest}_i + \bar G_i \sum_j p_j + \text{leak}_i,
+.. math:: E'_i = \text{rest}_i + c_i \sum_j p_j + \text{leak}_i,
 
 where the sum of p is shared by all units and costs one channel. `average` puts the three together, divides and rounds,
 so that nothing of full size and full precision goes through memory. What synapses open is
@@ -36,7 +37,7 @@ class SplitSums(NamedTuple):
 
     rest: Tensor  # (..., 2 * units, *positions), half precision; or all but the leak
     shared: Tensor | None  # (..., 1 or 2, *positions), of the next higher precision
-    mean: Tensor | None  # (2 * units,), of each unit's conductances, excitatory and inhibitory; without a gradient
+    common: Tensor | None  # (2 * units,), to each unit's conductances, excitatory and inhibitory; without a gradient
     leak: Tensor  # (2 * units,)
     scale: Tensor | None = None  # (units,): by what E' and I' of each unit have been divided, None for not at all
 
@@ -67,10 +68,10 @@ def dense(sums: Sums, axis: int) -> Tensor:
 
 
 def _sum_of_parts(sums: SplitSums, axis: int) -> Tensor:
-    if sums.shared is None or sums.mean is None:
+    if sums.shared is None or sums.common is None:
         return sums.rest + _along(sums.leak, axis)
     shared = sums.shared.repeat_interleave(sums.rest.shape[axis] // sums.shared.shape[axis], axis)
-    opened = sums.rest.to(shared.dtype) + shared * _along(sums.mean, axis)
+    opened = sums.rest.to(shared.dtype) + shared * _along(sums.common, axis)
     return opened.clamp(min=0) + _along(sums.leak, axis)
 
 
@@ -90,10 +91,10 @@ def joined(E: Tensor | SplitSums, I: Tensor | SplitSums, axis: int) -> Tensor | 
     """
     if isinstance(E, SplitSums) and isinstance(I, SplitSums):
         rest, leak = torch.cat([E.rest, I.rest], axis), torch.cat([E.leak, I.leak])
-        if E.shared is None or I.shared is None or E.mean is None or I.mean is None:
+        if E.shared is None or I.shared is None or E.common is None or I.common is None:
             return SplitSums(rest, None, None, leak)
         if E.shared.shape[axis] == I.shared.shape[axis] == 1:
-            return SplitSums(rest, torch.cat([E.shared, I.shared], axis), torch.cat([E.mean, I.mean]), leak)
+            return SplitSums(rest, torch.cat([E.shared, I.shared], axis), torch.cat([E.common, I.common]), leak)
     return torch.cat([dense(E, axis), dense(I, axis)], axis)
 
 
@@ -114,16 +115,16 @@ def _along(values: Tensor, axis: int) -> Tensor:
 
 
 def _formula(
-    rest: Tensor, shared: Tensor | None, mean: Tensor | None, leak: Tensor, axis: int, rectify: bool
+    rest: Tensor, shared: Tensor | None, common: Tensor | None, leak: Tensor, axis: int, rectify: bool
 ) -> tuple[Tensor, Tensor]:
     """(z or p, D), z rounded as ``rest`` is and D as far as its type holds it."""
-    return averaging.formula(_sum_of_parts(SplitSums(rest, shared, mean, leak), axis), axis, rectify, rest.dtype)
+    return averaging.formula(_sum_of_parts(SplitSums(rest, shared, common, leak), axis), axis, rectify, rest.dtype)
 
 
 def _formula_alone(
-    rest: Tensor, shared: Tensor | None, mean: Tensor | None, leak: Tensor, axis: int, rectify: bool
+    rest: Tensor, shared: Tensor | None, common: Tensor | None, leak: Tensor, axis: int, rectify: bool
 ) -> Tensor:
-    return _formula(rest, shared, mean, leak, axis, rectify)[0]
+    return _formula(rest, shared, common, leak, axis, rectify)[0]
 
 
 class _How(NamedTuple):
@@ -140,24 +141,24 @@ _Gradients = tuple[Tensor, Tensor | None, Tensor | None]
 """With respect to ``rest``, ``shared`` and ``leak``."""
 
 
-def _formula_gradient(grad: Tensor, z: Tensor, total: Tensor, mean: Tensor | None, how: _How) -> _Gradients:
-    wide = torch.float32 if mean is None else mean.dtype
+def _formula_gradient(grad: Tensor, z: Tensor, total: Tensor, common: Tensor | None, how: _How) -> _Gradients:
+    wide = torch.float32 if common is None else common.dtype
     both = averaging.formula_gradient(grad.to(wide), z.to(wide), total.to(wide), how.axis, how.rectify, wide)
-    return _gradients_of_parts(both, z.dtype, mean, how)
+    return _gradients_of_parts(both, z.dtype, common, how)
 
 
-def _gradients_of_parts(both: Tensor, dtype: torch.dtype, mean: Tensor | None, how: _How) -> _Gradients:
+def _gradients_of_parts(both: Tensor, dtype: torch.dtype, common: Tensor | None, how: _How) -> _Gradients:
     """From the gradient with respect to the sum of all parts."""
     axis = how.axis
     to_leak = _per_channel(both, axis) if how.wants_leak else None
-    if mean is None or not how.wants_shared:
+    if common is None or not how.wants_shared:
         return both.to(dtype), None, to_leak
-    return both.to(dtype), shared_gradient(both, mean, axis, how.shared_channels), to_leak
+    return both.to(dtype), shared_gradient(both, common, axis, how.shared_channels), to_leak
 
 
-def shared_gradient(both: Tensor, mean: Tensor, axis: int, channels: int) -> Tensor:
+def shared_gradient(both: Tensor, common: Tensor, axis: int, channels: int) -> Tensor:
     """With respect to the shared sum, of so many channels, from the gradient with respect to E' and I'."""
-    return (both * _along(mean, axis)).unflatten(axis, (channels, -1)).sum(axis)
+    return (both * _along(common, axis)).unflatten(axis, (channels, -1)).sum(axis)
 
 
 def _per_channel(tensor: Tensor, axis: int, dtype: torch.dtype | None = None) -> Tensor:
@@ -176,24 +177,24 @@ def _blocks(like: Tensor) -> Iterator[slice]:
 
 
 def _blocked(
-    rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool
+    rest: Tensor, shared: Tensor, common: Tensor, leak: Tensor, axis: int, rectify: bool
 ) -> tuple[Tensor, Tensor]:
     total = torch.empty_like(rest.chunk(2, axis)[0], dtype=averaging.type_of_total(rest.dtype, torch.float32))
-    return _blocked_alone(rest, shared, mean, leak, axis, rectify, total), total
+    return _blocked_alone(rest, shared, common, leak, axis, rectify, total), total
 
 
 def _blocked_alone(
-    rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool, total: Tensor | None = None
+    rest: Tensor, shared: Tensor, common: Tensor, leak: Tensor, axis: int, rectify: bool, total: Tensor | None = None
 ) -> Tensor:
     """z or p, and D where there is a tensor for it."""
     rest_E, rest_I = rest.chunk(2, axis)
     shared_E, shared_I = shared.narrow(axis, 0, 1), shared.narrow(axis, -1, 1)
-    mean_E, mean_I = _along(mean, axis).chunk(2)
+    common_E, common_I = _along(common, axis).chunk(2)
     leak_E, leak_I = _along(leak, axis).chunk(2)
     z = torch.empty_like(rest_E)
     for rows in _blocks(z):
-        e = torch.addcmul(rest_E[rows].to(shared.dtype), shared_E[rows], mean_E).clamp_(min=0).add_(leak_E)
-        i = torch.addcmul(rest_I[rows].to(shared.dtype), shared_I[rows], mean_I).clamp_(min=0).add_(leak_I)
+        e = torch.addcmul(rest_E[rows].to(shared.dtype), shared_E[rows], common_E).clamp_(min=0).add_(leak_E)
+        i = torch.addcmul(rest_I[rows].to(shared.dtype), shared_I[rows], common_I).clamp_(min=0).add_(leak_I)
         d = e + i
         v = e.sub_(i).div_(d)
         z[rows] = v.relu_() if rectify else v
@@ -202,15 +203,15 @@ def _blocked_alone(
     return z
 
 
-def _blocked_gradient(grad: Tensor, z: Tensor, total: Tensor, mean: Tensor, how: _How) -> _Gradients:
+def _blocked_gradient(grad: Tensor, z: Tensor, total: Tensor, common: Tensor, how: _How) -> _Gradients:
     axis = how.axis
-    mean_E, mean_I = _along(mean, axis).chunk(2)
+    common_E, common_I = _along(common, axis).chunk(2)
     to_rest = averaging.empty_twice(z, axis)
     rest_E, rest_I = to_rest.chunk(2, axis)
-    to_shared, to_leak = [], torch.zeros_like(mean)
+    to_shared, to_leak = [], torch.zeros_like(common)
     for rows in _blocks(z):
-        v = z[rows].to(mean.dtype)
-        slope = grad[rows] / total[rows].to(mean.dtype)
+        v = z[rows].to(common.dtype)
+        slope = grad[rows] / total[rows].to(common.dtype)
         if how.rectify:
             torch.ops.aten.threshold_backward.grad_input(slope, v, 0, grad_input=slope)
         to_E = torch.addcmul(slope, slope, v, value=-1)
@@ -219,7 +220,7 @@ def _blocked_gradient(grad: Tensor, z: Tensor, total: Tensor, mean: Tensor, how:
         if how.wants_leak:
             to_leak += torch.cat([_per_channel(to_E, axis), _per_channel(to_I, axis)])
         if how.wants_shared:
-            by_kind = [to_E.mul_(mean_E).sum(axis, keepdim=True), to_I.mul_(mean_I).sum(axis, keepdim=True)]
+            by_kind = [to_E.mul_(common_E).sum(axis, keepdim=True), to_I.mul_(common_I).sum(axis, keepdim=True)]
             to_shared.append(torch.cat(by_kind, axis) if how.shared_channels == 2 else by_kind[0] + by_kind[1])
     return to_rest, torch.cat(to_shared) if how.wants_shared else None, to_leak if how.wants_leak else None
 
@@ -228,52 +229,52 @@ def _blocked_gradient(grad: Tensor, z: Tensor, total: Tensor, mean: Tensor, how:
 
 
 def _native(
-    rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool
+    rest: Tensor, shared: Tensor, common: Tensor, leak: Tensor, axis: int, rectify: bool
 ) -> tuple[Tensor, Tensor]:
     z = averaging.empty_half(rest, axis)
     total = torch.empty_like(z)
-    native.forward(rest, shared, mean, leak, z, total, axis, rectify)
+    native.forward(rest, shared, common, leak, z, total, axis, rectify)
     return z, total
 
 
-def _native_alone(rest: Tensor, shared: Tensor, mean: Tensor, leak: Tensor, axis: int, rectify: bool) -> Tensor:
+def _native_alone(rest: Tensor, shared: Tensor, common: Tensor, leak: Tensor, axis: int, rectify: bool) -> Tensor:
     z = averaging.empty_half(rest, axis)
-    native.forward(rest, shared, mean, leak, z, None, axis, rectify)
+    native.forward(rest, shared, common, leak, z, None, axis, rectify)
     return z
 
 
-def _native_gradient(grad: Tensor, z: Tensor, total: Tensor, mean: Tensor, how: _How) -> _Gradients:
+def _native_gradient(grad: Tensor, z: Tensor, total: Tensor, common: Tensor, how: _How) -> _Gradients:
     if how.wants_leak:  # rare, and a sum over all positions, which what is rounded for the product does not serve
-        return _blocked_gradient(grad, z, total, mean, how)
+        return _blocked_gradient(grad, z, total, common, how)
     to_rest = averaging.empty_twice(z, how.axis)
-    return to_rest, native.backward(grad, z, total, mean, to_rest, how.axis, how.rectify, how.shared_channels), None
+    return to_rest, native.backward(grad, z, total, common, to_rest, how.axis, how.rectify, how.shared_channels), None
 
 
 # In Triton ------------------------------------------------------------------------------------------------------------
 
 
 def _triton(
-    rest: Tensor, shared: Tensor | None, mean: Tensor | None, leak: Tensor, axis: int, rectify: bool
+    rest: Tensor, shared: Tensor | None, common: Tensor | None, leak: Tensor, axis: int, rectify: bool
 ) -> tuple[Tensor, Tensor | None]:
     from conductance.kernels.gpu import average as launch
 
     total = averaging.type_of_total(rest.dtype, torch.promote_types(rest.dtype, torch.float32))
-    return launch.average_parts(rest, shared, mean, leak, axis, rectify, rest.dtype, total)
+    return launch.average_parts(rest, shared, common, leak, axis, rectify, rest.dtype, total)
 
 
 def _triton_alone(
-    rest: Tensor, shared: Tensor | None, mean: Tensor | None, leak: Tensor, axis: int, rectify: bool
+    rest: Tensor, shared: Tensor | None, common: Tensor | None, leak: Tensor, axis: int, rectify: bool
 ) -> Tensor:
     from conductance.kernels.gpu import average as launch
 
-    return launch.average_parts(rest, shared, mean, leak, axis, rectify, rest.dtype, None)[0]
+    return launch.average_parts(rest, shared, common, leak, axis, rectify, rest.dtype, None)[0]
 
 
-def _triton_gradient(grad: Tensor, z: Tensor, total: Tensor, mean: Tensor | None, how: _How) -> _Gradients:
+def _triton_gradient(grad: Tensor, z: Tensor, total: Tensor, common: Tensor | None, how: _How) -> _Gradients:
     from conductance.kernels.gpu import average as launch
 
     shared = how.shared_channels if how.wants_shared else 0
-    to_rest, to_shared = launch.gradient_of_parts(grad, z, total, mean, shared, how.axis, how.rectify, z.dtype)
+    to_rest, to_shared = launch.gradient_of_parts(grad, z, total, common, shared, how.axis, how.rectify, z.dtype)
     return to_rest, to_shared, _per_channel(to_rest, how.axis, torch.float32) if how.wants_leak else None
 
 
@@ -311,16 +312,16 @@ class _SplitAverage(Function):
         ctx: Any,
         rest: Tensor,
         shared: Tensor | None,
-        mean: Tensor | None,
+        common: Tensor | None,
         leak: Tensor,
         axis: int,
         rectify: bool,
     ) -> tuple[Tensor, Tensor]:
         name = _kernel_name(rest, shared, axis)
         ctx.kernel = _KERNELS[name]
-        z, total = ctx.kernel.forward(*SplitSums(rest, shared, mean, leak).detached(), axis, rectify)
+        z, total = ctx.kernel.forward(*SplitSums(rest, shared, common, leak).detached(), axis, rectify)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(z, total, mean)
+        ctx.save_for_backward(z, total, common)
         wanted = (True,) * 4 if name == "compiled" else ctx.needs_input_grad  # or each choice would be compiled anew
         _, wants_shared, _, wants_leak, *_ = wanted
         channels = 0 if shared is None else shared.shape[axis]
@@ -329,17 +330,17 @@ class _SplitAverage(Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, grad_total: Tensor | None) -> tuple[Tensor | None, ...]:
-        z, total, mean = ctx.saved_tensors
+        z, total, common = ctx.saved_tensors
         total = averaging.divided_by(total, z.dtype)
         found: list[_Gradients] = []
         if grad is not None and torch.is_grad_enabled():  # differentiated again: autograd has to see each operation
-            found.append(_formula_gradient(grad, z, total, mean, ctx.how))
+            found.append(_formula_gradient(grad, z, total, common, ctx.how))
         elif grad is not None:
-            found.append(ctx.kernel.backward(grad, z.detach(), total.detach(), mean, ctx.how))
+            found.append(ctx.kernel.backward(grad, z.detach(), total.detach(), common, ctx.how))
         if grad_total is not None:
             both = torch.cat([grad_total, grad_total], ctx.how.axis)
-            both = both.to(torch.float32 if mean is None else mean.dtype)
-            found.append(_gradients_of_parts(both, z.dtype, mean, ctx.how))
+            both = both.to(torch.float32 if common is None else common.dtype)
+            found.append(_gradients_of_parts(both, z.dtype, common, ctx.how))
         to_rest, to_shared, to_leak = (_sum_of_known(parts) for parts in zip(*found, strict=True))
         return to_rest, to_shared, None, None if to_leak is None else to_leak.to(ctx.leak_type), None, None
 

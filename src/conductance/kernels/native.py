@@ -116,7 +116,7 @@ def takes(both: Tensor, axis: int) -> bool:
 def forward(
     rest: Tensor,
     shared: Tensor | None,
-    mean: Tensor | None,
+    common: Tensor | None,
     leak: Tensor | None,
     z: Tensor,
     total: Tensor | None,
@@ -129,7 +129,7 @@ def forward(
     Args:
         rest: E' of all units, then I'; whole, or the first of the parts in `mixed.SplitSums`.
         shared: the second part, None where there is one.
-        mean: likewise.
+        common: likewise.
         leak: likewise.
         z: of the layout of the rest, half as wide; of its type, or bfloat16 where float32 comes whole.
         total: likewise.
@@ -137,18 +137,18 @@ def forward(
         rectify: p instead of z.
         shortcut: of a residual block, in the layout of z: p is that of its mean with z then.
     """
-    if shared is not None and mean is not None and leak is not None:
+    if shared is not None and common is not None and leak is not None:
         shared = shared.contiguous(memory_format=layout(rest))
-        mean, leak = mean.to(shared.dtype).contiguous(), leak.to(shared.dtype).contiguous()
+        common, leak = common.to(shared.dtype).contiguous(), leak.to(shared.dtype).contiguous()
     name, width = _name(rest, shared, z), 0 if shared is None else shared.shape[axis]
-    _call(f"forward_{name}", (rest, shared, mean, leak, shortcut, z, total), rest, axis, width, rectify)
+    _call(f"forward_{name}", (rest, shared, common, leak, shortcut, z, total), rest, axis, width, rectify)
 
 
 def backward(
     grad: Tensor,
     z: Tensor,
     total: Tensor,
-    mean: Tensor | None,
+    common: Tensor | None,
     to_rest: Tensor,
     axis: int,
     rectify: bool,
@@ -162,7 +162,7 @@ def backward(
         grad: with respect to z or p, in any layout.
         z: as `forward` gave it.
         total: likewise.
-        mean: as it was in the parts.
+        common: as it was in the parts.
         to_rest: of the layout of z, twice as wide; of the type that the rest had.
         axis: of the channels, counted from the end.
         rectify: whether ``z`` is p.
@@ -171,12 +171,12 @@ def backward(
         to_shortcut: its gradient, likewise filled.
     """
     to_shared = None
-    if mean is not None:
+    if common is not None:
         shape = list(z.shape)
         shape[axis] = width
-        to_shared = torch.empty(shape, dtype=mean.dtype, memory_format=layout(to_rest))
+        to_shared = torch.empty(shape, dtype=common.dtype, memory_format=layout(to_rest))
     grad = grad.to(z.dtype).contiguous(memory_format=layout(to_rest))
-    tensors = grad, z, total, mean, shortcut, to_rest, to_shortcut, to_shared
+    tensors = grad, z, total, common, shortcut, to_rest, to_shortcut, to_shared
     _call(f"backward_{_name(to_rest, to_shared, z)}", tensors, to_rest, axis, width, rectify)
     return to_shared
 
@@ -217,10 +217,18 @@ def pooled_backward(
     _call(f"pooled_backward_{POOLED[z.dtype]}", tensors, to_both, axis, 0, rectify)
 
 
-def split(conductance: Tensor, rest: Tensor, mean: Tensor) -> None:
-    """Fill the means of float32 conductances, (kinds, units), and the rest in bfloat16, (kinds * units, ...)."""
-    kinds, units = mean.shape
-    _run("split_bfloat16", (conductance, rest, mean), (units, 1, conductance.numel() // mean.numel()), kinds)
+def split(conductance: Tensor, rest: Tensor, common: Tensor, many: int) -> None:
+    """Split float32 conductances into what is common to them, (kinds, units), and a rest, (kinds * units, ...).
+
+    Args:
+        conductance: (units, kinds * fan-in, *kernel).
+        rest: what is filled, in bfloat16.
+        common: likewise.
+        many: from how many synapses on their mean is common to them, see `splitting`.
+    """
+    kinds, units = common.shape
+    sizes = units, 1, conductance.numel() // common.numel()
+    _run("split_bfloat16", (conductance, rest, common), sizes, kinds, many)
 
 
 def channel_sums(p: Tensor, sums: Tensor, axis: int) -> None:
@@ -273,9 +281,9 @@ def _call(name: str, tensors: Sequence[Tensor | None], both: Tensor, axis: int, 
 
 
 def _run(
-    name: str, tensors: Sequence[Tensor | None], order: tuple[int, int, int], width: int = 0, rectify: bool = False
+    name: str, tensors: Sequence[Tensor | None], order: tuple[int, int, int], width: int = 0, option: int = 0
 ) -> None:
     threads = max(1, min(torch.get_num_threads(), math.prod(order) // PER_THREAD))
     addresses = (ctypes.c_void_p(None if tensor is None else tensor.data_ptr()) for tensor in tensors)
     sizes = (ctypes.c_int64(size) for size in (*order, width))
-    getattr(library(), name)(*addresses, *sizes, int(rectify), threads)
+    getattr(library(), name)(*addresses, *sizes, int(option), threads)

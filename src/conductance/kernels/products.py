@@ -3,9 +3,10 @@
 Two steps. `pack` puts the conductances into the order that the products read, which is the same for every input, so
 that frozen networks do it once. `open_conductances` multiplies them with open probabilities.
 
-Where rounding E' and I' would leave little of their difference, each unit's conductances are split into their mean and
-the rest: the mean multiplies a sum of p that all units share, kept in higher precision, and only the rest goes through
-the product (`kernels.mixed`). That is so in half precision, and in float32 where conductances are nearly equal.
+Where rounding E' and I' would leave little of their difference, each unit's conductances are split into what is common
+to them and the rest: the former multiplies a sum of p that all units share, kept in higher precision, and only the rest
+goes through the product (`kernels.mixed`). That is so in half precision, and in float32 where conductances are nearly
+equal.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ from conductance.kernels import averaging, rounded, windows
 from conductance.kernels.gpu.pending import is_matrix, pending
 from conductance.kernels.linear import paired_linear
 from conductance.kernels.mixed import SplitSums, Sums, at_one_position, dense, joined, scaled
-from conductance.kernels.splitting import mean_and_rest, with_sums
+from conductance.kernels.splitting import common_and_rest, with_sums
 from conductance.valence import Valence
 
 # Sums of float16 stay below this (its largest number is 65504).
@@ -324,13 +325,13 @@ def _split_product(
     of_shared: torch.dtype,
 ) -> SplitSums:
     plain, groups = _PLAIN[conductance.ndim], options.get("groups", 1)
-    rest, mean = mean_and_rest(conductance, kinds, of_rest)
+    common, rest = common_and_rest(conductance, kinds, of_rest)
     axis = channel_axis(conductance)
     with without_autocast(p.device.type):
         p, shared = with_sums(p, groups, axis, of_shared)
         if conductance.ndim > 2:
             window = torch.ones(groups, 1, *conductance.shape[2:], device=p.device, dtype=of_shared)
             shared = plain(shared, window, None, **options)
-    mean = mean.to(of_shared)
-    leak = torch.zeros_like(mean) if bias is None else bias
-    return SplitSums(plain(p, rest, None, **options), shared, mean, leak)
+    common = common.to(of_shared)
+    leak = torch.zeros_like(common) if bias is None else bias
+    return SplitSums(plain(p.to(of_rest), rest, None, **options), shared, common, leak)

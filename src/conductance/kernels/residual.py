@@ -34,36 +34,36 @@ class _JoinedAverage(Function):
         ctx: Any,
         rest: Tensor,
         shared: Tensor | None,
-        mean: Tensor | None,
+        common: Tensor | None,
         leak: Tensor | None,
         shortcut: Tensor,
         axis: int,
     ) -> tuple[Tensor, Tensor]:
         p = averaging.empty_half(rest, axis)
         total = torch.empty_like(p)
-        native.forward(rest, shared, mean, leak, p, total, axis, True, shortcut)
+        native.forward(rest, shared, common, leak, p, total, axis, True, shortcut)
         ctx.axis, ctx.width = axis, 0 if shared is None else shared.shape[axis]
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(p, shortcut, total, mean)
+        ctx.save_for_backward(p, shortcut, total, common)
         return p, total
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, grad_total: Tensor | None) -> tuple[Tensor | None, ...]:
-        p, shortcut, total, mean = ctx.saved_tensors
-        axis, wide = ctx.axis, p.dtype if mean is None else mean.dtype
+        p, shortcut, total, common = ctx.saved_tensors
+        axis, wide = ctx.axis, p.dtype if common is None else common.dtype
         to_both = to_shortcut = None
         if grad is not None and not torch.is_grad_enabled() and grad_total is None:
             to_both, to_shortcut = averaging.empty_twice(p, axis), torch.empty_like(p)
-            to_shared = native.backward(grad, p, total, mean, to_both, axis, True, ctx.width, shortcut, to_shortcut)
+            to_shared = native.backward(grad, p, total, common, to_both, axis, True, ctx.width, shortcut, to_shortcut)
             return to_both, to_shared, None, None, to_shortcut, None
         if grad is not None:  # to be differentiated again: autograd has to see each operation
             to_both, to_shortcut = _formula_gradient(grad, p, shortcut, total, axis, wide)
         if grad_total is not None:
             further = torch.cat([grad_total, grad_total], axis).to(wide)
             to_both = further if to_both is None else to_both + further
-        if to_both is None or mean is None:
+        if to_both is None or common is None:
             return to_both, None, None, None, to_shortcut, None
-        return to_both.to(p.dtype), shared_gradient(to_both, mean, axis, ctx.width), None, None, to_shortcut, None
+        return to_both.to(p.dtype), shared_gradient(to_both, common, axis, ctx.width), None, None, to_shortcut, None
 
 
 def joined_average(sums: Sums, shortcut: Tensor, axis: int, dtype: torch.dtype | None = None) -> Tensor:
@@ -79,14 +79,14 @@ def joined_average(sums: Sums, shortcut: Tensor, axis: int, dtype: torch.dtype |
     if parts is None:
         z = average(sums, axis, False, dtype)
         return (z + shortcut).mul_(0.5).relu_()
-    rest, shared, mean, leak = parts
+    rest, shared, common, leak = parts
     shortcut = shortcut.contiguous(memory_format=native.layout(rest))
     leaves = [each for each in (*parts, shortcut) if each is not None]
     if torch.is_grad_enabled() and any(each.requires_grad for each in leaves):
         result: Tensor = _JoinedAverage.apply(*parts, shortcut, axis)[0]
         return result
     p = averaging.empty_half(rest, axis)
-    native.forward(rest, shared, mean, leak, p, None, axis, True, shortcut)
+    native.forward(rest, shared, common, leak, p, None, axis, True, shortcut)
     return p
 
 

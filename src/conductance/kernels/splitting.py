@@ -1,7 +1,15 @@
-"""What split sums (`kernels.mixed`) are made of: each unit's mean conductance and the rest, p and its channel sums.
+r"""What split sums (`kernels.mixed`) are made of: what is common to a unit's conductances and the rest, p and its sums.
 
-In C++ conductances become mean and rest in one pass, and a sum over channels is another. Backward the gradients of p
-and of its sums meet, and are added in one pass: autograd would write out the sums' gradient at full size first.
+The rest :math:`G_j - c` is rounded, and so is its sum. c should be a unit's mean: the rest is small then where
+conductances are nearly equal, and its sum where there are many. But where a few synapses have most of the conductance
+and are closed, :math:`E' = \sum_j (G_j - c) p_j + c \sum_j p_j` is a small difference of two large numbers, one of
+which is rounded. So c is at most :math:`2 \min_j G_j` at such a unit. No :math:`|G_j - c|` is above :math:`G_j` then,
+so that rounding p, the rest and its sum changes E', and z, by three roundings at most, whatever p is. The unit loses
+nothing by it: where few synapses count, what each does is far more than what rounding does. A unit of
+many synapses is as exact where it has a leak or what is open conducts.
+
+In C++ conductances are split in one pass, and a sum over channels is another. Backward the gradients of p and of its
+sums meet, and are added in one pass: autograd would write out the sums' gradient at full size first.
 """
 
 from typing import Any
@@ -14,8 +22,11 @@ from conductance.kernels import averaging, native
 
 # Conductances ---------------------------------------------------------------------------------------------------------
 
+# As many synapses have to share a unit's conductance, (sum of G)^2 / (sum of G^2), to have their mean split off.
+MANY = 64
 
-class _MeanAndRest(Function):
+
+class _CommonAndRest(Function):
     @staticmethod
     def forward(ctx: Any, conductance: Tensor, kinds: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         ctx.conductance_type, ctx.kinds = conductance.dtype, kinds
@@ -23,10 +34,10 @@ class _MeanAndRest(Function):
         layout = torch.contiguous_format if conductance.is_contiguous() else torch.channels_last
         shape = kinds * units, fan_in, *conductance.shape[2:]
         rest = torch.empty(shape, dtype=dtype, device=conductance.device, memory_format=layout)
-        mean = torch.empty(kinds * units, device=conductance.device)
-        native.split(conductance, rest, mean.view(kinds, units))
-        ctx.mark_non_differentiable(mean)
-        return rest, mean
+        common = torch.empty(kinds * units, device=conductance.device)
+        native.split(conductance, rest, common.view(kinds, units), MANY)
+        ctx.mark_non_differentiable(common)
+        return rest, common
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
@@ -36,25 +47,33 @@ class _MeanAndRest(Function):
         return by_kind.to(ctx.conductance_type, memory_format=torch.contiguous_format).flatten(1, 2), None, None
 
 
-def mean_and_rest(conductance: Tensor, kinds: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """The rest of each conductance, rounded, and each unit's mean in float32, which gets no gradient.
+def common_and_rest(conductance: Tensor, kinds: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """What is common to each unit's conductances, in float32 and without a gradient, and the rest of each, rounded.
 
     Args:
         conductance: (units, kinds * fan-in, *kernel), one kind of presynaptic channels after the other.
-        kinds: that have means of their own; 2 for a linear layer alone.
+        kinds: that have something in common each; 2 for a linear layer alone.
         dtype: of the rest.
 
     Returns:
-        The rest, (kinds * units, fan-in, *kernel), one kind below the other, and the means, (kinds * units,).
+        What is common, (kinds * units,), and the rest, (kinds * units, fan-in, *kernel), one kind below the other.
     """
     rounds = conductance.dtype == torch.float32 and dtype == torch.bfloat16
     if rounds and averaging.kernel_name(conductance, 1 - conductance.ndim) == "native":
-        rest, mean = _MeanAndRest.apply(conductance, kinds, dtype)
-        return rest, mean
+        rest, common = _CommonAndRest.apply(conductance, kinds, dtype)
+        return common, rest
     if kinds > 1:
         conductance = torch.cat(conductance.chunk(kinds, 1))
-    mean = conductance.detach().float().flatten(1).mean(1)
-    return (conductance - mean.view(-1, *(1,) * (conductance.ndim - 1))).to(dtype), mean
+    common = common_to_rows(conductance.detach().float().flatten(1))
+    return common, (conductance - common.view(-1, *(1,) * (conductance.ndim - 1))).to(dtype)
+
+
+def common_to_rows(conductance: Tensor) -> Tensor:
+    """What is common to the conductances of each row, (rows,); 0 where there are none."""
+    if conductance.shape[1] == 0:
+        return conductance.new_zeros(len(conductance))
+    mean, share_by_many = conductance.mean(1), conductance.sum(1).square() > MANY * conductance.square().sum(1)
+    return torch.where(share_by_many, mean, torch.minimum(mean, 2 * conductance.amin(1)))
 
 
 # Open probabilities ---------------------------------------------------------------------------------------------------

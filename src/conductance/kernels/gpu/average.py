@@ -3,7 +3,7 @@ r"""The average and its gradient, one pass over memory each.
 All kernels see E' and I' as (batch, channels, positions). What comes in channels last (linear layers too) is one batch
 of which every row is a position, so that neighbours in a tile are neighbours in memory either way.
 
-Sums may come in parts (`kernels.mixed`): ``rest + shared * mean + leak``, of which any but the rest may be left out.
+Sums may come in parts (`kernels.mixed`): ``rest + shared * common + leak``, of which any but the rest may be left out.
 Forward reads two tensors and writes two, z and D = E' + I'; backward reads three and writes two.
 """
 
@@ -21,7 +21,7 @@ WIDEST_CHANNELS = 128
 
 @triton.jit
 def _average_kernel(
-    rest, shared, mean, leak, z, total,
+    rest, shared, common, leak, z, total,
     channels, positions, blocks, to_I_of_rest,
     rest_b, rest_c, rest_p, shared_b, shared_k, shared_p, out_b, out_c, out_p,
     RECTIFY: tl.constexpr, HAS_SHARED: tl.constexpr, HAS_LEAK: tl.constexpr, KEEPS_TOTAL: tl.constexpr,
@@ -37,8 +37,8 @@ def _average_kernel(
     I = tl.load(rest + at + to_I_of_rest, inside, other=1.0).to(SUM)
     if HAS_SHARED:
         near = b * shared_b + p * shared_p
-        E += tl.load(shared + near, known_p, other=0.0)[:, None] * tl.load(mean + c, known_c, other=0.0)[None, :]
-        own = tl.load(mean + channels + c, known_c, other=0.0)
+        E += tl.load(shared + near, known_p, other=0.0)[:, None] * tl.load(common + c, known_c, other=0.0)[None, :]
+        own = tl.load(common + channels + c, known_c, other=0.0)
         I += tl.load(shared + near + shared_k, known_p, other=0.0)[:, None] * own[None, :]
         E, I = tl.where(E < 0, 0.0, E), tl.where(I < 0, 0.0, I)  # rounded; NaN stays
     if HAS_LEAK:
@@ -56,7 +56,7 @@ def _average_kernel(
 
 @triton.jit
 def _gradient_kernel(
-    grad, z, total, mean, to_rest, to_shared,
+    grad, z, total, common, to_rest, to_shared,
     channels, positions, blocks, to_I_of_rest,
     in_b, in_c, in_p, out_b, out_c, out_p, shared_n, shared_b, shared_k, shared_p,
     RECTIFY: tl.constexpr, SHARED: tl.constexpr,
@@ -78,8 +78,8 @@ def _gradient_kernel(
     tl.store(to_rest + out, to_E.to(to_rest.dtype.element_ty), inside)
     tl.store(to_rest + out + to_I_of_rest, to_I.to(to_rest.dtype.element_ty), inside)
     if SHARED > 0:
-        by_E = tl.sum(to_E * tl.load(mean + c, known_c, other=0.0)[None, :], 1)
-        by_I = tl.sum(to_I * tl.load(mean + channels + c, known_c, other=0.0)[None, :], 1)
+        by_E = tl.sum(to_E * tl.load(common + c, known_c, other=0.0)[None, :], 1)
+        by_I = tl.sum(to_I * tl.load(common + channels + c, known_c, other=0.0)[None, :], 1)
         near = tl.program_id(1).to(tl.int64) * shared_n + b * shared_b + p * shared_p
         if SHARED == 2:
             tl.store(to_shared + near, by_E, known_p)
@@ -138,7 +138,7 @@ def _type_of_sums(*tensors: Tensor | None) -> Any:
 def average_parts(
     rest: Tensor,
     shared: Tensor | None,
-    mean: Tensor | None,
+    common: Tensor | None,
     leak: Tensor | None,
     axis: int,
     rectify: bool,
@@ -159,7 +159,7 @@ def average_parts(
     blocks = triton.cdiv(positions, tile_p)
     with _on(rest):
         _average_kernel[batch * blocks, triton.cdiv(channels, tile_c)](
-            both, near, _given(mean, rest), _given(leak, rest), z, z if total is None else total,
+            both, near, _given(common, rest), _given(leak, rest), z, z if total is None else total,
             channels, positions, blocks, channels * both.stride(1),
             *both.stride(), near.stride(0), 0 if near.shape[1] == 1 else near.stride(1), near.stride(2), *out.stride(),
             RECTIFY=rectify, HAS_SHARED=shared is not None, HAS_LEAK=leak is not None, KEEPS_TOTAL=total is not None,
@@ -172,7 +172,7 @@ def gradient_of_parts(
     grad: Tensor,
     z: Tensor,
     total: Tensor,
-    mean: Tensor | None,
+    common: Tensor | None,
     shared: int,
     axis: int,
     rectify: bool,
@@ -182,7 +182,7 @@ def gradient_of_parts(
     seen = _seen(z, axis)
     channels = z.shape[axis]
     to_rest = seen.empty(z, 2 * channels, dtype)
-    to_shared = None if mean is None or shared == 0 else seen.empty(z, shared, mean.dtype)
+    to_shared = None if common is None or shared == 0 else seen.empty(z, shared, common.dtype)
     if z.numel() == 0:
         return to_rest, None if to_shared is None else to_shared.zero_()
     values, out = seen.planes(z), seen.planes(to_rest)
@@ -195,10 +195,10 @@ def gradient_of_parts(
         sums = torch.empty(pieces, batch, shared, positions, dtype=to_shared.dtype, device=z.device)
     with _on(z):
         _gradient_kernel[batch * blocks, pieces](
-            seen.planes(grad), values, seen.planes(total), _given(mean, z), to_rest, sums,
+            seen.planes(grad), values, seen.planes(total), _given(common, z), to_rest, sums,
             channels, positions, blocks, channels * out.stride(1),
             *values.stride(), *out.stride(), *sums.stride(),
-            RECTIFY=rectify, SHARED=0 if to_shared is None else shared, SUM=_type_of_sums(z, mean),
+            RECTIFY=rectify, SHARED=0 if to_shared is None else shared, SUM=_type_of_sums(z, common),
             TILE_P=tile_p, TILE_C=tile_c,
         )  # fmt: skip
     if to_shared is not None:

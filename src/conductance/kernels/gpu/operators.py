@@ -11,6 +11,7 @@ from torch import Tensor
 from conductance.kernels.gpu.choice import rounds_float32
 from conductance.kernels.linear import conductance_gradient, input_gradient
 from conductance.kernels.linear import formula as paired_formula
+from conductance.kernels.splitting import common_to_rows
 
 
 @torch.library.custom_op("conductance::averaged_product", mutates_args=())
@@ -21,14 +22,14 @@ def averaged_product(
     from conductance.kernels.gpu import product
 
     return product.averaged_product(
-        p, conductance, _means(conductance, excitatory), leak, excitatory, rectify, rounds_float32()
+        p, conductance, _common(conductance, excitatory), leak, excitatory, rectify, rounds_float32()
     )
 
 
-def _means(conductance: Tensor, excitatory: int) -> Tensor:
-    """(2, units), 0 where a unit has no synapses of a kind."""
+def _common(conductance: Tensor, excitatory: int) -> Tensor:
+    """What is common to each unit's excitatory and to its inhibitory conductances, (2, units)."""
     kinds = conductance.float().split([excitatory, conductance.shape[1] - excitatory], 1)
-    return torch.stack([kind.sum(1) / max(1, kind.shape[1]) for kind in kinds])
+    return torch.stack([common_to_rows(kind) for kind in kinds])
 
 
 @averaged_product.register_fake

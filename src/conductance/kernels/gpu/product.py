@@ -2,8 +2,8 @@ r"""A product of open probabilities with conductances whose last step is the ave
 
 E' and I' of a tile of units stay in registers, in two float32 accumulators, until they are z and D; what goes through
 memory is p, G, z and D. Tensor cores round their factors, so of each unit's conductances of one kind they get what is
-left without the mean, which multiplies the sum of p instead: that keeps what nearly equal conductances differ by, and
-nothing of it is written out.
+left without what is common to them (`kernels.splitting`), which multiplies the sum of p instead: that keeps what nearly
+equal conductances differ by, and nothing of it is written out.
 """
 
 from typing import Any, NamedTuple
@@ -29,13 +29,13 @@ ROWS_TOGETHER = 8  # tiles that share rows of G in the second-level cache
 
 @triton.jit
 def _sum_kernel(
-    x, x_row, g, mean, leak, i, j, M, N, K, g_row, g_column,
+    x, x_row, g, common, leak, i, j, M, N, K, g_row, g_column,
     PRECISION: tl.constexpr, FACTOR: tl.constexpr, TILE_M: tl.constexpr, TILE_N: tl.constexpr, TILE_K: tl.constexpr,
 ):  # fmt: skip
     """The leak plus the sum over K synapses: x (M, K) times g (N, K)."""
     k = tl.arange(0, TILE_K)
     rows, units = i < M, j < N
-    usual = tl.load(mean + j, units, other=0.0)
+    shared = tl.load(common + j, units, other=0.0)
     S = tl.zeros((TILE_M, TILE_N), tl.float32)
     opened = tl.zeros((TILE_M,), tl.float32)
     for start in range(0, K, TILE_K):
@@ -44,17 +44,17 @@ def _sum_kernel(
         G = tl.load(
             g + j[None, :] * g_row + (start + k)[:, None] * g_column, units[None, :] & known[:, None], other=0.0
         )
-        rest = tl.where(known[:, None], G.to(tl.float32) - usual[None, :], 0.0)
+        rest = tl.where(known[:, None], G.to(tl.float32) - shared[None, :], 0.0)
         S = tl.dot(X.to(FACTOR), rest.to(X.dtype).to(FACTOR), S, input_precision=PRECISION)
         opened += tl.sum(X.to(tl.float32), 1)
-    S += opened[:, None] * usual[None, :]
+    S += opened[:, None] * shared[None, :]
     S = tl.where(S < 0, 0.0, S)  # rounded; NaN stays
     return S + tl.load(leak + j, units, other=1.0).to(tl.float32)[None, :]
 
 
 @triton.jit
 def _product_kernel(
-    x, g, mean, leak, z, total,
+    x, g, common, leak, z, total,
     M, N, excitatory, inhibitory, x_row, x_inhibitory, g_row, g_column,
     RECTIFY: tl.constexpr, PRECISION: tl.constexpr, FACTOR: tl.constexpr, TOGETHER: tl.constexpr,
     TILE_M: tl.constexpr, TILE_N: tl.constexpr, TILE_K: tl.constexpr,
@@ -67,12 +67,12 @@ def _product_kernel(
     i = (group * TOGETHER + within % height) * TILE_M + tl.arange(0, TILE_M).to(tl.int64)
     j = (within // height) * TILE_N + tl.arange(0, TILE_N).to(tl.int64)
     E = _sum_kernel(
-        x, x_row, g, mean, leak, i, j, M, N, excitatory, g_row, g_column,
+        x, x_row, g, common, leak, i, j, M, N, excitatory, g_row, g_column,
         PRECISION, FACTOR, TILE_M, TILE_N, TILE_K,
     )  # fmt: skip
     I = _sum_kernel(
-        x + x_inhibitory, x_row, g + excitatory * g_column, mean + N, leak + N, i, j, M, N, inhibitory, g_row, g_column,
-        PRECISION, FACTOR, TILE_M, TILE_N, TILE_K,
+        x + x_inhibitory, x_row, g + excitatory * g_column, common + N, leak + N, i, j, M, N, inhibitory,
+        g_row, g_column, PRECISION, FACTOR, TILE_M, TILE_N, TILE_K,
     )  # fmt: skip
     D = E + I
     v = (E - I) / D
@@ -97,14 +97,14 @@ def tile_for(rows: int, units: int) -> Tile:
 
 
 def averaged_product(
-    p: Tensor, conductance: Tensor, mean: Tensor, leak: Tensor, excitatory: int, rectify: bool, tf32: bool
+    p: Tensor, conductance: Tensor, common: Tensor, leak: Tensor, excitatory: int, rectify: bool, tf32: bool
 ) -> tuple[Tensor, Tensor]:
     """(z or p, D) of a linear layer.
 
     Args:
         p: (rows, fan-in), excitatory channels first; or (rows, fan-in / 2), read by both kinds of synapses.
         conductance: (units, fan-in), excitatory columns first.
-        mean: (2, units): of each unit's excitatory and of its inhibitory conductances.
+        common: (2, units): to each unit's excitatory and to its inhibitory conductances.
         leak: (2, units).
         excitatory: how many columns are excitatory.
         rectify: p instead of z.
@@ -120,7 +120,7 @@ def averaged_product(
     programs = triton.cdiv(rows, tile.rows) * triton.cdiv(units, tile.units)
     with torch.cuda.device_of(p):
         _product_kernel[programs,](
-            p, conductance, mean.contiguous(), leak, z, total,
+            p, conductance, common.contiguous(), leak, z, total,
             rows, units, excitatory, fan_in - excitatory,
             p.stride(0), excitatory if channels == fan_in else 0, *conductance.stride(),
             RECTIFY=rectify, PRECISION="tf32" if tf32 else "ieee", FACTOR=_type_of_factors(p.dtype),
