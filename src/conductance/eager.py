@@ -27,6 +27,14 @@ def in_torch_func() -> bool:
     return torch._C._functorch.maybe_current_level() is not None
 
 
+def is_seen_through(grad: torch.Tensor) -> bool:
+    """Whether a backward pass that is given this has to consist of operations that torch sees.
+
+    It is differentiated again, or transformed, or many gradients come at once (``is_grads_batched``).
+    """
+    return torch.is_grad_enabled() or not eager() or torch._C._functorch.is_legacy_batchedtensor(grad)
+
+
 def constant_when_compiled(function: Answer) -> Answer:
     """As ``torch.compiler.assume_constant_result``, which imports the compiler and so doubles the time of an import."""
     function._dynamo_marked_constant = True  # type: ignore[attr-defined]

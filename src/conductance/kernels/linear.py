@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional as F
 
-from conductance.eager import eager
+from conductance.eager import eager, is_seen_through
 from conductance.kernels import rounded
 from conductance.kernels.onednn import LEAST, faster_products
 
@@ -53,7 +53,7 @@ class _PairedLinear(Function):
 
     @staticmethod
     def _gradients(ctx: Any, p: Tensor, conductance: Tensor, leak: Tensor, grad: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():  # to be differentiated again
+        if is_seen_through(grad):
             return *_again(p, conductance, leak, ctx.excitatory, grad, ctx.needs_input_grad[:3]), None, None
         needs_p, needs_conductance, needs_leak, *_ = ctx.needs_input_grad
         grads = *grad.contiguous().chunk(2, 1), p, conductance, ctx.excitatory, ctx.rounds
@@ -150,7 +150,7 @@ class _DoubledLinear(Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         p, conductance, leak = ctx.saved_tensors
-        if torch.is_grad_enabled():  # to be differentiated again
+        if is_seen_through(grad):
             return _again(p, conductance, leak, p.shape[1], grad, (False, *ctx.needs_input_grad[1:]))
         grad_E, grad_I = (half.split(_BLOCK, 1) for half in grad.chunk(2, 1))
         result = torch.empty_like(conductance)

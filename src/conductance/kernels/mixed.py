@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from conductance.eager import eager
+from conductance.eager import eager, is_seen_through
 from conductance.kernels import averaging, native
 from conductance.kernels.averaging import Compiled
 from conductance.kernels.gpu.pending import Pending, average_pending
@@ -158,7 +158,8 @@ def _gradients_of_parts(both: Tensor, dtype: torch.dtype, common: Tensor | None,
 
 def shared_gradient(both: Tensor, common: Tensor, axis: int, channels: int) -> Tensor:
     """With respect to the shared sum, of so many channels, from the gradient with respect to E' and I'."""
-    return (both * _along(common, axis)).unflatten(axis, (channels, -1)).sum(axis)
+    kinds = (both * _along(common, axis)).chunk(channels, axis)
+    return torch.cat([kind.sum(axis, keepdim=True) for kind in kinds], axis)
 
 
 def _per_channel(tensor: Tensor, axis: int, dtype: torch.dtype | None = None) -> Tensor:
@@ -333,7 +334,7 @@ class _SplitAverage(Function):
         z, total, common = ctx.saved_tensors
         total = averaging.divided_by(total, z.dtype)
         found: list[_Gradients] = []
-        if grad is not None and torch.is_grad_enabled():  # differentiated again: autograd has to see each operation
+        if grad is not None and is_seen_through(grad):
             found.append(_formula_gradient(grad, z, total, common, ctx.how))
         elif grad is not None:
             found.append(ctx.kernel.backward(grad, z.detach(), total.detach(), common, ctx.how))

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from conductance.eager import eager
+from conductance.eager import eager, is_seen_through
 from conductance.kernels import averaging, native
 from conductance.kernels.averaging import rows_of_a_block
 from conductance.kernels.gpu.pending import Pending
@@ -65,6 +65,13 @@ def _gradient(grad: Tensor, result: Tensor, mean: Tensor, axis: int, rectify: bo
     return out
 
 
+def _formula_gradient(grad: Tensor, potential: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
+    """The same, in operations that torch sees."""
+    with torch.enable_grad():
+        result = formula(potential, axis, rectify, dtype)
+        return torch.autograd.grad(result, potential, grad, create_graph=True)[0]
+
+
 class _Pool(Function):
     @staticmethod
     def forward(ctx: Any, potential: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> Tensor:
@@ -77,10 +84,8 @@ class _Pool(Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         potential, result, mean = ctx.saved_tensors
         axis, rectify, dtype = ctx.how
-        if torch.is_grad_enabled():  # to be differentiated again: autograd has to see each operation
-            again = formula(potential, axis, rectify, dtype)
-            (found,) = torch.autograd.grad(again, potential, grad, create_graph=True)
-            return found, None, None, None
+        if is_seen_through(grad):
+            return _formula_gradient(grad, potential, axis, rectify, dtype), None, None, None
         return _gradient(grad, result.detach(), mean, axis, rectify), None, None, None
 
 
@@ -132,13 +137,12 @@ class _PooledAverage(Function):
     def backward(ctx: Any, grad: Tensor | None, grad_z: Tensor | None, grad_total: Tensor | None) -> tuple[Any, ...]:
         z, total, mean = ctx.saved_tensors
         axis, rectify = ctx.how
-        if grad is not None and not torch.is_grad_enabled():
+        if grad is not None and not is_seen_through(grad):
             out = averaging.empty_twice(z, axis)
             native.pooled_backward(grad, z, total, mean, out, axis, rectify)
             return out, None, None
-        if grad is not None:  # to be differentiated again: autograd has to see each operation
-            pooled = formula(z, axis, rectify, z.dtype)
-            (of_pool,) = torch.autograd.grad(pooled, z, grad, create_graph=True)
+        if grad is not None:
+            of_pool = _formula_gradient(grad, z, axis, rectify, z.dtype)
             grad_z = of_pool if grad_z is None else grad_z + of_pool
         out = torch.zeros_like(torch.cat([z, z], axis))
         if grad_z is not None:

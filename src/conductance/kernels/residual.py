@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from conductance.eager import is_seen_through
 from conductance.kernels import averaging, native
 from conductance.kernels.mixed import SplitSums, Sums, average, shared_gradient
 
@@ -52,11 +53,11 @@ class _JoinedAverage(Function):
         p, shortcut, total, common = ctx.saved_tensors
         axis, wide = ctx.axis, p.dtype if common is None else common.dtype
         to_both = to_shortcut = None
-        if grad is not None and not torch.is_grad_enabled() and grad_total is None:
+        if grad is not None and not is_seen_through(grad) and grad_total is None:
             to_both, to_shortcut = averaging.empty_twice(p, axis), torch.empty_like(p)
             to_shared = native.backward(grad, p, total, common, to_both, axis, True, ctx.width, shortcut, to_shortcut)
             return to_both, to_shared, None, None, to_shortcut, None
-        if grad is not None:  # to be differentiated again: autograd has to see each operation
+        if grad is not None:
             to_both, to_shortcut = _formula_gradient(grad, p, shortcut, total, axis, wide)
         if grad_total is not None:
             further = torch.cat([grad_total, grad_total], axis).to(wide)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from conductance.eager import is_seen_through
 from conductance.kernels import averaging, native
 
 # Conductances ---------------------------------------------------------------------------------------------------------
@@ -41,10 +42,8 @@ class _CommonAndRest(Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        if ctx.kinds == 1:
-            return grad.to(ctx.conductance_type), None, None
-        by_kind = grad.unflatten(0, (ctx.kinds, -1)).transpose(0, 1)
-        return by_kind.to(ctx.conductance_type, memory_format=torch.contiguous_format).flatten(1, 2), None, None
+        side_by_side = grad if ctx.kinds == 1 else torch.cat(grad.chunk(ctx.kinds), 1)
+        return side_by_side.to(ctx.conductance_type), None, None
 
 
 def common_and_rest(conductance: Tensor, kinds: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -99,7 +98,7 @@ class _Shared(Function):
     @staticmethod
     def backward(ctx: Any, of_p: Tensor, of_sums: Tensor) -> tuple[Tensor | None, ...]:
         groups, axis, layout = ctx.how
-        if torch.is_grad_enabled():  # to be differentiated again: autograd has to see each operation
+        if is_seen_through(of_p):
             spread = of_sums.repeat_interleave(of_p.shape[axis] // groups, axis)
             return of_p + spread.to(of_p.dtype), None, None, None
         result = torch.empty_like(of_p, memory_format=layout)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from conductance.eager import is_seen_through
 from conductance.kernels.gpu.choice import rounds_float32
 from conductance.kernels.linear import conductance_gradient, input_gradient
 from conductance.kernels.linear import formula as paired_formula
@@ -61,7 +62,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
 
 def _backward(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
     p, conductance, leak, z, total = ctx.saved_tensors
-    if torch.is_grad_enabled():  # to be differentiated again: autograd has to see each operation
+    if is_seen_through(grad):
         return *_visible_gradients(ctx, grad, p, conductance, leak), None, None
     needs_p, needs_conductance, needs_leak, *_ = ctx.needs_input_grad
     with torch.autocast(grad.device.type, enabled=False):
