@@ -9,7 +9,7 @@ from torch.func import functional_call, grad, jacfwd, jacrev, vmap
 
 from conductance.kernels import native
 from conductance.models import create_model
-from conductance.nn import AbsNormConv2d, CWAConv1d, CWAConv2d, CWAConv3d, CWALinear, CWARNN
+from conductance.nn import CWARNN, AbsNormConv2d, CWAConv1d, CWAConv2d, CWAConv3d, CWALinear
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # torch's own
 
