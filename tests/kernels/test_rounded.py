@@ -157,6 +157,19 @@ def test_one_thread_and_several_give_the_same():
     assert all(map(torch.equal, *found))
 
 
+def test_where_memory_ends_torch_says_so():
+    """Rows that are one row, 2^50 times: they take no memory themselves, and nothing is computed."""
+    rows = lambda width: torch.zeros(1, width).expand(2**50, width)  # noqa: E731
+    p, grad, G = rows(40), rows(5), torch.ones(5, 40)
+    for product in (
+        lambda: rounded.product(p, G, torch.zeros(5), grad),
+        lambda: rounded.conductance_gradient(grad, p, G),
+        lambda: rounded.input_gradient(grad, G, p),
+    ):
+        with pytest.raises(RuntimeError, match="allocate memory"):
+            product()
+
+
 def test_what_is_not_a_number_stays_so():
     p = torch.ones(3, 40)
     p[1, 30] = float("nan")

@@ -36,12 +36,10 @@ class _PairedLinear(Function):
         halves = zip(
             leak, _inputs(p, fan_in, excitatory), result.chunk(2, 1), _columns(conductance, excitatory), strict=True
         )
+        product = rounded.product if rounds else _product
         with faster_products(_multiplications(p, conductance)):
             for bias, here, out, columns in halves:
-                if rounds:
-                    rounded.product(here, columns, bias, out)
-                else:
-                    torch.addmm(bias, here, columns.t(), out=out)
+                product(here, columns, bias, out)
         return result
 
     @staticmethod
@@ -99,16 +97,16 @@ def input_gradient(
 ) -> Tensor:
     """With respect to p."""
     to_E, to_I = _columns(conductance, excitatory)
-    multiply = rounded.input_gradient if rounds else _multiply
+    gradient = rounded.input_gradient if rounds else _input_gradient
     result = torch.empty_like(p, memory_format=torch.contiguous_format)  # rows, even where p lies in columns
     if p.shape[1] < conductance.shape[1]:
         of_I = torch.empty_like(result)
-        multiply(grad_E, to_E, result)
-        multiply(grad_I, to_I, of_I)
+        gradient(grad_E, to_E, result)
+        gradient(grad_I, to_I, of_I)
         return result.add_(of_I)
     out_E, out_I = _columns(result, excitatory)
-    multiply(grad_E, to_E, out_E)
-    multiply(grad_I, to_I, out_I)
+    gradient(grad_E, to_E, out_E)
+    gradient(grad_I, to_I, out_I)
     return result
 
 
@@ -116,16 +114,28 @@ def conductance_gradient(
     grad_E: Tensor, grad_I: Tensor, p: Tensor, conductance: Tensor, excitatory: int, rounds: bool = False
 ) -> Tensor:
     """With respect to the conductances."""
+    gradient = rounded.conductance_gradient if rounds else _conductance_gradient
     result = torch.empty_like(conductance)
     p_E, p_I = _inputs(p, conductance.shape[1], excitatory)
     out_E, out_I = _columns(result, excitatory)
-    if rounds:
-        rounded.conductance_gradient(grad_E, p_E, out_E)
-        rounded.conductance_gradient(grad_I, p_I, out_I)
-    else:
-        _multiply(grad_E.t(), p_E, out_E)
-        _multiply(grad_I.t(), p_I, out_I)
+    gradient(grad_E, p_E, out_E)
+    gradient(grad_I, p_I, out_I)
     return result
+
+
+# The products of torch, as those of `rounded`
+
+
+def _product(p: Tensor, conductance: Tensor, bias: Tensor, out: Tensor) -> None:
+    torch.addmm(bias, p, conductance.t(), out=out)
+
+
+def _input_gradient(grad: Tensor, conductance: Tensor, out: Tensor) -> None:
+    torch.mm(grad, conductance, out=out)
+
+
+def _conductance_gradient(grad: Tensor, p: Tensor, out: Tensor) -> None:
+    torch.mm(grad.t(), p, out=out)
 
 
 class _DoubledLinear(Function):
@@ -170,10 +180,6 @@ def _is_doubled(p: Tensor, conductance: Tensor) -> bool:
     learns = torch.is_grad_enabled() and conductance.requires_grad and not p.requires_grad
     shared = p.shape[1] < conductance.shape[1] and p.dtype == torch.float32
     return learns and shared and _multiplications(p, conductance) >= LEAST and rounded.serves(p, conductance)
-
-
-def _multiply(left: Tensor, right: Tensor, out: Tensor) -> None:
-    torch.mm(left, right, out=out)
 
 
 def paired_linear(p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int, *, rounds: bool = False) -> Tensor:

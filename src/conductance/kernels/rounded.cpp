@@ -2,12 +2,14 @@
 //
 // Factors are brought into pairs of neighbours along the sum, as the processor's instruction takes them, piece by piece
 // in the cache: no rounded copy of a large matrix goes through memory. A tile of 6 x 64 sums stays in the registers.
+// The room that this takes is torch's, so that torch says where memory ends.
 #include <immintrin.h>
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
+
+extern "C" int omp_get_thread_num();
 
 namespace {
 
@@ -42,12 +44,28 @@ inline __m256i rounded16(const float *x, int64_t further) {
 inline void store(float &to, float x) { to = x; }
 inline void store(bfloat16 &to, float x) { to.bits = rounded(x); }
 
-struct Pairs {
-  pair *at;
-  explicit Pairs(int64_t number) : at((pair *)std::aligned_alloc(64, (number + 15) / 16 * 64)) {}
-  ~Pairs() { std::free(at); }
-  Pairs(const Pairs &) = delete;
+inline int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
+inline int64_t blocks_of(int64_t pairs) { return std::max<int64_t>(1, pieces(pairs, DEEP)); }  // an empty sum is 0
+inline int64_t whole_lines(int64_t pairs) { return pieces(pairs, 16) * 16; }
+
+// What a product writes down, in pairs: one factor, which all threads read, and then, for each of them, rows or columns
+// of the other and sums.
+struct Room {
+  int64_t packed, rows, sums;
+  int64_t all(int threads) const { return packed + threads * (rows + sums); }
+  pair *of_thread(pair *room) const { return room + packed + omp_get_thread_num() * (rows + sums); }
 };
+inline int64_t length_of_rows(int64_t blocks) { return blocks * DEEP + 16; }  // no power of two: six share the cache
+inline Room room_of_forward(int64_t N, int64_t, int64_t J) {
+  const int64_t blocks = blocks_of(pieces(J, 2)), width = pieces(N, WIDE) * WIDE;
+  return {blocks * width * DEEP, ROWS * length_of_rows(blocks), ROWS * width};
+}
+inline Room room_of_weights(int64_t N, int64_t, int64_t J) {
+  return {pieces(J, WIDE) * pieces(N, 2) * WIDE, ROWS * pieces(N, 2), 0};
+}
+inline Room room_of_inputs(int64_t N, int64_t U, int64_t) {
+  return {whole_lines(N * pieces(U, 2)), DEEP * WIDE, N * WIDE};
+}
 
 // A row of n numbers, or the sum of two rows, as pairs of neighbours: `pairs` of them, filled up with zeros.
 void along(const float *row, const float *other, int64_t n, pair *to, int64_t pairs) {
@@ -114,21 +132,19 @@ void tile(const pair *A, int64_t next_m, int64_t next_k, const pair *B, int64_t 
 }
 constexpr decltype(&tile<1>) TILES[] = {nullptr, tile<1>, tile<2>, tile<3>, tile<4>, tile<5>, tile<6>};
 
-inline int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
-inline int64_t blocks_of(int64_t pairs) { return std::max<int64_t>(1, pieces(pairs, DEEP)); }  // an empty sum is 0
-
 // out[n, u] = bias[u] + the sum over j of x[n, j] G[u, j]
 //
 // Where G has J more columns (`twice`) and out U more, with E - I in them, D = E + I is summed instead, and both are
 // replaced: E = (D + (E - I)) / 2 and I = (D - (E - I)) / 2, of which neither may be negative.
 template <class X>
 void forward(const X *x, int64_t x_row, const float *G, int64_t G_row, const float *bias, float *out, int64_t out_row,
-             bool twice, int64_t N, int64_t U, int64_t J, int threads) {
+             bool twice, int64_t N, int64_t U, int64_t J, pair *packed, int threads) {
   const int64_t pairs = pieces(J, 2), blocks = blocks_of(pairs), panels = pieces(N, WIDE), width = panels * WIDE;
+  const int64_t length = length_of_rows(blocks);
+  const Room room = room_of_forward(N, U, J);
   auto depth_of = [&](int64_t block) { return std::min(DEEP, pairs - block * DEEP); };
   auto numbers_of = [&](int64_t block) { return std::min(2 * DEEP, J - 2 * DEEP * block); };
-  Pairs packed(blocks * width * DEEP);
-  auto panel = [&](int64_t block, int64_t q) { return packed.at + (block * panels + q) * WIDE * DEEP; };
+  auto panel = [&](int64_t block, int64_t q) { return packed + (block * panels + q) * WIDE * DEEP; };
 #pragma omp parallel for collapse(2) num_threads(threads) if (threads > 1)
   for (int64_t block = 0; block < blocks; ++block)
     for (int64_t n = 0; n < width; ++n) {
@@ -139,19 +155,18 @@ void forward(const X *x, int64_t x_row, const float *G, int64_t G_row, const flo
     }
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
-    const int64_t length = blocks * DEEP + 16;  // of a row; not a power of two, so that six of them share the cache
-    Pairs rows(ROWS * length), scratch(ROWS * width);
-    float *sums = (float *)scratch.at;
+    pair *rows = room.of_thread(packed);
+    float *sums = (float *)(rows + room.rows);
     alignas(64) float turned[16][ROWS];
 #pragma omp for schedule(dynamic)
     for (int64_t u = 0; u < U; u += ROWS) {
       const int64_t here = std::min(ROWS, U - u);
       for (int64_t r = 0; r < here; ++r)
-        along(G + (u + r) * G_row, twice ? G + (u + r) * G_row + J : nullptr, J, rows.at + r * length, pairs);
+        along(G + (u + r) * G_row, twice ? G + (u + r) * G_row + J : nullptr, J, rows + r * length, pairs);
       for (int64_t block = 0; block < blocks; ++block)
         for (int64_t q = 0; q < panels; ++q)
           for (int64_t r = 0; r < here; r += TALL)
-            TILES[std::min(TALL, here - r)](rows.at + r * length + block * DEEP, length, 1, panel(block, q), depth_of(block),
+            TILES[std::min(TALL, here - r)](rows + r * length + block * DEEP, length, 1, panel(block, q), depth_of(block),
                                             sums + r * width + q * WIDE, width, block > 0);
       for (int64_t n = 0; n < N; n += 16) {
         for (int64_t r = 0; r < here; ++r)
@@ -190,31 +205,31 @@ inline void past_the_cache(const float *from, float *to, int64_t n) {
 // of their sums, is formed, and the gradients of both halves are written: (S + M) / 2 and (S - M) / 2.
 template <class X>
 void weights(const float *k, int64_t k_row, const X *x, int64_t x_row, float *out, int64_t out_row, bool twice, int64_t N,
-             int64_t U, int64_t J, int threads) {
+             int64_t U, int64_t J, pair *packed, int threads) {
   const int64_t pairs = pieces(N, 2), panels = pieces(J, WIDE);
-  Pairs packed(panels * pairs * WIDE);
+  const Room room = room_of_weights(N, U, J);
 #pragma omp parallel for num_threads(threads) if (threads > 1)
   for (int64_t q = 0; q < panels; ++q)
     for (int64_t n = 0; n < pairs; ++n)
       across(x + 2 * n * x_row + q * WIDE, x_row, 2 * n + 1 < N, std::min(WIDE, J - q * WIDE),
-             packed.at + (q * pairs + n) * WIDE, WIDE);
+             packed + (q * pairs + n) * WIDE, WIDE);
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
-    Pairs rows(ROWS * pairs), line(ROWS);
+    pair *rows = room.of_thread(packed), line[ROWS];
     alignas(64) float sums[TALL * WIDE];
 #pragma omp for schedule(dynamic)
     for (int64_t u = 0; u < U; u += ROWS) {
       const int64_t here = std::min(ROWS, U - u);
       for (int64_t n = 0; n < pairs; ++n) {
-        across(k + 2 * n * k_row + u, k_row, 2 * n + 1 < N, here, line.at, here, twice ? U : 0);
-        for (int64_t r = 0; r < here; ++r) rows.at[r / TALL * TALL * pairs + n * TALL + r % TALL] = line.at[r];
+        across(k + 2 * n * k_row + u, k_row, 2 * n + 1 < N, here, line, here, twice ? U : 0);
+        for (int64_t r = 0; r < here; ++r) rows[r / TALL * TALL * pairs + n * TALL + r % TALL] = line[r];
       }
       for (int64_t q = 0; q < panels; ++q)
         for (int64_t r = 0; r < here; r += TALL) {
           const int64_t tall = std::min(TALL, here - r), wide = std::min(WIDE, J - q * WIDE);
           const bool whole = !twice && wide == WIDE;
           float *to = out + (u + r) * out_row + q * WIDE;
-          TILES[tall](rows.at + r * pairs, 1, TALL, packed.at + q * pairs * WIDE, pairs, whole ? to : sums,
+          TILES[tall](rows + r * pairs, 1, TALL, packed + q * pairs * WIDE, pairs, whole ? to : sums,
                       whole ? out_row : WIDE, false);
           for (int64_t t = 0; t < tall && !whole; ++t, to += out_row) {
             if (!twice) {
@@ -239,24 +254,24 @@ void weights(const float *k, int64_t k_row, const X *x, int64_t x_row, float *ou
 // out[n, j] = the sum over u of k[n, u] G[u, j]
 template <class X>
 void inputs(const float *k, int64_t k_row, const float *G, int64_t G_row, X *out, int64_t out_row, int64_t N, int64_t U,
-            int64_t J, int threads) {
+            int64_t J, pair *packed, int threads) {
   const int64_t pairs = pieces(U, 2), blocks = blocks_of(pairs);
-  Pairs packed(N * pairs);
+  const Room room = room_of_inputs(N, U, J);
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
-    Pairs columns(DEEP * WIDE), scratch(N * WIDE);
-    float *sums = (float *)scratch.at;
+    pair *columns = room.of_thread(packed);
+    float *sums = (float *)(columns + room.rows);
 #pragma omp for
-    for (int64_t n = 0; n < N; ++n) along(k + n * k_row, nullptr, U, packed.at + n * pairs, pairs);
+    for (int64_t n = 0; n < N; ++n) along(k + n * k_row, nullptr, U, packed + n * pairs, pairs);
 #pragma omp for schedule(dynamic)
     for (int64_t j = 0; j < J; j += WIDE) {
       const int64_t wide = std::min(WIDE, J - j);
       for (int64_t block = 0; block < blocks; ++block) {
         const int64_t first = block * DEEP, depth = std::min(DEEP, pairs - first);
         for (int64_t u = 0; u < depth; ++u)
-          across(G + 2 * (first + u) * G_row + j, G_row, 2 * (first + u) + 1 < U, wide, columns.at + u * WIDE, WIDE);
+          across(G + 2 * (first + u) * G_row + j, G_row, 2 * (first + u) + 1 < U, wide, columns + u * WIDE, WIDE);
         for (int64_t n = 0; n < N; n += TALL)
-          TILES[std::min(TALL, N - n)](packed.at + n * pairs + first, pairs, 1, columns.at, depth, sums + n * WIDE, WIDE,
+          TILES[std::min(TALL, N - n)](packed + n * pairs + first, pairs, 1, columns, depth, sums + n * WIDE, WIDE,
                                        block > 0);
       }
       for (int64_t n = 0; n < N; ++n)
@@ -267,19 +282,28 @@ void inputs(const float *k, int64_t k_row, const float *G, int64_t G_row, X *out
 
 }  // namespace
 
-#define CONDUCTANCE_EXPORT(NAME, X)                                                                                       \
-  extern "C" void forward_##NAME(const X *x, const float *G, const float *bias, float *out, int64_t x_row, int64_t G_row, \
-                                 int64_t out_row, int64_t twice, int64_t N, int64_t U, int64_t J, int threads) {          \
-    forward(x, x_row, G, G_row, bias, out, out_row, twice, N, U, J, threads);                                             \
-  }                                                                                                                       \
-  extern "C" void weights_##NAME(const float *k, const X *x, float *out, int64_t k_row, int64_t x_row, int64_t out_row,   \
-                                 int64_t twice, int64_t N, int64_t U, int64_t J, int threads) {                           \
-    weights(k, k_row, x, x_row, out, out_row, twice, N, U, J, threads);                                                   \
-  }                                                                                                                       \
-  extern "C" void inputs_##NAME(const float *k, const float *G, X *out, int64_t k_row, int64_t G_row, int64_t out_row,    \
-                                int64_t N, int64_t U, int64_t J, int threads) {                                           \
-    inputs(k, k_row, G, G_row, out, out_row, N, U, J, threads);                                                           \
+#define CONDUCTANCE_EXPORT_ROOM(NAME)                                                                                     \
+  extern "C" int64_t pairs_of_##NAME(int64_t N, int64_t U, int64_t J, int threads) {                                      \
+    return room_of_##NAME(N, U, J).all(threads);                                                                          \
   }
 
+#define CONDUCTANCE_EXPORT(NAME, X)                                                                                       \
+  extern "C" void forward_##NAME(const X *x, const float *G, const float *bias, float *out, pair *room, int64_t x_row,    \
+                                 int64_t G_row, int64_t out_row, int64_t twice, int64_t N, int64_t U, int64_t J,          \
+                                 int threads) {                                                                           \
+    forward(x, x_row, G, G_row, bias, out, out_row, twice, N, U, J, room, threads);                                       \
+  }                                                                                                                       \
+  extern "C" void weights_##NAME(const float *k, const X *x, float *out, pair *room, int64_t k_row, int64_t x_row,        \
+                                 int64_t out_row, int64_t twice, int64_t N, int64_t U, int64_t J, int threads) {          \
+    weights(k, k_row, x, x_row, out, out_row, twice, N, U, J, room, threads);                                             \
+  }                                                                                                                       \
+  extern "C" void inputs_##NAME(const float *k, const float *G, X *out, pair *room, int64_t k_row, int64_t G_row,         \
+                                int64_t out_row, int64_t N, int64_t U, int64_t J, int threads) {                          \
+    inputs(k, k_row, G, G_row, out, out_row, N, U, J, room, threads);                                                     \
+  }
+
+CONDUCTANCE_EXPORT_ROOM(forward)
+CONDUCTANCE_EXPORT_ROOM(weights)
+CONDUCTANCE_EXPORT_ROOM(inputs)
 CONDUCTANCE_EXPORT(float32, float)
 CONDUCTANCE_EXPORT(bfloat16, bfloat16)

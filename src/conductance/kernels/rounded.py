@@ -43,8 +43,7 @@ def product(p: Tensor, conductance: Tensor, bias: Tensor, out: Tensor) -> None:
 def _forward(p: Tensor, conductance: Tensor, bias: Tensor, out: Tensor, twice: bool) -> None:
     p, units = _rows(p), len(conductance)
     tensors = p, conductance, bias.to(torch.float32).contiguous(), out
-    strides = p.stride(0), conductance.stride(0), out.stride(0)
-    _run(f"forward_{_TYPES[p.dtype]}", tensors, (*strides, twice, len(out), units, p.shape[1]))
+    _run("forward", p.dtype, tensors, (p, conductance, out), (len(out), units, p.shape[1]), twice)
 
 
 def both_from_difference(p: Tensor, conductance: Tensor, leak: Tensor, out: Tensor) -> None:
@@ -68,8 +67,8 @@ def conductance_gradient(grad: Tensor, p: Tensor, out: Tensor) -> None:
 
 def _weights(grad: Tensor, p: Tensor, out: Tensor, twice: bool) -> None:
     p, grad = _rows(p), _rows(grad)
-    strides = grad.stride(0), p.stride(0), out.stride(0)
-    _run(f"weights_{_TYPES[p.dtype]}", (grad, p, out), (*strides, twice, len(grad), len(out), p.shape[1]))
+    tensors = grad, p, out
+    _run("weights", p.dtype, tensors, tensors, (len(grad), len(out), p.shape[1]), twice)
 
 
 def both_gradients_from_difference(grad: Tensor, p: Tensor, out: Tensor) -> None:
@@ -85,9 +84,8 @@ def both_gradients_from_difference(grad: Tensor, p: Tensor, out: Tensor) -> None
 
 def input_gradient(grad: Tensor, conductance: Tensor, out: Tensor) -> None:
     """Fill out = grad G, (rows, fan-in), of the type of p."""
-    grad = _rows(grad)
-    strides = grad.stride(0), conductance.stride(0), out.stride(0)
-    _run(f"inputs_{_TYPES[out.dtype]}", (grad, conductance, out), (*strides, *grad.shape, conductance.shape[1]))
+    tensors = _rows(grad), conductance, out
+    _run("inputs", out.dtype, tensors, tensors, (*grad.shape, conductance.shape[1]))
 
 
 def _rows(matrix: Tensor) -> Tensor:
@@ -95,7 +93,20 @@ def _rows(matrix: Tensor) -> Tensor:
     return matrix if matrix.stride(1) == 1 else matrix.contiguous()
 
 
-def _run(name: str, tensors: tuple[Tensor, ...], sizes: tuple[int, ...]) -> None:
+def _run(
+    name: str,
+    dtype: torch.dtype,
+    tensors: tuple[Tensor, ...],
+    matrices: tuple[Tensor, ...],
+    sizes: tuple[int, int, int],
+    *twice: bool,
+) -> None:
     assert all(tensor.is_contiguous() or tensor.stride(-1) == 1 for tensor in tensors)
-    addresses = (ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors)
-    getattr(native.library("rounded"), name)(*addresses, *map(ctypes.c_int64, sizes), torch.get_num_threads())
+    library, threads = native.library("rounded"), torch.get_num_threads()
+    lengths = [*map(ctypes.c_int64, sizes)]
+    pairs = getattr(library, f"pairs_of_{name}")
+    pairs.restype = ctypes.c_int64
+    room = torch.empty(pairs(*lengths, threads), dtype=torch.int32, device="cpu")  # torch says where memory ends
+    addresses = (ctypes.c_void_p(tensor.data_ptr()) for tensor in (*tensors, room))
+    numbers = *(matrix.stride(0) for matrix in matrices), *twice
+    getattr(library, f"{name}_{_TYPES[dtype]}")(*addresses, *map(ctypes.c_int64, numbers), *lengths, threads)
