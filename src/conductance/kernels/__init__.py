@@ -4,6 +4,7 @@
   compiled pass.
 * `mixed`: the same in half precision, from sums of which the large, common part was kept apart.
 * `native`: the average as compiled C++.
+* `convolution`: sums of a convolution and their average in one compiled pass.
 * `splitting`: what such sums are made of.
 * `windows`: convolutions that are matrix products.
 * `onednn`: matrix products by the faster of torch's two libraries.

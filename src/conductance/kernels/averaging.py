@@ -277,6 +277,12 @@ def kernel_name(like: Tensor, axis: int, dtype: torch.dtype | None = None) -> st
     return "formula" if name == "blocked" and not in_blocks else name
 
 
+def is_native(numbers: int) -> bool:
+    """Whether so many float32 numbers on a CPU, E' and I' of all units, are averaged as compiled C++."""
+    name = _chosen or ("native" if native.is_worth_it(numbers) else "blocked")
+    return name == "native" and native.library() is not None
+
+
 def _default(like: Tensor) -> str:
     if on_gpu(like):
         return "triton"

@@ -25,6 +25,7 @@ from torch.autograd import Function
 from conductance.eager import eager, is_seen_through
 from conductance.kernels import averaging, native
 from conductance.kernels.averaging import Compiled
+from conductance.kernels.convolution import PendingConvolution, average_convolution
 from conductance.kernels.gpu.pending import Pending, average_pending
 
 
@@ -46,7 +47,7 @@ class SplitSums(NamedTuple):
         return tuple(None if part is None else part.detach() for part in self[:4])
 
 
-Sums = Tensor | SplitSums | Pending
+Sums = Tensor | SplitSums | Pending | PendingConvolution
 """E' of all units, then I': whole, in parts, or not computed yet."""
 
 
@@ -57,7 +58,7 @@ def dense(sums: Sums, axis: int) -> Tensor:
         sums: whole or in parts.
         axis: of the channels, counted from the end.
     """
-    if isinstance(sums, Pending):
+    if isinstance(sums, (Pending, PendingConvolution)):
         return dense(sums.sums(), axis)
     if isinstance(sums, Tensor):
         return sums
@@ -77,7 +78,7 @@ def _sum_of_parts(sums: SplitSums, axis: int) -> Tensor:
 
 def scaled(sums: Sums, scale: Tensor, axis: int) -> Sums:
     """Sums that were computed from conductances divided by ``scale``, one number a unit."""
-    if isinstance(sums, Pending):
+    if isinstance(sums, (Pending, PendingConvolution)):
         return scaled(sums.sums(), scale, axis)
     if isinstance(sums, SplitSums):
         return sums._replace(scale=scale)
@@ -362,6 +363,8 @@ def average(sums: Sums, axis: int, rectify: bool, dtype: torch.dtype | None = No
     """
     if isinstance(sums, Pending):
         return average_pending(sums, rectify, dtype)
+    if isinstance(sums, PendingConvolution):
+        return average_convolution(sums, rectify).to(dtype or torch.float32)
     if isinstance(sums, Tensor):
         return averaging.average(sums, axis, rectify, dtype)
     if not eager():

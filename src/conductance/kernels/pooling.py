@@ -21,6 +21,7 @@ from torch.autograd import Function
 from conductance.eager import eager, is_seen_through
 from conductance.kernels import averaging, native
 from conductance.kernels.averaging import rows_of_a_block
+from conductance.kernels.convolution import PendingConvolution
 from conductance.kernels.gpu.pending import Pending
 from conductance.kernels.mixed import SplitSums, Sums, average, dense
 
@@ -159,7 +160,7 @@ def pooled_average(sums: Sums, axis: int, rectify: bool, dtype: torch.dtype | No
         rectify: p instead of z'.
         dtype: type of the result, by default that of ``sums``; of parts the result has the type of ``rest``.
     """
-    if isinstance(sums, Pending) and sums.dtype is not None:
+    if isinstance(sums, PendingConvolution) or (isinstance(sums, Pending) and sums.dtype is not None):
         sums = sums.sums()
     if isinstance(sums, SplitSums) and sums.shared is not None:  # z is not rounded before m is subtracted
         dtype, sums = sums.rest.dtype, dense(sums, axis)

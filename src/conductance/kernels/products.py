@@ -22,6 +22,8 @@ from torch.nn import functional as F
 from conductance.eager import constant_when_compiled, eager
 from conductance.errors import InputError
 from conductance.kernels import averaging, rounded, windows
+from conductance.kernels.convolution import pending_convolution
+from conductance.kernels.gpu.choice import on_gpu
 from conductance.kernels.gpu.pending import is_matrix, pending
 from conductance.kernels.linear import paired_linear
 from conductance.kernels.mixed import SplitSums, Sums, at_one_position, dense, joined, scaled
@@ -205,10 +207,23 @@ class SynapticSum:
         self, p: Tensor, packed: Tensor, leak: Tensor, excitatory: int, sums: Callable[..., Tensor | SplitSums]
     ) -> Sums | None:
         """The sums to be computed by whoever needs them, where a product can average by itself."""
+        if not on_gpu(p):
+            return self._pending_convolution(p, packed, leak, excitatory, partial(sums, p, packed, leak, excitatory))
         if _is_stacked(packed, leak) or self._cancels(p, packed):
             return None
         dtype = low_precision(p, packed)
         return pending(p, packed, leak, excitatory, self.options, dtype, partial(sums, p, packed, leak, excitatory))
+
+    def _pending_convolution(
+        self, p: Tensor, packed: Tensor, leak: Tensor, excitatory: int, sums: Callable[[], Any]
+    ) -> Sums | None:
+        if packed.ndim != 4 or not self._is_plain(p, packed):
+            return None
+        if _is_stacked(packed, leak):
+            to_E, to_I = packed.chunk(2)
+        else:
+            to_E, to_I = packed.split([excitatory, packed.shape[1] - excitatory], 1)
+        return pending_convolution(p, to_E, to_I, leak, self.options, sums)
 
     def _split(self, p: Tensor, packed: Tensor, leak: Tensor, excitatory: int) -> Tensor | SplitSums:
         if _is_stacked(packed, leak) or self.takes_halves_as_groups(packed, (excitatory, packed.shape[1] - excitatory)):

@@ -15,6 +15,7 @@ from torch.autograd import Function
 
 from conductance.eager import is_seen_through
 from conductance.kernels import averaging, native
+from conductance.kernels.convolution import PendingConvolution, average_convolution
 from conductance.kernels.mixed import SplitSums, Sums, average, shared_gradient
 
 
@@ -76,6 +77,8 @@ def joined_average(sums: Sums, shortcut: Tensor, axis: int, dtype: torch.dtype |
         axis: of the channels, counted from the end, so negative.
         dtype: type of z, by default that of ``sums``; of parts the result has the type of ``rest``.
     """
+    if isinstance(sums, PendingConvolution) and sums.joins(shortcut):
+        return average_convolution(sums, True, shortcut)
     parts = _parts_of_one_pass(sums, shortcut, axis, dtype)
     if parts is None:
         z = average(sums, axis, False, dtype)

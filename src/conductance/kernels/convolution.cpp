@@ -1,0 +1,167 @@
+// A convolution and its average in one pass over what it reads: E and I never leave the first cache. `convolution.py`
+// says when and why.
+//
+// A tile is some positions times some units, whose sums stay in the registers: first those of E, then those of I. What
+// a tile reads is not gathered: for each tap of the kernel and each position there is a pointer to the channels there,
+// or to zeros where the tap lies outside of the image.
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+namespace {
+
+typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
+constexpr int64_t LANES = 16, TALL = 12, WIDE = 2 * LANES;
+constexpr int64_t TOGETHER = 8;  // tiles that read a panel of conductances one after the other, from the second cache
+
+// The numbers of torch's layout with the channels last; the kernel's in any layout, by its strides.
+struct Shape {
+  int64_t images, height, width, channels, rows, columns, units;
+  int64_t taps_y, taps_x, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x;
+  int64_t first[2], number[2];  // channels of each kind
+  int64_t unit, channel, tap_y, tap_x;  // strides of the conductances
+};
+
+inline int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
+
+struct Room {  // for numbers that are yet to come, where lines of the cache begin
+  float *at;
+  explicit Room(int64_t numbers) : at((float *)std::aligned_alloc(64, pieces(numbers, LANES) * 64)) {}
+  ~Room() { std::free(at); }
+  Room(const Room &) = delete;
+};
+
+// to[m, u] = leak[u] + the sum over taps t and channels k of seen[t][m][k] G[t, k, u]
+void sums(const float *const *seen, int64_t first, int64_t taps, int64_t channels, const float *G, const float *leak,
+          float *to) {
+  lanes sum[TALL][2];
+#pragma GCC unroll 12
+  for (int m = 0; m < TALL; ++m) sum[m][0] = sum[m][1] = lanes{};
+  for (int64_t t = 0; t < taps; ++t, seen += TALL) {
+    const float *p[TALL];
+#pragma GCC unroll 12
+    for (int m = 0; m < TALL; ++m) p[m] = seen[m] + first;
+#pragma GCC unroll 4
+    for (int64_t k = 0; k < channels; ++k, G += WIDE) {
+      const lanes left = *(const lanes *)G, right = *(const lanes *)(G + LANES);
+#pragma GCC unroll 12
+      for (int m = 0; m < TALL; ++m) {
+        sum[m][0] += p[m][k] * left;
+        sum[m][1] += p[m][k] * right;
+      }
+    }
+  }
+#pragma GCC unroll 12
+  for (int m = 0; m < TALL; ++m)
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i) *(lanes *)(to + m * WIDE + i * LANES) = sum[m][i] + *(const lanes *)(leak + i * LANES);
+}
+
+// z of units beside one another, or p, or, with a shortcut, the p of their mean.
+void average(const float *E, const float *I, const float *shortcut, float *z, int64_t n, bool rectify) {
+#pragma GCC ivdep
+  for (int64_t u = 0; u < n; ++u) {
+    float v = (E[u] - I[u]) / (E[u] + I[u]);
+    if (shortcut) v = (v + shortcut[u]) / 2;
+    z[u] = rectify && v < 0 ? 0 : v;
+  }
+}
+
+// A square of numbers, mirrored: blocks of 8 x 8 are exchanged, in each of them blocks of 4 x 4, and so on.
+inline void mirror(lanes (&rows)[LANES]) {
+  typedef int places __attribute__((vector_size(64)));
+#pragma GCC unroll 4
+  for (int half = LANES / 2; half; half /= 2) {
+    places upper, lower;
+    for (int i = 0; i < LANES; ++i) upper[i] = i & half ? LANES + i - half : i, lower[i] = i & half ? LANES + i : i + half;
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; ++i)
+      if (!(i & half)) {
+        const lanes a = rows[i], b = rows[i + half];
+        rows[i] = __builtin_shuffle(a, b, upper), rows[i + half] = __builtin_shuffle(a, b, lower);
+      }
+  }
+}
+
+// The conductances of so many units in the order in which `sums` reads them, zeros where there are no more units.
+void panel(const float *G, const Shape &s, int64_t channels, int64_t units, float *to) {
+  for (int64_t y = 0; y < s.taps_y; ++y)
+    for (int64_t x = 0; x < s.taps_x; ++x, to += channels * WIDE) {
+      const float *from = G + y * s.tap_y + x * s.tap_x;
+      int64_t k = 0;
+      for (; units == WIDE && s.channel == 1 && k + LANES <= channels; k += LANES)
+        for (int64_t u = 0; u < WIDE; u += LANES) {
+          lanes rows[LANES];
+#pragma GCC unroll 16
+          for (int i = 0; i < LANES; ++i) rows[i] = *(const lanes *)(from + (u + i) * s.unit + k);
+          mirror(rows);
+#pragma GCC unroll 16
+          for (int i = 0; i < LANES; ++i) *(lanes *)(to + (k + i) * WIDE + u) = rows[i];
+        }
+      for (; k < channels; ++k)
+        for (int64_t u = 0; u < WIDE; ++u) to[k * WIDE + u] = u < units ? from[u * s.unit + k * s.channel] : 0;
+    }
+}
+
+}  // namespace
+
+extern "C" void averaged_convolution(const float *p, const float *to_E, const float *to_I, const float *leak,
+                                     const float *shortcut, float *z, const int64_t *sizes, int rectify, int threads) {
+  Shape s;
+  std::memcpy(&s, sizes, sizeof s);
+  const bool whole_rows = s.padding_x == 0 && s.dilation_x == 1 && std::min(s.number[0], s.number[1]) == s.channels;
+  const int64_t joined = whole_rows ? s.taps_x : 1;  // taps that are neighbours in memory and are read as one
+  const int64_t taps_x = s.taps_x / joined, taps = s.taps_y * taps_x;
+  const int64_t positions = s.images * s.rows * s.columns, tiles = pieces(positions, TALL), panels = pieces(s.units, WIDE);
+  const int64_t together = std::clamp<int64_t>(tiles / (2 * threads), 1, TOGETHER);
+  const int64_t size_of_E = s.taps_y * s.taps_x * s.number[0] * WIDE, size_of_I = s.taps_y * s.taps_x * s.number[1] * WIDE;
+  const int64_t size = size_of_E + size_of_I;
+  const std::vector<float> closed(joined * s.channels);
+  const Room packed(panels * size);
+  std::vector<float> leaks(2 * panels * WIDE, 1);
+  std::copy(leak, leak + s.units, leaks.data());
+  std::copy(leak + s.units, leak + 2 * s.units, leaks.data() + panels * WIDE);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+  {
+    std::vector<const float *> seen(together * taps * TALL);
+    alignas(64) float E[TALL * WIDE], I[TALL * WIDE];
+#pragma omp for
+    for (int64_t q = 0; q < panels; ++q) {
+      const int64_t units = std::min(WIDE, s.units - q * WIDE);
+      panel(to_E + q * WIDE * s.unit, s, s.number[0], units, packed.at + q * size);
+      panel(to_I + q * WIDE * s.unit, s, s.number[1], units, packed.at + q * size + size_of_E);
+    }
+#pragma omp for schedule(dynamic)
+    for (int64_t from = 0; from < tiles; from += together) {
+      const int64_t here = std::min(together, tiles - from);
+      for (int64_t m = 0; m < here * TALL; ++m) {
+        const int64_t at = from * TALL + m, image = at / (s.rows * s.columns);
+        const int64_t top = at / s.columns % s.rows * s.stride_y - s.padding_y;
+        const int64_t left = at % s.columns * s.stride_x - s.padding_x;
+        const float **to = seen.data() + m / TALL * taps * TALL + m % TALL;
+        for (int64_t i = 0; i < s.taps_y; ++i)
+          for (int64_t j = 0; j < taps_x; ++j, to += TALL) {
+            const int64_t y = top + i * s.dilation_y, x = left + j * s.dilation_x;
+            const bool inside = at < positions && y >= 0 && y < s.height && x >= 0 && x < s.width;
+            *to = inside ? p + ((image * s.height + y) * s.width + x) * s.channels : closed.data();
+            if (inside && i == s.taps_y - 1 && j == taps_x / 2)  // that no tile waits for what is read for the first time
+              for (int64_t k = 0; k < s.channels; k += LANES) __builtin_prefetch(*to + k, 0, 2);
+          }
+      }
+      for (int64_t q = 0; q < panels; ++q)
+        for (int64_t t = 0; t < here; ++t) {
+          const float *const *tile = seen.data() + t * taps * TALL, *G = packed.at + q * size;
+          const float *leak_E = leaks.data() + q * WIDE, *leak_I = leak_E + panels * WIDE;
+          sums(tile, s.first[0], taps, joined * s.number[0], G, leak_E, E);
+          sums(tile, s.first[1], taps, joined * s.number[1], G + size_of_E, leak_I, I);
+          const int64_t start = (from + t) * TALL, units = std::min(WIDE, s.units - q * WIDE);
+          for (int64_t m = 0; m < std::min(TALL, positions - start); ++m) {
+            const int64_t to = (start + m) * s.units + q * WIDE;
+            average(E + m * WIDE, I + m * WIDE, shortcut ? shortcut + to : nullptr, z + to, units, rectify);
+          }
+        }
+    }
+  }
+}

@@ -1,0 +1,112 @@
+"""Convolutions that average: E' and I' stay in the processor's first cache, in C++.
+
+A library writes E' and I' of all units, twice as much as an affine layer's sums, for the average to read again. It is
+slow at convolutions in two groups besides. Here a tile of positions and units has its sums in the registers, E' first,
+then I', and z or p is all that is written. The inputs are read where they lie.
+
+For float32 images with the channels last, where nobody asks for gradients, on processors with AVX512.
+"""
+
+import ctypes
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+from torch.nn import functional as F
+
+from conductance.eager import eager
+from conductance.kernels import averaging, native, windows
+
+
+class PendingConvolution(NamedTuple):
+    """E' of all units, then I', of a convolution that has not been computed."""
+
+    p: Tensor  # (N, C, H, W), channels last
+    excitatory: Tensor  # (units, channels, height, width) of the kernel; the first channels excite
+    inhibitory: Tensor  # the last ones inhibit; the same ones where both kinds read all
+    leak: Tensor  # (2, units)
+    options: dict[str, Any]  # of the convolution
+    sums: Callable[[], Any]  # computes them
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of z."""
+        options = (self.options[name] for name in _OPTIONS)
+        per_axis = zip(self.p.shape[2:], self.excitatory.shape[2:], *options, strict=True)
+        positions = [_positions(*axis) for axis in per_axis]
+        return len(self.p), len(self.excitatory), *positions
+
+    def joins(self, shortcut: Tensor) -> bool:
+        """Whether a residual block's shortcut can be taken into the pass."""
+        plain = type(shortcut) is Tensor and shortcut.dtype == torch.float32 and shortcut.device == self.p.device
+        needs_gradient = torch.is_grad_enabled() and shortcut.requires_grad
+        return plain and not needs_gradient and shortcut.shape == self.shape
+
+
+_OPTIONS = ("stride", "padding", "dilation")
+
+
+def _positions(size: int, taps: int, stride: int, padding: int, dilation: int) -> int:
+    """Along one axis."""
+    return (size + 2 * padding - dilation * (taps - 1) - 1) // stride + 1
+
+
+def pending_convolution(
+    p: Tensor, excitatory: Tensor, inhibitory: Tensor, leak: Tensor, options: dict[str, Any], sums: Callable[[], Any]
+) -> PendingConvolution | None:
+    """The sums to be computed by whoever needs them, where a convolution can average at once; else None.
+
+    Args:
+        p: open probabilities.
+        excitatory: conductances of the excitatory channels, which come first, (units, channels, *kernel).
+        inhibitory: those of the inhibitory channels, which come last.
+        leak: (2, units).
+        options: those of the convolution.
+        sums: computes them in another way.
+    """
+    tensors = p, excitatory, inhibitory, leak
+    plain = all(type(each) in (Tensor, Parameter) and each.dtype == torch.float32 for each in tensors)
+    if not (plain and eager() and p.numel() and windows.channels_are_last(p) and options.get("groups", 1) == 1):
+        return None
+    if not all(isinstance(options.get(name), tuple) for name in _OPTIONS) or windows.covers(excitatory, p, **options):
+        return None
+    if torch.is_grad_enabled() and any(each.requires_grad for each in tensors):
+        return None
+    pending = PendingConvolution(p, excitatory, inhibitory, leak, options, sums)
+    if min(pending.shape) < 1 or not averaging.is_native(2 * math.prod(pending.shape)):
+        return None
+    vectors = torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return pending if vectors and native.library("convolution") is not None else None
+
+
+def average_convolution(pending: PendingConvolution, rectify: bool, shortcut: Tensor | None = None) -> Tensor:
+    """Z, or p = max(z, 0), or, with a residual block's shortcut, the p of their mean.
+
+    Args:
+        pending: as `pending_convolution` gave it.
+        rectify: p instead of z.
+        shortcut: of the shape of z.
+    """
+    p, excitatory, inhibitory, leak, options, _ = pending
+    last = torch.channels_last
+    z = torch.empty(pending.shape, dtype=p.dtype, memory_format=last)
+    (down, right), (padding_y, padding_x), (gap_y, gap_x) = (options[name] for name in _OPTIONS)
+    if excitatory.shape[1] == p.shape[1] and padding_x:  # neighbouring taps are read as one where none is padding
+        p, padding_x = F.pad(p, (padding_x, padding_x)).contiguous(memory_format=last), 0
+    images, channels, height, width = p.shape
+    numbers = excitatory.shape[1], inhibitory.shape[1]
+    sizes = (
+        *(images, height, width, channels, *z.shape[2:], len(excitatory)),
+        *(*excitatory.shape[2:], down, right, padding_y, padding_x, gap_y, gap_x),
+        *(0, channels - numbers[1], *numbers, *excitatory.stride()),
+    )
+    joined = None if shortcut is None else shortcut.contiguous(memory_format=last)
+    tensors = p, excitatory, inhibitory, leak.contiguous(), joined, z
+    addresses = (ctypes.c_void_p(None if tensor is None else tensor.data_ptr()) for tensor in tensors)
+    run: Any = native.library("convolution")
+    rectify = rectify or shortcut is not None
+    run.averaged_convolution(*addresses, (ctypes.c_int64 * len(sizes))(*sizes), int(rectify), torch.get_num_threads())
+    return z
