@@ -42,7 +42,7 @@ types: $(STAMP)  ## static types
 
 # Three processes on two cores: one often waits for a browser, a cluster or a process that it started.
 check: $(STAMP)  ## the tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 3 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 COUNT ?= 20000
 SEED ?= 0

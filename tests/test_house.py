@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from conftest import LONGEST_FIRST
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src/conductance"
 OF_ALL = {"__init__", "__main__", "experiments"}  # what the package gives away, its command line, and old names
@@ -61,3 +63,7 @@ def test_every_file_of_tests_has_a_name_of_its_own():
     """pytest imports them by their names alone."""
     names = [file.stem for file in (ROOT / "tests").rglob("test_*.py")]
     assert sorted(names) == sorted(set(names))
+
+
+def test_the_longest_files_of_tests_are_there():
+    assert [name for name in LONGEST_FIRST if not (ROOT / "tests" / name).exists()] == []
