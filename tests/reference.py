@@ -54,6 +54,14 @@ def absnorm_linear(p, W, G_r, e_r):
     return np.stack([(G_r * e_r + W @ row) / (G_r + np.abs(W) @ row) for row in p])
 
 
+def potential(E, I):
+    """Eq. 3 from E' and I', the leak among them."""
+    z = np.empty_like(E)
+    for at in np.ndindex(E.shape):
+        z[at] = (E[at] - I[at]) / (E[at] + I[at])
+    return z
+
+
 def pooled(z):
     """One interneuron for each sample and position, at the mean of the units z (N, units, *positions)."""
     left = np.empty_like(z)
@@ -63,3 +71,17 @@ def pooled(z):
         m = units.sum() / len(units)
         left[(n, slice(None), *position)] = (total * units - abs(m) * total * np.sign(m)) / (total + abs(m) * total)
     return left
+
+
+def adam(g, gradient, mean, square, step, lr, beta1, beta2, eps):
+    """Kingma & Ba (2015), algorithm 1: g, and its two running means."""
+    mean = beta1 * mean + (1 - beta1) * gradient
+    square = beta2 * square + (1 - beta2) * gradient**2
+    g = g - lr * (mean / (1 - beta1**step)) / (np.sqrt(square / (1 - beta2**step)) + eps)
+    return g, mean, square
+
+
+def nesterov(g, gradient, momentum, lr, mu):
+    """Gradient descent with Nesterov's momentum as Sutskever et al. (2013) have it: g, and its momentum."""
+    momentum = mu * momentum + gradient
+    return g - lr * (gradient + mu * momentum), momentum

@@ -172,6 +172,7 @@ def backward(
     """
     to_shared = None
     if common is not None:
+        common = common.contiguous()
         shape = list(z.shape)
         shape[axis] = width
         to_shared = torch.empty(shape, dtype=common.dtype, memory_format=layout(to_rest))

@@ -59,15 +59,16 @@ def limit(parameters: Sequence[Tensor], group: Group) -> None:
 
 def _torch_adam(parameters: Sequence[Tensor], state: State, group: Group) -> None:
     states = [state[parameter] for parameter in parameters]
-    dense = all(own["exp_avg"].stride() == p.stride() for p, own in zip(parameters, states, strict=True))
+    means, squares = ([own[name] for own in states] for name in ("exp_avg", "exp_avg_sq"))
+    alike = all(p.stride() == m.stride() == s.stride() for p, m, s in zip(parameters, means, squares, strict=True))
     torch_adam(
         list(parameters),
         [_stored_like(parameter, gradient_of(parameter)) for parameter in parameters],
-        [own["exp_avg"] for own in states],
-        [own["exp_avg_sq"] for own in states],
+        means,
+        squares,
         [],
         [own["step"] for own in states],
-        fused=dense and all(p.device.type in FUSED_DEVICES and p.is_floating_point() for p in parameters),
+        fused=alike and all(_is_fused(p) for p in parameters),
         amsgrad=False,
         beta1=group["betas"][0],
         beta2=group["betas"][1],
@@ -76,6 +77,13 @@ def _torch_adam(parameters: Sequence[Tensor], state: State, group: Group) -> Non
         eps=group["eps"],
         maximize=False,
     )
+
+
+def _is_fused(parameter: Tensor) -> bool:
+    """Whether torch's fused Adam takes it, which goes through memory as if numbers lay side by side."""
+    last = sum((size - 1) * stride for size, stride in zip(parameter.shape, parameter.stride(), strict=True))
+    known = parameter.device.type in FUSED_DEVICES and parameter.is_floating_point()
+    return known and last + 1 == parameter.numel()
 
 
 def _stored_like(parameter: Tensor, gradient: Tensor) -> Tensor:
