@@ -1,5 +1,7 @@
 """Convolutions that average in one pass give the numbers of the plain formula, whatever their shape."""
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -93,14 +95,82 @@ def is_taken(layer, p):
     return isinstance(layer.open_conductances(p), PendingConvolution)
 
 
-def test_is_taken_where_no_gradient_is_asked_for():
+def test_is_taken_in_training_and_frozen():
     layer, p = the_layer()
-    assert not is_taken(layer, p)
+    assert is_taken(layer, p)
     with torch.no_grad():
         assert is_taken(layer, p)
-    frozen = freeze(layer)
-    assert is_taken(frozen, p)
-    assert not is_taken(frozen, p.clone().requires_grad_())
+    assert is_taken(freeze(layer), p)
+
+
+@settings(deadline=None, max_examples=80)
+@given(convolutions(), st.booleans(), st.booleans(), st.booleans())
+def test_gradients_are_those_of_the_formula(example, with_shortcut, last, of_input):
+    layer, p = example
+    layer.requires_grad_(True)
+    shape = layer.excitation_inhibition(p)[0].shape
+    shortcut = (torch.rand(shape, dtype=torch.float64) * 2 - 1).requires_grad_() if with_shortcut else None
+    single = copy.deepcopy(layer).to(
+        torch.float32, memory_format=torch.channels_last if last else torch.contiguous_format
+    )
+
+    def gradients(layer, dtype, result):
+        read, joined = (None if each is None else each.detach().to(dtype) for each in (p, shortcut))
+        leaves = [*layer.parameters(), *([read] if of_input else []), *([] if joined is None else [joined])]
+        z = result(layer, *(None if each is None else each.requires_grad_() for each in (read, joined)))
+        slope = torch.linspace(-1, 1, z.numel(), dtype=dtype).view(z.shape) * (wanted_open if joined is not None else 1)
+        return torch.autograd.grad(z, leaves, slope)
+
+    def formula(layer, p, shortcut):
+        E, I = layer.excitation_inhibition(p)
+        z = (E - I) / (E + I)
+        return z if shortcut is None else ((z + shortcut) / 2).relu()
+
+    def one_pass(layer, p, shortcut):
+        sums = layer.open_conductances(p)
+        return kernels.average(sums, -3, False) if shortcut is None else kernels.joined_average(sums, shortcut, -3)
+
+    wanted_open = formula(layer, p, shortcut).detach().float() > 1e-4  # at p = 0 rounding decides
+    for found, wanted in zip(
+        gradients(single, torch.float32, one_pass), gradients(layer, torch.float64, formula), strict=True
+    ):
+        torch.testing.assert_close(found.double(), wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max()) + 1e-7)
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_gradients_can_be_differentiated_again(joined):
+    layer = CWAConv2d(8, 6, 3, 2, 1, activation=None)
+    p = torch.rand(2, 8, 9, 7).to(memory_format=torch.channels_last)
+    shortcut = torch.rand(2, 6, 5, 4)
+
+    def penalty(layer, p, shortcut):
+        """The square of a gradient, and its own gradient."""
+        p, shortcut = p.detach().requires_grad_(), shortcut.detach().requires_grad_()
+        sums = layer.open_conductances(p)
+        assert isinstance(sums, PendingConvolution) == (p.dtype == torch.float32)
+        z = kernels.joined_average(sums, shortcut, -3) if joined else kernels.average(sums, -3, True)
+        leaves = (p, layer.g, shortcut) if joined else (p, layer.g)
+        found = torch.autograd.grad(z.square().sum(), leaves, create_graph=True)
+        return torch.autograd.grad(sum(each.square().sum() for each in found), leaves)
+
+    found = penalty(layer, p, shortcut)
+    for got, want in zip(found, penalty(layer.double(), p.double(), shortcut.double()), strict=True):
+        torch.testing.assert_close(got.double(), want, rtol=1e-3, atol=1e-4 * float(want.abs().max()))
+
+
+def test_backward_keeps_nothing_but_z_and_the_sum_of_both():
+    layer = CWAConv2d(8, 64, 3, 1, 1)
+    p = torch.rand(4, 8, 16, 16).to(memory_format=torch.channels_last)
+    kept = {}
+
+    def note(tensor):
+        kept[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        z = layer(p)
+    own = sum(each.untyped_storage().nbytes() for each in (p, layer.g, layer.leak()))
+    assert sum(kept.values()) <= 2 * z.untyped_storage().nbytes() + 2 * own
 
 
 @pytest.mark.parametrize("case", ["contiguous", "float64", "bfloat16", "small", "groups", "formula", "same"])

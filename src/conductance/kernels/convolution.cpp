@@ -59,11 +59,13 @@ void sums(const float *const *seen, int64_t first, int64_t taps, int64_t channel
     for (int i = 0; i < 2; ++i) *(lanes *)(to + m * WIDE + i * LANES) = sum[m][i] + *(const lanes *)(leak + i * LANES);
 }
 
-// z of units beside one another, or p, or, with a shortcut, the p of their mean.
-void average(const float *E, const float *I, const float *shortcut, float *z, int64_t n, bool rectify) {
+// z of units beside one another, or p, or, with a shortcut, the p of their mean; D = E + I where there is room for it.
+void average(const float *E, const float *I, const float *shortcut, float *z, float *D, int64_t n, bool rectify) {
 #pragma GCC ivdep
   for (int64_t u = 0; u < n; ++u) {
-    float v = (E[u] - I[u]) / (E[u] + I[u]);
+    const float d = E[u] + I[u];
+    float v = (E[u] - I[u]) / d;
+    if (D) D[u] = d;
     if (shortcut) v = (v + shortcut[u]) / 2;
     z[u] = rectify && v < 0 ? 0 : v;
   }
@@ -108,7 +110,8 @@ void panel(const float *G, const Shape &s, int64_t channels, int64_t units, floa
 }  // namespace
 
 extern "C" void averaged_convolution(const float *p, const float *to_E, const float *to_I, const float *leak,
-                                     const float *shortcut, float *z, const int64_t *sizes, int rectify, int threads) {
+                                     const float *shortcut, float *z, float *D, const int64_t *sizes, int rectify,
+                                     int threads) {
   Shape s;
   std::memcpy(&s, sizes, sizeof s);
   const bool whole_rows = s.padding_x == 0 && s.dilation_x == 1 && std::min(s.number[0], s.number[1]) == s.channels;
@@ -159,7 +162,8 @@ extern "C" void averaged_convolution(const float *p, const float *to_E, const fl
           const int64_t start = (from + t) * TALL, units = std::min(WIDE, s.units - q * WIDE);
           for (int64_t m = 0; m < std::min(TALL, positions - start); ++m) {
             const int64_t to = (start + m) * s.units + q * WIDE;
-            average(E + m * WIDE, I + m * WIDE, shortcut ? shortcut + to : nullptr, z + to, units, rectify);
+            average(E + m * WIDE, I + m * WIDE, shortcut ? shortcut + to : nullptr, z + to, D ? D + to : nullptr, units,
+                    rectify);
           }
         }
     }

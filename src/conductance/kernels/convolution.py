@@ -4,12 +4,13 @@ A library writes E' and I' of all units, twice as much as an affine layer's sums
 slow at convolutions in two groups besides. Here a tile of positions and units has its sums in the registers, E' first,
 then I', and z or p is all that is written. The inputs are read where they lie.
 
-For float32 images with the channels last, where nobody asks for gradients, on processors with AVX512.
+For float32 images with the channels last, on processors with AVX512.
 """
 
 import ctypes
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 
 from conductance.eager import eager
 from conductance.kernels import averaging, native, windows
+from conductance.kernels.convolution_gradient import OPTIONS, with_gradient
 
 
 class PendingConvolution(NamedTuple):
@@ -34,7 +36,7 @@ class PendingConvolution(NamedTuple):
     @property
     def shape(self) -> tuple[int, ...]:
         """That of z."""
-        options = (self.options[name] for name in _OPTIONS)
+        options = (self.options[name] for name in OPTIONS)
         per_axis = zip(self.p.shape[2:], self.excitatory.shape[2:], *options, strict=True)
         positions = [_positions(*axis) for axis in per_axis]
         return len(self.p), len(self.excitatory), *positions
@@ -42,11 +44,7 @@ class PendingConvolution(NamedTuple):
     def joins(self, shortcut: Tensor) -> bool:
         """Whether a residual block's shortcut can be taken into the pass."""
         plain = type(shortcut) is Tensor and shortcut.dtype == torch.float32 and shortcut.device == self.p.device
-        needs_gradient = torch.is_grad_enabled() and shortcut.requires_grad
-        return plain and not needs_gradient and shortcut.shape == self.shape
-
-
-_OPTIONS = ("stride", "padding", "dilation")
+        return plain and shortcut.shape == self.shape
 
 
 def _positions(size: int, taps: int, stride: int, padding: int, dilation: int) -> int:
@@ -71,9 +69,7 @@ def pending_convolution(
     plain = all(type(each) in (Tensor, Parameter) and each.dtype == torch.float32 for each in tensors)
     if not (plain and eager() and p.numel() and windows.channels_are_last(p) and options.get("groups", 1) == 1):
         return None
-    if not all(isinstance(options.get(name), tuple) for name in _OPTIONS) or windows.covers(excitatory, p, **options):
-        return None
-    if torch.is_grad_enabled() and any(each.requires_grad for each in tensors):
+    if not all(isinstance(options.get(name), tuple) for name in OPTIONS) or windows.covers(excitatory, p, **options):
         return None
     pending = PendingConvolution(p, excitatory, inhibitory, leak, options, sums)
     if min(pending.shape) < 1 or not averaging.is_native(2 * math.prod(pending.shape)):
@@ -90,10 +86,30 @@ def average_convolution(pending: PendingConvolution, rectify: bool, shortcut: Te
         rectify: p instead of z.
         shortcut: of the shape of z.
     """
-    p, excitatory, inhibitory, leak, options, _ = pending
+    rectify = rectify or shortcut is not None
+    inputs, shape, options = pending[:4], pending.shape, pending.options
+    if torch.is_grad_enabled() and any(each is not None and each.requires_grad for each in (*inputs, shortcut)):
+        forward = partial(_forward, *inputs, shortcut, shape, options, rectify, keep=True)
+        return with_gradient(inputs, shortcut, shape, options, rectify, forward)
+    return _forward(*inputs, shortcut, shape, options, rectify)[0]
+
+
+def _forward(
+    p: Tensor,
+    excitatory: Tensor,
+    inhibitory: Tensor,
+    leak: Tensor,
+    shortcut: Tensor | None,
+    shape: Sequence[int],
+    options: dict[str, Any],
+    rectify: bool,
+    keep: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Z or p, and D where backward is to have it, which holds nothing elsewhere."""
     last = torch.channels_last
-    z = torch.empty(pending.shape, dtype=p.dtype, memory_format=last)
-    (down, right), (padding_y, padding_x), (gap_y, gap_x) = (options[name] for name in _OPTIONS)
+    z = torch.empty(shape, dtype=p.dtype, memory_format=last)
+    total = torch.empty_like(z) if keep else z.new_empty(0)
+    (down, right), (padding_y, padding_x), (gap_y, gap_x) = (options[name] for name in OPTIONS)
     if excitatory.shape[1] == p.shape[1] and padding_x:  # neighbouring taps are read as one where none is padding
         p, padding_x = F.pad(p, (padding_x, padding_x)).contiguous(memory_format=last), 0
     images, channels, height, width = p.shape
@@ -104,9 +120,8 @@ def average_convolution(pending: PendingConvolution, rectify: bool, shortcut: Te
         *(0, channels - numbers[1], *numbers, *excitatory.stride()),
     )
     joined = None if shortcut is None else shortcut.contiguous(memory_format=last)
-    tensors = p, excitatory, inhibitory, leak.contiguous(), joined, z
-    addresses = (ctypes.c_void_p(None if tensor is None else tensor.data_ptr()) for tensor in tensors)
+    tensors = p, excitatory, inhibitory, leak.contiguous(), joined, z, total
+    addresses = (ctypes.c_void_p(None if tensor is None else tensor.data_ptr() or None) for tensor in tensors)
     run: Any = native.library("convolution")
-    rectify = rectify or shortcut is not None
     run.averaged_convolution(*addresses, (ctypes.c_int64 * len(sizes))(*sizes), int(rectify), torch.get_num_threads())
-    return z
+    return z, total
