@@ -48,8 +48,11 @@ def convolutions(draw):
         }
         layer = CWAConv2d(channels, units, *shapes, activation=None, **options[kind])
     reach = [gap * (length - 1) + 1 for gap, length in zip(dilation, size, strict=True)]
-    sides = [max(1, length - 2 * pad) + draw(st.integers(0, 6)) for length, pad in zip(reach, padding, strict=True)]
-    p = torch.rand(draw(st.integers(1, 4)), channels, *sides, dtype=torch.float64)
+    sides = [
+        max(1, length - 2 * pad) + draw(st.sampled_from([0, 1, 2, 6, 17]))
+        for length, pad in zip(reach, padding, strict=True)
+    ]
+    p = torch.rand(draw(st.integers(1, 30)), channels, *sides, dtype=torch.float64)
     return layer.double().requires_grad_(False), p.to(memory_format=torch.channels_last)
 
 
