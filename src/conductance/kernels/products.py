@@ -131,7 +131,8 @@ def open_conductances(
         return _sums(p, packed, valence, leak, synaptic_sum)
     stacked = scale.repeat(2) if _is_stacked(packed, leak) else scale
     packed = (packed.float() / stacked.view(-1, *(1,) * (packed.ndim - 1))).to(packed.dtype)
-    leak = leak.float().clamp(min=SMALLEST_LEAK) / scale  # what float16 rounds to 0 must not divide 0 by 0
+    leak = leak.float()
+    leak = torch.where(leak.sum(0) == 0, SMALLEST_LEAK, leak) / scale  # what float16 rounds to 0 must not divide 0 by 0
     return scaled(_sums(p, packed, valence, leak, synaptic_sum), scale, channel_axis(packed))
 
 
