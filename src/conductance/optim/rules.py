@@ -59,13 +59,12 @@ def limit(parameters: Sequence[Tensor], group: Group) -> None:
 
 def _torch_adam(parameters: Sequence[Tensor], state: State, group: Group) -> None:
     states = [state[parameter] for parameter in parameters]
-    means, squares = ([own[name] for own in states] for name in ("exp_avg", "exp_avg_sq"))
-    alike = all(p.stride() == m.stride() == s.stride() for p, m, s in zip(parameters, means, squares, strict=True))
+    alike = all(own["exp_avg"].stride() == p.stride() for p, own in zip(parameters, states, strict=True))
     torch_adam(
         list(parameters),
         [_stored_like(parameter, gradient_of(parameter)) for parameter in parameters],
-        means,
-        squares,
+        [own["exp_avg"] for own in states],
+        [own["exp_avg_sq"] for own in states],
         [],
         [own["step"] for own in states],
         fused=alike and all(_is_fused(p) for p in parameters),
