@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conductance import kernels
+from conductance import functional, kernels
 from conductance.kernels import convolution, native
 from conductance.kernels.convolution import PendingConvolution
 from conductance.nn import AbsNormConv2d, CWAConv2d
@@ -59,7 +59,7 @@ def convolutions(draw):
 @settings(deadline=None, max_examples=150)
 @given(
     convolutions(),
-    st.sampled_from(["potential", "rectified", "joined"]),
+    st.sampled_from(["potential", "rectified", "joined", "pooled"]),
     st.booleans(),
     st.booleans(),
     st.integers(1, 3),
@@ -69,7 +69,12 @@ def test_numbers_are_those_of_the_formula(example, result, frozen, last, threads
     E, I = layer.excitation_inhibition(p)
     z = (E - I) / (E + I)
     shortcut = torch.rand_like(z) * 2 - 1
-    wanted = {"potential": z, "rectified": z.relu(), "joined": ((z + shortcut) / 2).relu()}[result]
+    wanted = {
+        "potential": z,
+        "rectified": z.relu(),
+        "joined": ((z + shortcut) / 2).relu(),
+        "pooled": functional.pooled_interneuron(z, -3).relu(),
+    }[result]
     layer, p = (
         layer.to(torch.float32, memory_format=torch.channels_last if last else torch.contiguous_format),
         p.float(),
@@ -82,6 +87,8 @@ def test_numbers_are_those_of_the_formula(example, result, frozen, last, threads
         sums = layer.open_conductances(p)
         if result == "joined":
             found = kernels.joined_average(sums, shortcut.float(), -3)
+        elif result == "pooled":
+            found = kernels.pooled_average(sums, -3, True)
         else:
             found = kernels.average(sums, -3, result == "rectified")
     finally:
@@ -106,13 +113,13 @@ def test_is_taken_in_training_and_frozen():
     assert is_taken(freeze(layer), p)
 
 
-@settings(deadline=None, max_examples=80)
-@given(convolutions(), st.booleans(), st.booleans(), st.booleans())
-def test_gradients_are_those_of_the_formula(example, with_shortcut, last, of_input):
+@settings(deadline=None, max_examples=120)
+@given(convolutions(), st.sampled_from(["average", "joined", "pooled"]), st.booleans(), st.booleans())
+def test_gradients_are_those_of_the_formula(example, kind, last, of_input):
     layer, p = example
     layer.requires_grad_(True)
     shape = layer.excitation_inhibition(p)[0].shape
-    shortcut = (torch.rand(shape, dtype=torch.float64) * 2 - 1).requires_grad_() if with_shortcut else None
+    shortcut = (torch.rand(shape, dtype=torch.float64) * 2 - 1).requires_grad_() if kind == "joined" else None
     single = copy.deepcopy(layer).to(
         torch.float32, memory_format=torch.channels_last if last else torch.contiguous_format
     )
@@ -127,10 +134,14 @@ def test_gradients_are_those_of_the_formula(example, with_shortcut, last, of_inp
     def formula(layer, p, shortcut):
         E, I = layer.excitation_inhibition(p)
         z = (E - I) / (E + I)
+        if kind == "pooled":
+            return functional.pooled_interneuron(z, -3)
         return z if shortcut is None else ((z + shortcut) / 2).relu()
 
     def one_pass(layer, p, shortcut):
         sums = layer.open_conductances(p)
+        if kind == "pooled":
+            return kernels.pooled_average(sums, -3, False)
         return kernels.average(sums, -3, False) if shortcut is None else kernels.joined_average(sums, shortcut, -3)
 
     wanted_open = formula(layer, p, shortcut).detach().float() > 1e-4  # at p = 0 rounding decides
@@ -138,6 +149,18 @@ def test_gradients_are_those_of_the_formula(example, with_shortcut, last, of_inp
         gradients(single, torch.float32, one_pass), gradients(layer, torch.float64, formula), strict=True
     ):
         torch.testing.assert_close(found.double(), wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max()) + 1e-7)
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_many_gradients_may_be_asked_for_at_once(pooled):
+    layer = CWAConv2d(8, 6, 3, 2, 1, pooled_interneuron=pooled)
+    p = torch.rand(2, 8, 9, 7).to(memory_format=torch.channels_last).requires_grad_()
+    z, slopes = layer(p), torch.rand(3, 2, 6, 5, 4)
+    leaves = p, layer.g
+    one_by_one = [torch.autograd.grad(z, leaves, slope, retain_graph=True) for slope in slopes]
+    together = torch.autograd.grad(z, leaves, slopes, is_grads_batched=True)
+    for found, wanted in zip(together, zip(*one_by_one, strict=True), strict=True):
+        torch.testing.assert_close(found, torch.stack(wanted), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("joined", [False, True])

@@ -265,6 +265,12 @@ void split(const S *G, T *rest, S *common, Shape s, int many, int threads) {
 }
 
 template <class T>
+void pool(const T *z, T *m, T *out, Shape s, bool rectify, int threads) {
+  const int64_t n = s.channels * s.inner;
+  for_rows(s, threads, [&](int64_t r) { pool_row(z + n * r, m + s.inner * r, out + n * r, rectify, s); });
+}
+
+template <class T>
 void pooled_forward(const T *both, T *z, T *D, T *m, T *out, Shape s, bool rectify, int threads) {
   const int64_t n = s.channels * s.inner;
   const T *none = nullptr;
@@ -314,6 +320,10 @@ void pooled_backward(const T *grad, const T *z, const T *D, const T *m, T *commo
   }
 
 #define CONDUCTANCE_EXPORT_POOLED(T)                                                                                      \
+  extern "C" void pool_##T(const T *z, T *m, T *out, int64_t rows, int64_t channels, int64_t inner, int64_t, int rectify, \
+                           int threads) {                                                                                 \
+    pool(z, m, out, Shape{rows, channels, inner, 0}, rectify != 0, threads);                                              \
+  }                                                                                                                       \
   extern "C" void pooled_forward_##T(const T *both, T *z, T *D, T *m, T *out, int64_t rows, int64_t channels,             \
                                      int64_t inner, int64_t, int rectify, int threads) {                                  \
     pooled_forward(both, z, D, m, out, Shape{rows, channels, inner, 0}, rectify != 0, threads);                           \

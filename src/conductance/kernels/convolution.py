@@ -9,7 +9,7 @@ For float32 images with the channels last, on processors with AVX512.
 
 import ctypes
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from conductance.eager import eager
 from conductance.kernels import averaging, native, windows
-from conductance.kernels.convolution_gradient import OPTIONS, with_gradient
+from conductance.kernels.convolution_gradient import OPTIONS, average_with_gradient, sums_without_memory
 
 
 class PendingConvolution(NamedTuple):
@@ -40,6 +40,11 @@ class PendingConvolution(NamedTuple):
         per_axis = zip(self.p.shape[2:], self.excitatory.shape[2:], *options, strict=True)
         positions = [_positions(*axis) for axis in per_axis]
         return len(self.p), len(self.excitatory), *positions
+
+    @property
+    def learns(self) -> bool:
+        """Whether autograd asks for gradients of anything in it."""
+        return torch.is_grad_enabled() and any(each.requires_grad for each in self[:4])
 
     def joins(self, shortcut: Tensor) -> bool:
         """Whether a residual block's shortcut can be taken into the pass."""
@@ -87,27 +92,29 @@ def average_convolution(pending: PendingConvolution, rectify: bool, shortcut: Te
         shortcut: of the shape of z.
     """
     rectify = rectify or shortcut is not None
-    inputs, shape, options = pending[:4], pending.shape, pending.options
-    if torch.is_grad_enabled() and any(each is not None and each.requires_grad for each in (*inputs, shortcut)):
-        forward = partial(_forward, *inputs, shortcut, shape, options, rectify, keep=True)
-        return with_gradient(inputs, shortcut, shape, options, rectify, forward)
-    return _forward(*inputs, shortcut, shape, options, rectify)[0]
+    if pending.learns or (torch.is_grad_enabled() and shortcut is not None and shortcut.requires_grad):
+        forward = partial(_forward, pending, shortcut, rectify, keep=True)
+        return average_with_gradient(sums_with_gradient(pending), shortcut, rectify, forward)
+    return _forward(pending, shortcut, rectify)[0]
+
+
+def sums_with_gradient(pending: PendingConvolution) -> Tensor:
+    """E' and I' as autograd is to see them, without memory of their own."""
+    return sums_without_memory(pending[:4], pending.shape, pending.options)
+
+
+def potential_and_total(pending: PendingConvolution) -> tuple[Tensor, Tensor]:
+    """Z and D, of which autograd sees nothing."""
+    return _forward(pending, None, False, keep=True)
 
 
 def _forward(
-    p: Tensor,
-    excitatory: Tensor,
-    inhibitory: Tensor,
-    leak: Tensor,
-    shortcut: Tensor | None,
-    shape: Sequence[int],
-    options: dict[str, Any],
-    rectify: bool,
-    keep: bool = False,
+    pending: PendingConvolution, shortcut: Tensor | None, rectify: bool, keep: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Z or p, and D where backward is to have it, which holds nothing elsewhere."""
+    p, excitatory, inhibitory, leak, options, _ = pending
     last = torch.channels_last
-    z = torch.empty(shape, dtype=p.dtype, memory_format=last)
+    z = torch.empty(pending.shape, dtype=p.dtype, memory_format=last)
     total = torch.empty_like(z) if keep else z.new_empty(0)
     (down, right), (padding_y, padding_x), (gap_y, gap_x) = (options[name] for name in OPTIONS)
     if excitatory.shape[1] == p.shape[1] and padding_x:  # neighbouring taps are read as one where none is padding

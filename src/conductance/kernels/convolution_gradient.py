@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional as F
 
+from conductance.eager import is_seen_through
 from conductance.kernels import averaging, native, windows
 
 OPTIONS = ("stride", "padding", "dilation")
@@ -20,25 +21,29 @@ _Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
 """p, the conductances of its first channels, which excite, and of its last ones, which inhibit, and the leak."""
 
 
-def with_gradient(
-    inputs: _Inputs,
-    shortcut: Tensor | None,
-    shape: Sequence[int],
-    options: dict[str, Any],
-    rectify: bool,
-    forward: Callable[[], tuple[Tensor, Tensor]],
+def sums_without_memory(inputs: _Inputs, shape: Sequence[int], options: dict[str, Any]) -> Tensor:
+    """E' and I' of all units as autograd is to see them: no numbers, but a gradient that goes on to the inputs.
+
+    Args:
+        inputs: p, conductances of both kinds, and the leak.
+        shape: of z.
+        options: of the convolution.
+    """
+    both: Tensor = _Sums.apply(*inputs, shape, options)
+    return both
+
+
+def average_with_gradient(
+    both: Tensor, shortcut: Tensor | None, rectify: bool, forward: Callable[[], tuple[Tensor, Tensor]]
 ) -> Tensor:
     """What ``forward`` gives, as autograd is to see it.
 
     Args:
-        inputs: p, conductances of both kinds, and the leak.
+        both: from `sums_without_memory`.
         shortcut: of a residual block, or None.
-        shape: of z.
-        options: of the convolution.
         rectify: whether p is computed.
         forward: computes z, or p, and D.
     """
-    both = _Sums.apply(*inputs, shape, options)
     result: Tensor = _Average.apply(both, shortcut, rectify, forward)[0]
     return result
 
@@ -122,11 +127,11 @@ class _Average(Function):
     def backward(ctx: Any, grad: Tensor | None, grad_total: Tensor | None) -> tuple[Tensor | None, ...]:
         z, total, shortcut = ctx.saved_tensors
         to_both = to_shortcut = None
-        if grad is not None and not torch.is_grad_enabled() and grad_total is None:
+        if grad is not None and not is_seen_through(grad) and grad_total is None:
             to_both, to_shortcut = averaging.empty_twice(z, -3), None if shortcut is None else torch.empty_like(z)
             joined = None if shortcut is None else shortcut.contiguous(memory_format=torch.channels_last)
             native.backward(grad, z, total, None, to_both, -3, ctx.rectify, 0, joined, to_shortcut)
-        elif grad is not None:  # to be differentiated again
+        elif grad is not None:
             if shortcut is not None:
                 grad = to_shortcut = torch.where(z <= 0, 0, grad / 2)
                 z = 2 * z - shortcut

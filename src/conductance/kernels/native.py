@@ -182,6 +182,21 @@ def backward(
     return to_shared
 
 
+def pool(z: Tensor, mean: Tensor, result: Tensor, axis: int, rectify: bool) -> None:
+    """Fill the mean of z over the units, and what the pooled interneuron leaves.
+
+    Args:
+        z: in any order that `takes` accepts.
+        mean: of the same positions, one channel wide.
+        result: z' or p, of the layout of z; may be z.
+        axis: of the channels, counted from the end.
+        rectify: p instead of z'.
+    """
+    order = _rows(z, axis)
+    assert order is not None
+    _run(f"pool_{POOLED[z.dtype]}", (z, mean, result), order, 0, rectify)
+
+
 def pooled_forward(
     both: Tensor, z: Tensor, total: Tensor | None, mean: Tensor, result: Tensor, axis: int, rectify: bool
 ) -> None:

@@ -11,7 +11,8 @@ where g is 0 for units that the rectification closes. So backward reads the resu
 input anyway, and m, one number for all units of a position.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,7 +22,12 @@ from torch.autograd import Function
 from conductance.eager import eager, is_seen_through
 from conductance.kernels import averaging, native
 from conductance.kernels.averaging import rows_of_a_block
-from conductance.kernels.convolution import PendingConvolution
+from conductance.kernels.convolution import (
+    PendingConvolution,
+    average_convolution,
+    potential_and_total,
+    sums_with_gradient,
+)
 from conductance.kernels.gpu.pending import Pending
 from conductance.kernels.mixed import SplitSums, Sums, average, dense
 
@@ -117,17 +123,36 @@ def _native_forward(
     """z' or p, z, D and m; where nobody keeps z and D, the first takes the room of z."""
     result = averaging.empty_half(both, axis)
     z, total = (torch.empty_like(result), torch.empty_like(result)) if keep else (result, None)
-    mean = torch.empty_like(both.narrow(axis, 0, 1))
+    mean = _room_for_mean(both, axis)
     native.pooled_forward(both, z, total, mean, result, axis, rectify)
     return result, z, total, mean
+
+
+def _of_convolution(sums: PendingConvolution, axis: int, rectify: bool) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+    """As `_native_forward`, of sums that have not been computed."""
+    z, total = potential_and_total(sums)
+    result, mean = torch.empty_like(z), _room_for_mean(z, axis)
+    native.pool(z, mean, result, axis, rectify)
+    return result, z, total, mean
+
+
+def _room_for_mean(like: Tensor, axis: int) -> Tensor:
+    return torch.empty_like(like.narrow(axis, 0, 1))
 
 
 class _PooledAverage(Function):
     """z and D are outputs too, so that autograd knows how they depend on E' and I' and can differentiate twice."""
 
     @staticmethod
-    def forward(ctx: Any, both: Tensor, axis: int, rectify: bool) -> tuple[Tensor, Tensor, Tensor]:
-        result, z, total, mean = _native_forward(both.detach(), axis, rectify, keep=True)
+    def forward(
+        ctx: Any,
+        both: Tensor,
+        axis: int,
+        rectify: bool,
+        compute: Callable[[], tuple[Tensor, Tensor, Tensor | None, Tensor]],
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        del both
+        result, z, total, mean = compute()
         assert total is not None
         ctx.how = axis, rectify
         ctx.set_materialize_grads(False)
@@ -141,14 +166,14 @@ class _PooledAverage(Function):
         if grad is not None and not is_seen_through(grad):
             out = averaging.empty_twice(z, axis)
             native.pooled_backward(grad, z, total, mean, out, axis, rectify)
-            return out, None, None
+            return out, None, None, None
         if grad is not None:
             of_pool = _formula_gradient(grad, z, axis, rectify, z.dtype)
             grad_z = of_pool if grad_z is None else grad_z + of_pool
         out = torch.zeros_like(torch.cat([z, z], axis))
         if grad_z is not None:
             out = averaging.formula_gradient(grad_z, z, total, axis, False, z.dtype)
-        return out if grad_total is None else out + torch.cat([grad_total, grad_total], axis), None, None
+        return out if grad_total is None else out + torch.cat([grad_total, grad_total], axis), None, None, None
 
 
 def pooled_average(sums: Sums, axis: int, rectify: bool, dtype: torch.dtype | None = None) -> Tensor:
@@ -160,13 +185,22 @@ def pooled_average(sums: Sums, axis: int, rectify: bool, dtype: torch.dtype | No
         rectify: p instead of z'.
         dtype: type of the result, by default that of ``sums``; of parts the result has the type of ``rest``.
     """
-    if isinstance(sums, PendingConvolution) or (isinstance(sums, Pending) and sums.dtype is not None):
+    if isinstance(sums, PendingConvolution):
+        if sums.learns:
+            both = sums_with_gradient(sums)
+            found: Tensor = _PooledAverage.apply(both, axis, rectify, partial(_of_convolution, sums, axis, rectify))[0]
+        else:
+            found = average_convolution(sums, False)
+            native.pool(found, _room_for_mean(found, axis), found, axis, rectify)
+        return found if dtype is None else found.to(dtype)
+    if isinstance(sums, Pending) and sums.dtype is not None:
         sums = sums.sums()
     if isinstance(sums, SplitSums) and sums.shared is not None:  # z is not rounded before m is subtracted
         dtype, sums = sums.rest.dtype, dense(sums, axis)
     if isinstance(sums, Tensor) and sums.dtype in native.POOLED and averaging.kernel_name(sums, axis) == "native":
         if sums.requires_grad and torch.is_grad_enabled():
-            result: Tensor = _PooledAverage.apply(sums, axis, rectify)[0]
+            compute = partial(_native_forward, sums.detach(), axis, rectify, keep=True)
+            result: Tensor = _PooledAverage.apply(sums, axis, rectify, compute)[0]
         else:
             result = _native_forward(sums, axis, rectify, keep=False)[0]
         return result if dtype is None else result.to(dtype)
