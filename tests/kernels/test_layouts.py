@@ -1,5 +1,6 @@
 """Every compiled path reads and writes tensors wherever they lie: turned, sliced, repeated, out of line, empty."""
 
+import copy
 from contextlib import nullcontext
 
 import numpy as np
@@ -125,16 +126,14 @@ def assert_near(found, wanted, dtype):
     assert bool(((found - wanted).abs() <= TOLERANCE[dtype] * size).all())
 
 
-def assert_like(found, wanted, leaves, exact_leaves, room):
+def assert_like(found, wanted, leaves, exact_leaves, room, dtype=None):
     """The result, and its gradients from a slope of any layout."""
-    dtype = found.dtype
+    dtype = dtype or found.dtype
     assert_near(found, wanted, dtype)
-    slope = room.any_sign(*found.shape, dtype=dtype)
+    slope = room.any_sign(*found.shape, dtype=found.dtype)
     mine = torch.autograd.grad(found, leaves, slope)
     for got, want in zip(mine, torch.autograd.grad(wanted, exact_leaves, slope.double()), strict=True):
         assert_near(got, want, dtype)
-    with torch.no_grad():
-        assert_near(found.detach(), wanted, dtype)
 
 
 # The average ----------------------------------------------------------------------------------------------------------
@@ -164,6 +163,8 @@ def test_averages(data, shape, dtype, rectify, kernel):
     np.testing.assert_allclose(
         plain.detach().numpy(), reference.potential(E.numpy(), I.numpy()), rtol=1e-12, atol=1e-12
     )
+    with torch.no_grad():
+        assert_near(kernels.average(both, axis, rectify), found.detach().double(), dtype)
     assert_like(found, opened(plain, found, rectify), [both], [leaf], room)
 
 
@@ -180,6 +181,8 @@ def test_averages_with_a_pooled_interneuron(data, shape, dtype, rectify, kernel)
     mean = z.mean(axis, keepdim=True)
     plain = (z - mean) / (1 + mean.abs())
     np.testing.assert_allclose(plain.detach().numpy(), reference.pooled(z.detach().numpy()), rtol=1e-12, atol=1e-12)
+    with torch.no_grad():
+        assert_near(kernels.pooled_average(both, axis, rectify), found.detach().double(), dtype)
     assert_like(found, opened(plain, found, rectify), [both], [leaf], room)
 
 
@@ -290,6 +293,8 @@ LAYERS = {
     "linear": lambda: CWALinear(6, 4, activation=None),
     "linear, unequal kinds": lambda: CWALinear(6, 4, activation=None, excitatory_share=2 / 3),
     "linear, doubled": lambda: CWALinear(5, 4, activation=None, doubled_input=True),
+    "linear, pooled": lambda: CWALinear(6, 4, activation=None, pooled_interneuron=True),
+    "conv2d, pooled": lambda: CWAConv2d(4, 6, 3, padding=1, activation=None, pooled_interneuron=True),
     "conv1d": lambda: CWAConv1d(4, 6, 3, padding=1, activation=None),
     "conv2d": lambda: CWAConv2d(4, 6, 3, 2, 1, activation=None),
     "conv2d, sorted": lambda: CWAConv2d(4, 16, 5, padding=2, activation=None),
@@ -300,35 +305,65 @@ LAYERS = {
 }
 
 
-@random_layouts
-@given(st.data(), st.sampled_from(sorted(LAYERS)), st.sampled_from([0, 1, 3]), st.booleans(), st.booleans())
-def test_layers(data, name, rows, half, away):
-    """Inputs, conductances and slopes of any layout, in float32 and in autocast to bfloat16."""
-    room, layer = Room(data.draw), LAYERS[name]()
+def in_rows(saved):
+    """As hooks bring back what backward needs, which do not keep strides."""
+    return saved.clone(memory_format=torch.contiguous_format)
+
+
+def check_layer(room, layer, p, half):
+    """In float32, or in autocast to bfloat16, with a residual block's shortcut perhaps."""
     layer.g = torch.nn.Parameter(room.positive(*layer.g.shape))
-    convolution = layer.convolution
-    p = room.positive(rows, layer.in_channels, *[4] * len(convolution.get("stride", ()))).clamp(max=1)
-    p = p.requires_grad_()
-    put_away = torch.autograd.graph.save_on_cpu() if away else nullcontext()  # it forgets strides
-    with put_away, torch.autocast("cpu", torch.bfloat16, enabled=half):
-        found = layer(p)
-    arguments = [p, layer.conductance, layer.valence, layer.resting_conductance, layer.resting_potential]
-    arguments = [each.detach().double().numpy() for each in arguments]
-    if rows:
-        doubled = layer.presynaptic.doubled_input
-        options = [convolution[each] for each in ("stride", "padding", "dilation", "groups")] if convolution else []
-        transcribed = (reference.cwa_conv if convolution else reference.cwa_linear)(*arguments, doubled, *options)
-        assert_near(found, torch.from_numpy(transcribed), found.dtype)
-    double = LAYERS[name]().double()
-    double.load_state_dict(layer.state_dict())
-    leaf = exact(p)
+    double, leaves = copy.deepcopy(layer).double(), [exact(p)]
+    double.g = torch.nn.Parameter(exact(layer.g))
     kernels.use_average("formula")
-    wanted = double(leaf)
+    wanted = double(leaves[0])
     kernels.use_average("native")
-    slope = room.any_sign(*found.shape, dtype=found.dtype)
-    gradients = torch.autograd.grad(found, [p, layer.g], slope)
-    for got, want in zip(gradients, torch.autograd.grad(wanted, [leaf, double.g], slope.double()), strict=True):
-        assert_near(got, want, torch.bfloat16 if half else torch.float32)
+    if len(p):
+        np.testing.assert_allclose(wanted.detach().numpy(), transcribed(double, leaves[0]), atol=1e-12)
+
+    shortcut = room.positive(*wanted.shape, dtype=torch.bfloat16 if half else torch.float32).requires_grad_()
+    shortcut = shortcut if layer.takes_shortcut and room.draw(st.booleans()) else None
+    put_away = torch.autograd.graph.saved_tensors_hooks(torch.clone, in_rows)
+    mine, leaves = [p.requires_grad_(), layer.g], [*leaves, double.g]
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        with put_away if room.draw(st.booleans()) else nullcontext():
+            found = layer(p, shortcut=shortcut)
+        with torch.no_grad():
+            alone = layer(p, shortcut=shortcut)
+    if shortcut is not None:
+        mine, leaves = [*mine, shortcut], [*leaves, exact(shortcut)]
+        wanted = opened((wanted + leaves[-1]) / 2, found, True)
+    assert_near(alone, wanted, torch.bfloat16 if half else torch.float32)
+    assert_like(found, wanted, mine, leaves, room, torch.bfloat16 if half else torch.float32)
+
+
+def transcribed(layer, p):
+    if layer.pooled_interneuron:
+        layer = copy.deepcopy(layer)
+        layer.pooled_interneuron = False
+        return reference.pooled(transcribed(layer, p))
+    arguments = [p, layer.conductance, layer.valence, layer.resting_conductance, layer.resting_potential]
+    arguments = [*(each.detach().numpy() for each in arguments), layer.presynaptic.doubled_input]
+    if not layer.convolution:
+        return reference.cwa_linear(*arguments)
+    return reference.cwa_conv(
+        *arguments, *(layer.convolution[each] for each in ("stride", "padding", "dilation", "groups"))
+    )
+
+
+@random_layouts
+@given(st.data(), st.sampled_from(sorted(LAYERS)), st.sampled_from([0, 1, 3]), st.booleans())
+def test_layers(data, name, rows, half):
+    room, layer = Room(data.draw), LAYERS[name]()
+    check_layer(room, layer, room.positive(rows, layer.in_channels, *[4] * (layer.g.ndim - 2)), half)
+
+
+@random_layouts
+@given(st.data(), st.sampled_from([name for name in LAYERS if "conv2d" in name]), st.booleans())
+def test_convolutions_of_images_with_the_channels_last(data, name, half):
+    room, layer = Room(data.draw), LAYERS[name]()
+    p = torch.rand(3, layer.in_channels, 4, 4, generator=room.generator)
+    check_layer(room, layer, p.contiguous(memory_format=torch.channels_last), half)
 
 
 # Steps of the optimizer -----------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@
 // or to zeros where the tap lies outside of the image.
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -26,13 +25,6 @@ struct Shape {
 };
 
 inline int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
-
-struct Room {  // for numbers that are yet to come, where lines of the cache begin
-  float *at;
-  explicit Room(int64_t numbers) : at((float *)std::aligned_alloc(64, pieces(numbers, LANES) * 64)) {}
-  ~Room() { std::free(at); }
-  Room(const Room &) = delete;
-};
 
 // Some positions, and what they read: for each tap that lies inside the image at any of them a pointer for each.
 struct Tile {
@@ -184,11 +176,21 @@ inline T *at(T *tensor, int64_t offset) {  // of one that may be missing
   return tensor ? tensor + offset : tensor;
 }
 
+// How many numbers the conductances of one kind are, of the units of one panel.
+inline int64_t size_of(const Shape &s, int kind) { return s.taps_y * s.taps_x * s.number[kind] * WIDE; }
+
 }  // namespace
 
+// The room that `averaged_convolution` takes, in numbers; torch gives it, and says where memory ends.
+extern "C" int64_t room_of_convolution(const int64_t *sizes) {
+  Shape s;
+  std::memcpy(&s, sizes, sizeof s);
+  return pieces(s.units, WIDE) * (size_of(s, 0) + size_of(s, 1));
+}
+
 extern "C" void averaged_convolution(const float *p, const float *to_E, const float *to_I, const float *leak,
-                                     const float *shortcut, float *z, float *D, const int64_t *sizes, int rectify,
-                                     int threads) {
+                                     const float *shortcut, float *z, float *D, float *packed, const int64_t *sizes,
+                                     int rectify, int threads) {
   Shape s;
   std::memcpy(&s, sizes, sizeof s);
   const bool whole_rows = s.padding_x == 0 && s.dilation_x == 1 && std::min(s.number[0], s.number[1]) == s.channels;
@@ -197,10 +199,8 @@ extern "C" void averaged_convolution(const float *p, const float *to_E, const fl
   const int64_t beside = pads && s.rows * s.columns <= SMALL ? TALL : 1;
   const int64_t positions = s.images * s.rows * s.columns, tiles = pieces(positions, TALL), panels = pieces(s.units, WIDE);
   const int64_t together = std::clamp<int64_t>(tiles / (2 * threads), 1, TOGETHER);
-  const int64_t size_of_E = s.taps_y * s.taps_x * s.number[0] * WIDE, size_of_I = s.taps_y * s.taps_x * s.number[1] * WIDE;
-  const int64_t size = size_of_E + size_of_I;
+  const int64_t size_of_E = size_of(s, 0), size = size_of_E + size_of(s, 1);
   const std::vector<float> closed(joined * s.channels);
-  const Room packed(panels * size);
   std::vector<float> leaks(2 * panels * WIDE, 1);
   std::copy(leak, leak + s.units, leaks.data());
   std::copy(leak + s.units, leak + 2 * s.units, leaks.data() + panels * WIDE);
@@ -211,8 +211,8 @@ extern "C" void averaged_convolution(const float *p, const float *to_E, const fl
 #pragma omp for
     for (int64_t q = 0; q < panels; ++q) {
       const int64_t units = std::min(WIDE, s.units - q * WIDE);
-      panel(to_E + q * WIDE * s.unit, s, s.number[0], units, packed.at + q * size);
-      panel(to_I + q * WIDE * s.unit, s, s.number[1], units, packed.at + q * size + size_of_E);
+      panel(to_E + q * WIDE * s.unit, s, s.number[0], units, packed + q * size);
+      panel(to_I + q * WIDE * s.unit, s, s.number[1], units, packed + q * size + size_of_E);
     }
 #pragma omp for schedule(dynamic)
     for (int64_t from = 0; from < tiles; from += together) {
@@ -221,7 +221,7 @@ extern "C" void averaged_convolution(const float *p, const float *to_E, const fl
       for (int64_t t = 0; t < here; ++t) look(p, s, joined, closed.data(), place, group[t]);
       for (int64_t q = 0; q < panels; ++q)
         for (int64_t t = 0; t < here; ++t) {
-          const float *G = packed.at + q * size, *leak_E = leaks.data() + q * WIDE, *leak_I = leak_E + panels * WIDE;
+          const float *G = packed + q * size, *leak_E = leaks.data() + q * WIDE, *leak_I = leak_E + panels * WIDE;
           sums(group[t], s.first[0], joined * s.number[0], G, leak_E, E);
           sums(group[t], s.first[1], joined * s.number[1], G + size_of_E, leak_I, I);
           for (int64_t m = 0; m < TALL && group[t].to[m] >= 0; ++m) {

@@ -126,9 +126,12 @@ def _forward(
         *(*excitatory.shape[2:], down, right, padding_y, padding_x, gap_y, gap_x),
         *(0, channels - numbers[1], *numbers, *excitatory.stride()),
     )
+    library: Any = native.library("convolution")
+    lengths = (ctypes.c_int64 * len(sizes))(*sizes)
+    library.room_of_convolution.restype = ctypes.c_int64
+    room = p.new_empty(library.room_of_convolution(lengths))
     joined = None if shortcut is None else shortcut.contiguous(memory_format=last)
-    tensors = p, excitatory, inhibitory, leak.contiguous(), joined, z, total
+    tensors = p, excitatory, inhibitory, leak.contiguous(), joined, z, total, room
     addresses = (ctypes.c_void_p(None if tensor is None else tensor.data_ptr() or None) for tensor in tensors)
-    run: Any = native.library("convolution")
-    run.averaged_convolution(*addresses, (ctypes.c_int64 * len(sizes))(*sizes), int(rectify), torch.get_num_threads())
+    library.averaged_convolution(*addresses, lengths, int(rectify), torch.get_num_threads())
     return z, total

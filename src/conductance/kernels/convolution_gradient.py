@@ -128,9 +128,9 @@ class _Average(Function):
         z, total, shortcut = ctx.saved_tensors
         to_both = to_shortcut = None
         if grad is not None and not is_seen_through(grad) and grad_total is None:
-            to_both, to_shortcut = averaging.empty_twice(z, -3), None if shortcut is None else torch.empty_like(z)
-            joined = None if shortcut is None else shortcut.contiguous(memory_format=torch.channels_last)
-            native.backward(grad, z, total, None, to_both, -3, ctx.rectify, 0, joined, to_shortcut)
+            to_both = averaging.empty_twice(z, -3)
+            to_shortcut = None if shortcut is None else averaging.empty_half(to_both, -3)
+            native.backward(grad, z, total, None, to_both, -3, ctx.rectify, 0, shortcut, to_shortcut)
         elif grad is not None:
             if shortcut is not None:
                 grad = to_shortcut = torch.where(z <= 0, 0, grad / 2)

@@ -17,6 +17,7 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -159,16 +160,16 @@ def backward(
     """Fill the gradient with respect to the rest, or to E' and I'; the result is that of the shared sum, if any.
 
     Args:
-        grad: with respect to z or p, in any layout.
+        grad: with respect to z or p; this and what is read besides may lie in any layout.
         z: as `forward` gave it.
         total: likewise.
         common: as it was in the parts.
-        to_rest: of the layout of z, twice as wide; of the type that the rest had.
+        to_rest: twice as wide as z, of the type that the rest had, in an order that `takes` accepts.
         axis: of the channels, counted from the end.
         rectify: whether ``z`` is p.
         width: channels of the shared sum, 0 for none.
         shortcut: as `forward` was given it.
-        to_shortcut: its gradient, likewise filled.
+        to_shortcut: its gradient, likewise filled; in the order of ``to_rest``.
     """
     to_shared = None
     if common is not None:
@@ -176,7 +177,7 @@ def backward(
         shape = list(z.shape)
         shape[axis] = width
         to_shared = torch.empty(shape, dtype=common.dtype, memory_format=layout(to_rest))
-    grad = grad.to(z.dtype).contiguous(memory_format=layout(to_rest))
+    grad, z, total, shortcut = _in_order_of(to_rest, grad.to(z.dtype), z, total, shortcut)
     tensors = grad, z, total, common, shortcut, to_rest, to_shortcut, to_shared
     _call(f"backward_{_name(to_rest, to_shared, z)}", tensors, to_rest, axis, width, rectify)
     return to_shared
@@ -217,10 +218,10 @@ def pooled_forward(
 def pooled_backward(
     grad: Tensor, z: Tensor, total: Tensor, mean: Tensor, to_both: Tensor, axis: int, rectify: bool
 ) -> None:
-    """Fill the gradient with respect to E' and I', which has the layout of z and twice its width.
+    """Fill the gradient with respect to E' and I', which has twice the width of z.
 
     Args:
-        grad: with respect to z' or p, in any layout.
+        grad: with respect to z' or p; this and what is read besides may lie in any layout.
         z: as `pooled_forward` gave it, as all that follows.
         total: D.
         mean: over the units.
@@ -228,7 +229,7 @@ def pooled_backward(
         axis: of the channels, counted from the end.
         rectify: whether ``grad`` is that of p.
     """
-    grad = grad.contiguous(memory_format=layout(to_both))
+    grad, z, total, mean = _in_order_of(to_both, grad, z, total, mean)
     tensors = (grad, z, total, mean, torch.empty_like(mean), to_both)
     _call(f"pooled_backward_{POOLED[z.dtype]}", tensors, to_both, axis, 0, rectify)
 
@@ -269,6 +270,12 @@ def _name(p: Tensor, sums: Tensor | None, result: Tensor | None = None) -> str:
 def layout(tensor: Tensor) -> torch.memory_format:
     """The order in which a tensor that `takes` accepts lies in memory."""
     return torch.contiguous_format if tensor.is_contiguous() else torch.channels_last
+
+
+def _in_order_of(like: Tensor, *tensors: Any) -> tuple[Any, ...]:
+    """The tensors in one layout: gradients come in any, and hooks of autograd bring back what was kept in others."""
+    order = layout(like)
+    return tuple(None if each is None else each.contiguous(memory_format=order) for each in tensors)
 
 
 def _rows(tensor: Tensor, axis: int) -> tuple[int, int, int] | None:

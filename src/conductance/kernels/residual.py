@@ -55,7 +55,8 @@ class _JoinedAverage(Function):
         axis, wide = ctx.axis, p.dtype if common is None else common.dtype
         to_both = to_shortcut = None
         if grad is not None and not is_seen_through(grad) and grad_total is None:
-            to_both, to_shortcut = averaging.empty_twice(p, axis), torch.empty_like(p)
+            to_both = averaging.empty_twice(p, axis)
+            to_shortcut = averaging.empty_half(to_both, axis)
             to_shared = native.backward(grad, p, total, common, to_both, axis, True, ctx.width, shortcut, to_shortcut)
             return to_both, to_shared, None, None, to_shortcut, None
         if grad is not None:
