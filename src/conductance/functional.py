@@ -138,7 +138,7 @@ def membrane_step(conductances: Tensor, potential: Tensor, axis: int, capacitanc
         capacitance: C > 0 in units of conductance times steps, a number or a shape that broadcasts with V.
     """
     E, I = conductances.chunk(2, axis)
-    kept = torch.exp(-(E + I) / capacitance)
+    kept = torch.exp((E + I) / -capacitance)
     return torch.lerp(kernels.average(conductances, axis, False), potential.to(kept.dtype), kept).to(potential.dtype)
 
 

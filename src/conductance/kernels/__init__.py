@@ -31,6 +31,7 @@ from conductance.kernels.products import (
     low_precision,
     open_conductances,
     pack,
+    pack_for_many,
     pack_signed,
 )
 from conductance.kernels.residual import joined_average
@@ -50,6 +51,7 @@ __all__ = [
     "low_precision",
     "open_conductances",
     "pack",
+    "pack_for_many",
     "pack_signed",
     "paired_linear",
     "pool",

@@ -245,8 +245,8 @@ def use_average(name: str | None) -> None:
     Args:
         name: "formula", "blocked" (CPU only), "native" (CPU only, needs a C++ compiler at its first use on a machine),
             "compiled" (by ``torch.compile``; the first call of each kind takes seconds), "triton" (CUDA with Triton
-            only), or None for what measured best: on a CPU "native" for large tensors, "blocked" for small ones and
-            where there is no compiler, on a GPU "triton" where it serves.
+            only), or None for what measured best: on a CPU "native" for large tensors, "blocked" where there is no
+            compiler and "formula" for small ones, on a GPU "triton" where it serves.
 
     Raises:
         UnknownNameError: another name.
@@ -294,19 +294,14 @@ def _default(like: Tensor) -> str:
 class _Average(Function):
     """Both z and D are outputs, so that autograd knows how they depend on E' and I' and can differentiate twice."""
 
-    generate_vmap_rule = True
-
     @staticmethod
-    def forward(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        kernel = average_kernel(conductances, axis, dtype)
-        return kernel.forward(conductances.detach(), axis, rectify, dtype)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        conductances, ctx.axis, ctx.rectify, dtype = inputs
-        ctx.dtype, ctx.kernel = conductances.dtype, average_kernel(conductances, ctx.axis, dtype)
+    def forward(ctx: Any, conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        ctx.kernel = average_kernel(conductances, axis, dtype)
+        ctx.axis, ctx.rectify, ctx.dtype = axis, rectify, conductances.dtype
+        z, total = ctx.kernel.forward(conductances.detach(), axis, rectify, dtype)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*output)
+        ctx.save_for_backward(z, total)
+        return z, total
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, grad_total: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -325,6 +320,12 @@ class _Average(Function):
         return result, None, None, None
 
 
+def _is_small(like: Tensor) -> bool:
+    """Whether what is called takes longer than what is computed, so that torch's own derivative is the fastest."""
+    small = like.numel() < native.LEAST and like.device.type == "cpu" and like.dtype != torch.float16
+    return small and _chosen is None
+
+
 def average(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype | None = None) -> Tensor:
     """z = (E' - I') / (E' + I'), or p = max(z, 0).
 
@@ -335,7 +336,8 @@ def average(conductances: Tensor, axis: int, rectify: bool, dtype: torch.dtype |
         dtype: type of the result, that of ``conductances`` by default, in which the division is done in any case.
     """
     dtype = dtype or conductances.dtype
-    if not eager():  # (torch 2.11 loses the gradient of a compiled function of autograd with two results)
+    # (torch 2.11 loses the gradient of a compiled function of autograd with two results)
+    if not eager() or _is_small(conductances):
         return _formula_alone(conductances, axis, rectify, dtype)
     if not (conductances.requires_grad and torch.is_grad_enabled()):
         return average_kernel(conductances, axis, dtype).alone(conductances, axis, rectify, dtype)

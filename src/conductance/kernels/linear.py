@@ -26,6 +26,43 @@ def formula(p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int) -> Te
     return torch.cat([F.linear(p_E, to_E, leak[0]), F.linear(p_I, to_I, leak[1])], -1)
 
 
+class _Product(Function):
+    @staticmethod
+    def forward(ctx: Any, p: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(p, matrix)
+        return torch.addmm(bias, p, matrix.t())
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        p, matrix = ctx.saved_tensors
+        needs_p, needs_matrix, needs_bias = ctx.needs_input_grad
+        with torch.autocast(grad.device.type, enabled=False):
+            return (
+                grad.mm(matrix) if needs_p else None,
+                grad.t().mm(p) if needs_matrix else None,
+                grad.sum(0) if needs_bias else None,
+            )
+
+
+def product(p: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
+    """As ``F.linear``, in the type of the matrix; its backward pass stays in that type, also within autocast."""
+    p = p.to(matrix.dtype)
+    if not eager() or p.ndim == 1 or bias is None:
+        return F.linear(p, matrix, bias)
+    result: Tensor = _Product.apply(p if p.ndim == 2 else p.flatten(0, -2), matrix, bias)
+    return result if p.ndim == 2 else result.unflatten(0, p.shape[:-1])
+
+
+# To stack fewer conductances takes less time than a second product.
+SMALL = 2**15
+
+
+def _is_small(p: Tensor, conductance: Tensor) -> bool:
+    """Whether one product serves an input that is shared, of conductances that are stacked for it."""
+    shared = p.shape[1] < conductance.shape[1] and p.device.type == "cpu"
+    return shared and conductance.numel() < SMALL and _multiplications(p, conductance) < LEAST
+
+
 class _PairedLinear(Function):
     @staticmethod
     def forward(ctx: Any, p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int, rounds: bool) -> Tensor:
@@ -197,6 +234,8 @@ def paired_linear(p: Tensor, conductance: Tensor, leak: Tensor, excitatory: int,
         return formula(p, conductance, leak, excitatory)
     rows = p if p.ndim == 2 else p.flatten(0, -2)
     result: Tensor
+    if not rounds and _is_small(rows, conductance):
+        return product(p, torch.cat(_columns(conductance, excitatory)), leak.flatten())
     if not rounds and _is_doubled(rows, conductance):
         result = _DoubledLinear.apply(rows, conductance, leak)
     else:

@@ -211,10 +211,12 @@ class ConductanceLayer(AveragingLayer):
 
     def packed(self) -> Tensor:
         """The conductances in the order that the products read, see `kernels.pack`."""
-        # a clamp that would change nothing is spared; only here, where nobody keeps or changes what is read
+        return kernels.pack(self.to_read(), self.presynaptic, self.synaptic_sum)
+
+    def to_read(self) -> Tensor:
+        """`conductance`, for whoever neither keeps nor changes it: a clamp that would change nothing is spared."""
         spared = self.nonnegative == "clamped" and known_nonnegative(self.g)
-        G = self._existing(self.g.view_as(self.g)) if spared else self.conductance
-        return kernels.pack(G, self.presynaptic, self.synaptic_sum)
+        return self._existing(self.g.view_as(self.g)) if spared else self.conductance
 
     def _presynaptic(self) -> Valence:
         return self.presynaptic

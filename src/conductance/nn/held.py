@@ -1,4 +1,4 @@
-"""Conductances that many time slices read, computed once."""
+"""Conductances and leaks that many time slices read, computed once."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -7,28 +7,36 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from conductance import kernels
 from conductance.nn.conductance import ConductanceLayer
 
 
 class HeldLayer(ConductanceLayer):
-    """A conductance layer that can hold what it makes of its parameter, from one time slice to the next."""
+    """A conductance layer that can hold what it makes of its parameters, from one time slice to the next."""
 
-    _held: Tensor | None = None
+    _held: tuple[Tensor, Tensor] | None = None  # conductances and leak
+    _packed: Tensor | None = None  # the conductances as products read them, from the first product on
 
     pools_later = False
     """Whether the units that these sums are for have a pooled interneuron, which acts in time, outside this layer."""
 
     def hold(self) -> None:
-        """Compute the conductances now, for all calls until `release`."""
-        self._held = super().packed()
+        """Compute conductances and leak now, for all calls until `release`."""
+        self.release()
+        self._held = self.to_read(), self.leak()
 
     def release(self) -> None:
         """Compute them anew at each call, as any layer does."""
-        vars(self).pop("_held", None)
+        self._held = self._packed = None
 
-    def packed(self) -> Tensor:
-        """The conductances in the order that the products read, see `kernels.pack`."""
-        return super().packed() if self._held is None else self._held
+    def synaptic_conductances(self, p: Tensor) -> kernels.Sums:
+        """E' of all units, then I', from what is held, or from the parameters."""
+        if self._held is None:
+            return super().synaptic_conductances(p)
+        conductance, leak = self._held
+        if self._packed is None:
+            self._packed = kernels.pack_for_many(conductance, self.presynaptic, self.synaptic_sum, p)
+        return kernels.open_conductances(p, self._packed, self.presynaptic, leak, self.synaptic_sum)
 
     def description(self) -> dict[str, Any]:
         """What the parameters mean, as for any layer; a pooled interneuron that acts in time is part of it."""

@@ -70,7 +70,8 @@ class Leak(nn.Module):
 
     def forward(self) -> Tensor:
         """The leak's excitatory and inhibitory conductance, (2, units)."""
-        return NONNEGATIVE[self.form].conductance(self.pair) + self.least
+        pair = NONNEGATIVE[self.form].conductance(self.pair)
+        return pair + self.least if self.least else pair
 
     @torch.no_grad()
     def set_conductance(self, G_r: Tensor) -> None:

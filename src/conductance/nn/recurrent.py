@@ -269,8 +269,8 @@ class CWARNN(RecurrentModule):
             raise InputError(f"the input has the shape {tuple(input.shape)}: sequences need one element or more")
         steps = input.transpose(0, 1) if batched and self.batch_first else input if batched else input.unsqueeze(1)
         state = self._state(steps[0], hx if hx is None or batched else hx.unsqueeze(1))
-        outputs, state = self._run(list(steps.unbind(0)), state)
-        stacked = torch.stack(outputs, 1 if batched and self.batch_first else 0)
+        potentials, state = self._run(list(steps.unbind(0)), state)
+        stacked = self._activated(torch.stack(potentials, 1 if batched and self.batch_first else 0))
         return (stacked, state) if batched else (stacked.squeeze(1), state.squeeze(1))
 
     def slice_map(self, input: Tensor | PackedSequence, hx: Tensor | None = None) -> SliceMap:
@@ -299,9 +299,9 @@ class CWARNN(RecurrentModule):
         steps = packed.data.split(sizes)
         order, back = packed.sorted_indices, packed.unsorted_indices
         state = self._state(steps[0], hx if hx is None or order is None else hx.index_select(1, order))
-        outputs, state = self._run(list(steps), state)
+        potentials, state = self._run(list(steps), state)
         state = state if back is None else state.index_select(1, back)
-        return PackedSequence(torch.cat(outputs), packed.batch_sizes, order, back), state
+        return PackedSequence(self._activated(torch.cat(potentials)), packed.batch_sizes, order, back), state
 
     def _state(self, first: Tensor, hx: Tensor | None) -> Tensor:
         shape = (self.num_layers, first.shape[0], self.hidden_size)
@@ -313,14 +313,17 @@ class CWARNN(RecurrentModule):
         return hx
 
     def _run(self, steps: list[Tensor], state: Tensor) -> tuple[list[Tensor], Tensor]:
-        """All layers, one after the other; a step of fewer samples than there are states is one of the first ones."""
-        last = []
-        potentials = steps
-        for cell, V in zip(self._cells(), state.unbind(0), strict=True):
-            potentials, V = self._run_layer(cell, steps, V)
+        """V of the last layer at every step, and of all layers after the last; a step of fewer samples than there are
+        states is one of the first ones."""
+        last, potentials = [], steps
+        for layer, (cell, V) in enumerate(zip(self._cells(), state.unbind(0), strict=True)):
+            received = [each.clamp(min=0) for each in potentials] if layer else steps
+            potentials, V = self._run_layer(cell, received, V)
             last.append(V)
-            steps = [each.clamp(min=0) for each in potentials]
-        return (steps if self.activation == "relu" else potentials), torch.stack(last)
+        return potentials, torch.stack(last)
+
+    def _activated(self, potentials: Tensor) -> Tensor:
+        return potentials.clamp(min=0) if self.activation == "relu" else potentials
 
     def _run_layer(self, cell: CWARNNCell, steps: Sequence[Tensor], V: Tensor) -> tuple[list[Tensor], Tensor]:
         def step(time: int, V: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from conductance.nn import CWALinear
 from conductance.optim import create_optimizer
@@ -134,9 +135,9 @@ def contrast(layer: CWALinear) -> Tensor:
     The squared difference, in units of the layer's mean conductance, summed over channels and averaged over units.
     Where it is zero, a unit does not see what its channels say.
     """
-    G = layer.conductance
-    excitatory, inhibitory = (G / G.mean().detach()).chunk(2, 1)
-    return (excitatory - inhibitory).square().sum(1).mean()
+    G = layer.to_read()
+    excitatory, inhibitory = G.chunk(2, 1)
+    return F.mse_loss(excitatory, inhibitory, reduction="sum") / (len(G) * G.detach().mean().square())
 
 
 def _penalized(loss: Loss, network: nn.Sequential, strength: float) -> Loss:
@@ -144,8 +145,8 @@ def _penalized(loss: Loss, network: nn.Sequential, strength: float) -> Loss:
     assert isinstance(first, CWALinear)
 
     def of_training(outputs: Tensor, targets: tuple[Tensor, Tensor]) -> Tensor:
-        each = loss(outputs, targets)
-        return each + strength * contrast(first) if network.training and strength else each
+        mean = loss(outputs, targets).mean()
+        return mean + strength * contrast(first) if network.training and strength else mean
 
     return of_training
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from conductance.data import DeviceLoader
 from conductance.data.batches import Batch
 from conductance.errors import ConductanceError
-from conductance.nested import all_finite, to_device
+from conductance.nested import to_device
 from conductance.nn.modes import evaluating
 from conductance.training.checkpoint import does_not_fit
 from conductance.training.evaluation import forward, in_float32
@@ -112,11 +112,12 @@ def _accumulate(
     Returns:
         The mean loss over the examples of this process; 0 if it has none.
     """
-    accelerator, count = trainer.accelerator, trainer.num_processes
+    count = trainer.num_processes
     sizes = [examples_in(batch) for batch in step]
     (total,) = trainer.processes.sum([sum(sizes)])
-    precision = accelerator.autocast if trainer.sharded else nullcontext  # a network that is not was wrapped for it
-    sums = []
+    wrapped = not trainer.sharded  # for this precision
+    precision = nullcontext if wrapped else trainer.accelerator.autocast
+    losses = []
     for number, (batch, size) in enumerate(zip(step, sizes, strict=True), start=1):
         inputs, targets = to_device(batch, trainer.device)
         with nullcontext() if number == len(step) else _not_yet(trainer, network):
@@ -125,11 +126,15 @@ def _accumulate(
             if tally.steps == 0:
                 trainer.objective.check(outputs, targets)
             loss = trainer.objective.training_loss(inputs, outputs, targets)
-            accelerator.backward(loss * (size * count / total))
+            weight = size * count / total
+            trainer.processes.backward(loss if weight == 1 else loss * weight)
         if size:
-            tally.add(loss, size, trainer.objective.correct(outputs, targets), all_finite(inputs, targets))
-        sums.append(loss.detach() * size)
+            tally.add(loss, size, trainer.objective.correct(outputs, targets), (inputs, targets))
+        losses.append(loss.detach())
         progress.step()
+    if len(step) == 1 and sizes[0]:
+        return losses[0]
+    sums = [loss * size for loss, size in zip(losses, sizes, strict=True)]
     return torch.stack(sums).sum() / max(1, sum(sizes))
 
 

@@ -14,7 +14,7 @@ from conductance.data import DeviceLoader, Images
 from conductance.data.batches import Batch
 from conductance.errors import InputError
 from conductance.finite import require_finite
-from conductance.nested import Nested, all_finite, map_tensors, tensors_of, to_device
+from conductance.nested import Nested, map_tensors, tensors_of, to_device
 from conductance.nn.modes import evaluating
 from conductance.training.objective import Objective, examples_in
 from conductance.training.tally import Tally
@@ -71,7 +71,7 @@ def evaluate_batches(
                 objective.check(outputs, targets)
             loss, size = objective.evaluation_loss(outputs, targets), examples_in(batch)
             if size:
-                tally.add(loss, size, objective.correct(outputs, targets), all_finite(inputs, targets))
+                tally.add(loss, size, objective.correct(outputs, targets), (inputs, targets))
     return tally
 
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from accelerate import DistributedType
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -36,6 +37,8 @@ class Processes:
         device: the device of this process.
         rank: number of this process, from 0. Process 0 writes and prints.
         count: number of processes.
+        needs_accelerate: whether a step has to go through accelerate: several processes, or a scaler of gradients. Its
+            wrappers look for packages and inspect signatures at each step, which takes longer than a small network.
 
     Raises:
         InputError: see `conductance.training.device.check_device`.
@@ -49,6 +52,8 @@ class Processes:
             self.device: torch.device = self.accelerator.device
             self.count: int = self.accelerator.num_processes
             self.rank: int = self.accelerator.process_index
+            alone = self.accelerator.distributed_type == DistributedType.NO
+            self.needs_accelerate = not alone or self.accelerator.scaler is not None
             self._is_ahead: bool = self.accelerator.is_local_main_process
 
     @contextmanager
@@ -56,6 +61,10 @@ class Processes:
         """A context with accelerate's settings for this training; those of others are restored."""
         with self._shared.in_force():
             yield
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a loss to those that there are."""
+        (self.accelerator if self.needs_accelerate else Tensor).backward(loss)
 
     def sum(self, values: Iterable[float]) -> list[float]:
         """Sum each value over all processes."""

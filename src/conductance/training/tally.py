@@ -1,9 +1,12 @@
 """Sums of loss and correct answers over the batches of an epoch."""
 
+from math import isfinite
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from conductance.nested import Nested, all_finite
 
 
 class Sums(NamedTuple):
@@ -37,21 +40,22 @@ class Tally:
     def __init__(self) -> None:
         self.losses: list[Tensor] = []
         self.sizes: list[int] = []
-        self.finite: list[Tensor] = []
+        self.finite: list[Tensor | bool] = []
         self.correct: Tensor | None = None
 
-    def add(self, loss: Tensor, size: int, correct: Tensor | None = None, finite: Tensor | None = None) -> None:
+    def add(self, loss: Tensor, size: int, correct: Tensor | None = None, data: Nested = ()) -> None:
         """Add one batch.
 
         Args:
             loss: its mean loss.
             size: its number of examples.
             correct: how many of them were answered correctly; None if the targets are not classes.
-            finite: whether its data hold no NaN and no infinite values.
+            data: its inputs and targets. They are searched for NaN and infinite values, unless it is known already that
+                the loss is none: on a GPU that would be waited for.
         """
         self.losses.append(loss.detach())
         self.sizes.append(size)
-        self.finite.append(torch.tensor(True) if finite is None else finite)
+        self.finite.append((loss.device.type == "cpu" and isfinite(loss.item())) or all_finite(data))
         if correct is not None:
             self.correct = correct if self.correct is None else self.correct + correct
 

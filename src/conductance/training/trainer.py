@@ -338,7 +338,8 @@ class Trainer:
             return
         had_its_own_forward = "forward" in vars(self.network)
         try:
-            yield self.accelerator.prepare(self.network, self.optimizer)
+            network, optimizer = self.accelerator.prepare(self.network, self.optimizer)
+            yield network, optimizer if self.processes.needs_accelerate else self.optimizer
         finally:  # accelerate replaces forward for mixed precision
             self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
             if not had_its_own_forward:
