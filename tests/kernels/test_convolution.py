@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conductance import functional, kernels
-from conductance.kernels import convolution, native
+from conductance.kernels import convolution, native, rounded
 from conductance.kernels.convolution import PendingConvolution
 from conductance.nn import AbsNormConv2d, CWAConv2d
 from conductance.transform import freeze
@@ -23,8 +23,11 @@ pytestmark = [
 
 
 @pytest.fixture(autouse=True)
-def _compiled():
-    kernels.use_average("native")  # of tensors of any size
+def _any_size(monkeypatch):
+    """Small layers go the way of large ones."""
+    kernels.use_average("native")
+    monkeypatch.setattr(convolution, "LEAST_UNITS", 1)
+    monkeypatch.setattr(convolution, "LEAST_CHANNELS", 1)
 
 
 @st.composite
@@ -95,6 +98,52 @@ def test_numbers_are_those_of_the_formula(example, result, frozen, last, threads
         torch.set_num_threads(before)
     torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-5)
     assert not isinstance(sums, PendingConvolution) or found.is_contiguous(memory_format=torch.channels_last)
+
+
+needs_bfloat16 = pytest.mark.skipif(not rounded.has_instructions(), reason="needs AVX512-BF16 and no AMX")
+
+
+@needs_bfloat16
+@settings(deadline=None, max_examples=80)
+@given(convolutions(), st.sampled_from(["average", "joined"]), st.booleans())
+def test_in_bfloat16_factors_and_results_alone_are_rounded(example, kind, last):
+    """Sums are float32, so that z is as exact as bfloat16 holds it, and gradients of G come from float32 on."""
+    layer, p = example
+    layer.to(torch.float32, memory_format=torch.channels_last if last else torch.contiguous_format).requires_grad_(True)
+    p = p.bfloat16()
+    exact = copy.deepcopy(layer).double()
+    with torch.no_grad():
+        next(exact.parameters()).copy_(next(layer.parameters()).bfloat16())
+
+    def result(layer, p, shortcut):
+        sums = layer.open_conductances(p)
+        if kind == "joined":
+            return kernels.joined_average(sums, shortcut, -3)
+        return kernels.average(sums, -3, False)
+
+    def gradients(layer, p, shortcut):
+        p, shortcut = p.detach().requires_grad_(), shortcut.detach().requires_grad_()
+        z = result(layer, p, shortcut)
+        slope = torch.linspace(-1, 1, z.numel()).bfloat16().to(z.dtype).view(z.shape) * wanted_open
+        return [
+            z.detach(),
+            *torch.autograd.grad(z, [p, next(layer.parameters()), *([shortcut] if kind == "joined" else [])], slope),
+        ]
+
+    with torch.no_grad():
+        shape = layer.excitation_inhibition(p.float())[0].shape
+        shortcut = (torch.rand(shape) * 2 - 1).bfloat16()
+        wanted_open = result(exact, p.double(), shortcut.double()) > 0.05 if kind == "joined" else torch.ones(())
+    wanted = gradients(exact, p.double(), shortcut.double())
+    with torch.autocast("cpu", torch.bfloat16):
+        found = gradients(layer, p, shortcut)
+        taken = isinstance(layer.open_conductances(p), PendingConvolution)
+    if not taken:
+        return
+    assert found[0].dtype == torch.bfloat16
+    for got, want, tolerance in zip(found, wanted, (0.005, 0.02, 0.02, 0.02), strict=False):
+        size = float(want.abs().max()) + 1e-6
+        torch.testing.assert_close(got.double(), want, rtol=0.02, atol=tolerance * size)
 
 
 def the_layer():
@@ -199,8 +248,10 @@ def test_backward_keeps_nothing_but_z_and_the_sum_of_both():
     assert sum(kept.values()) <= 2 * z.untyped_storage().nbytes() + 2 * own
 
 
-@pytest.mark.parametrize("case", ["contiguous", "float64", "bfloat16", "small", "groups", "formula", "same"])
-def test_everything_else_goes_another_way(case):
+@pytest.mark.parametrize(
+    "case", ["contiguous", "float64", "bfloat16", "small", "few units", "groups", "formula", "same"]
+)
+def test_everything_else_goes_another_way(case, monkeypatch):
     layer, p = the_layer()
     if case == "contiguous":
         p = p.contiguous()
@@ -208,6 +259,8 @@ def test_everything_else_goes_another_way(case):
         layer, p = layer.to(getattr(torch, case)), p.to(getattr(torch, case))
     elif case == "small":
         kernels.use_average(None)
+    elif case == "few units":
+        monkeypatch.setattr(convolution, "LEAST_UNITS", 7)
     elif case == "groups":
         layer = CWAConv2d(8, 6, 3, groups=2)
     elif case == "formula":

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import reference
 from conductance import kernels
-from conductance.kernels import SplitSums, linear, native, rounded, splitting
+from conductance.kernels import SplitSums, convolution, linear, native, rounded, splitting
 from conductance.nn import CWAConv1d, CWAConv2d, CWAConv3d, CWALinear
 from conductance.optim import ConductanceOptimizer
 
@@ -31,6 +31,8 @@ def _small_is_large(monkeypatch):
     """Small tensors take the way of large ones."""
     monkeypatch.setattr(native, "LEAST", 1)
     monkeypatch.setattr(linear, "LEAST", 1)
+    monkeypatch.setattr(convolution, "LEAST_UNITS", 1)
+    monkeypatch.setattr(convolution, "LEAST_CHANNELS", 1)
     kernels.use_average("native")
 
 

@@ -11,7 +11,7 @@ from conductance.kernels import SplitSums, average, linear, native, paired_linea
 from conductance.nn import CWALinear
 
 pytestmark = pytest.mark.skipif(
-    not rounded._has_instructions() or native.library("rounded") is None, reason="needs AVX512-BF16 and a C++ compiler"
+    not rounded.has_instructions() or native.library("rounded") is None, reason="needs AVX512-BF16 and a C++ compiler"
 )
 
 TYPES = (torch.float32, torch.bfloat16)

@@ -4,6 +4,11 @@
 // A tile is some positions times some units, whose sums stay in the registers: first those of E, then those of I. What
 // a tile reads is not gathered: for each tap of the kernel and each position there is a pointer to the channels there,
 // or to zeros where the tap lies outside of the image.
+//
+// In bfloat16 the numbers of two neighbouring channels are one word, of which the processor's instruction multiplies and
+// adds both to a float32 sum; in float32 a word is one number. All that walks over channels counts words.
+#include <immintrin.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -12,15 +17,21 @@
 namespace {
 
 typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
+using word = float;
+struct bfloat16 {
+  uint16_t bits;
+};
+template <class X>
+constexpr int64_t IN_A_WORD = sizeof(word) / sizeof(X);
 constexpr int64_t LANES = 16, TALL = 12, WIDE = 2 * LANES;
 constexpr int64_t SMALL = 256;   // positions of images of which several are taken together
 constexpr int64_t TOGETHER = 8;  // tiles that read a panel of conductances one after the other, from the second cache
 
-// The numbers of torch's layout with the channels last; the kernel's in any layout, by its strides.
+// The images have their channels last; the conductances, always float32, lie in any order.
 struct Shape {
   int64_t images, height, width, channels, rows, columns, units;
   int64_t taps_y, taps_x, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x;
-  int64_t first[2], number[2];  // channels of each kind
+  int64_t first[2], number[2];  // words of each kind's channels, as `channels` counts words
   int64_t unit, channel, tap_y, tap_x;  // strides of the conductances
 };
 
@@ -28,19 +39,21 @@ inline int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
 
 // Some positions, and what they read: for each tap that lies inside the image at any of them a pointer for each.
 struct Tile {
-  std::vector<const float *> seen;
+  std::vector<const word *> seen;
   std::vector<int64_t> taps;
   int64_t to[TALL];  // where results go, in positions of the output; -1 for nowhere
 };
 
-// to[m, u] = leak[u] + the sum over taps t and channels k of seen[t][m][k] G[t, k, u]
-void sums(const Tile &tile, int64_t first, int64_t channels, const float *conductances, const float *leak, float *to) {
+// to[m, u] = leak[u] + the sum over taps t and words k of seen[t][m][k] G[t, k, u]
+template <class X>
+__attribute__((target("avx512bf16"))) void sums(const Tile &tile, int64_t first, int64_t channels, const word *conductances,
+                                                const float *leak, float *to) {
   lanes sum[TALL][2];
 #pragma GCC unroll 12
   for (int m = 0; m < TALL; ++m) sum[m][0] = sum[m][1] = lanes{};
-  const float *const *seen = tile.seen.data();
+  const word *const *seen = tile.seen.data();
   for (const int64_t tap : tile.taps) {
-    const float *p[TALL], *G = conductances + tap * channels * WIDE;
+    const word *p[TALL], *G = conductances + tap * channels * WIDE;
 #pragma GCC unroll 12
     for (int m = 0; m < TALL; ++m) p[m] = *seen++ + first;
 #pragma GCC unroll 4
@@ -48,8 +61,14 @@ void sums(const Tile &tile, int64_t first, int64_t channels, const float *conduc
       const lanes left = *(const lanes *)G, right = *(const lanes *)(G + LANES);
 #pragma GCC unroll 12
       for (int m = 0; m < TALL; ++m) {
-        sum[m][0] += p[m][k] * left;
-        sum[m][1] += p[m][k] * right;
+        if constexpr (IN_A_WORD<X> == 2) {
+          const __m512bh both = (__m512bh)_mm512_set1_ps(p[m][k]);
+          sum[m][0] = _mm512_dpbf16_ps(sum[m][0], both, (__m512bh)left);
+          sum[m][1] = _mm512_dpbf16_ps(sum[m][1], both, (__m512bh)right);
+        } else {
+          sum[m][0] += p[m][k] * left;
+          sum[m][1] += p[m][k] * right;
+        }
       }
     }
   }
@@ -59,24 +78,41 @@ void sums(const Tile &tile, int64_t first, int64_t channels, const float *conduc
     for (int i = 0; i < 2; ++i) *(lanes *)(to + m * WIDE + i * LANES) = sum[m][i] + *(const lanes *)(leak + i * LANES);
 }
 
+// One number or sixteen.
 template <class V>
-inline V load(const float *from) {
-  V values;
+inline void load(const float *from, V &values) {
   std::memcpy(&values, from, sizeof values);
-  return values;
+}
+inline void load(const bfloat16 *from, float &value) {
+  const uint32_t bits = uint32_t(from->bits) << 16;
+  std::memcpy(&value, &bits, 4);
+}
+inline void load(const bfloat16 *from, lanes &values) {
+  values = (lanes)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)from)), 16);
+}
+inline uint16_t rounded(float x) {  // to the nearest, ties to even; NaN stays NaN
+  uint32_t bits;
+  std::memcpy(&bits, &x, 4);
+  return x != x ? 0x7fc0 : uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 template <class V>
 inline void store(float *to, V values) {
   std::memcpy(to, &values, sizeof values);
 }
+inline void store(bfloat16 *to, float value) { to->bits = rounded(value); }
+__attribute__((target("avx512bf16"))) void store(bfloat16 *to, lanes values) {
+  _mm256_storeu_si256((__m256i *)to, (__m256i)_mm512_cvtneps_pbh(values));
+}
 
 // z of one unit or of several, or p, or, with a shortcut, the p of their mean; D = E + I where there is room for it.
-template <class V>
-inline void average(const float *E, const float *I, const float *shortcut, float *z, float *D, bool rectify) {
-  const V e = load<V>(E), i = load<V>(I), d = e + i;
+template <class V, class X>
+inline void average(const float *E, const float *I, const X *shortcut, X *z, X *D, bool rectify) {
+  V e, i, s;
+  load(E, e), load(I, i);
+  const V d = e + i;
   V v = (e - i) / d;
   if (D) store(D, d);
-  if (shortcut) v = (v + load<V>(shortcut)) * .5f;
+  if (shortcut) load(shortcut, s), v = (v + s) * .5f;
   store(z, rectify ? (v < 0 ? V{} : v) : v);  // NaN stays NaN
 }
 
@@ -96,23 +132,38 @@ inline void mirror(lanes (&rows)[LANES]) {
   }
 }
 
+// A word of conductances, and sixteen words that lie beside one another.
+inline word word_of(const float *G, int64_t, float) { return *G; }
+inline word word_of(const float *G, int64_t next, bfloat16) {
+  const uint32_t both = rounded(G[0]) | uint32_t(rounded(G[next])) << 16;
+  word result;
+  std::memcpy(&result, &both, 4);
+  return result;
+}
+inline lanes words_of(const float *G, float) { return *(const lanes *)G; }
+__attribute__((target("avx512bf16"))) lanes words_of(const float *G, bfloat16) {
+  return (lanes)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(G + LANES), _mm512_loadu_ps(G));
+}
+
 // The conductances of so many units in the order in which `sums` reads them, zeros where there are no more units.
-void panel(const float *G, const Shape &s, int64_t channels, int64_t units, float *to) {
+template <class X>
+void panel(const float *G, const Shape &s, int64_t words, int64_t units, word *to) {
   for (int64_t y = 0; y < s.taps_y; ++y)
-    for (int64_t x = 0; x < s.taps_x; ++x, to += channels * WIDE) {
+    for (int64_t x = 0; x < s.taps_x; ++x, to += words * WIDE) {
       const float *from = G + y * s.tap_y + x * s.tap_x;
       int64_t k = 0;
-      for (; units == WIDE && s.channel == 1 && k + LANES <= channels; k += LANES)
+      for (; units == WIDE && s.channel == 1 && k + LANES <= words; k += LANES)
         for (int64_t u = 0; u < WIDE; u += LANES) {
           lanes rows[LANES];
 #pragma GCC unroll 16
-          for (int i = 0; i < LANES; ++i) rows[i] = *(const lanes *)(from + (u + i) * s.unit + k);
+          for (int i = 0; i < LANES; ++i) rows[i] = words_of(from + (u + i) * s.unit + k * IN_A_WORD<X>, X());
           mirror(rows);
 #pragma GCC unroll 16
           for (int i = 0; i < LANES; ++i) *(lanes *)(to + (k + i) * WIDE + u) = rows[i];
         }
-      for (; k < channels; ++k)
-        for (int64_t u = 0; u < WIDE; ++u) to[k * WIDE + u] = u < units ? from[u * s.unit + k * s.channel] : 0;
+      for (; k < words; ++k)
+        for (int64_t u = 0; u < WIDE; ++u)
+          to[k * WIDE + u] = u < units ? word_of(from + u * s.unit + k * IN_A_WORD<X> * s.channel, s.channel, X()) : 0;
     }
 }
 
@@ -140,10 +191,10 @@ struct Place {
 };
 
 // Fill a tile with the next positions.
-void look(const float *p, const Shape &s, int64_t joined, const float *closed, Place &place, Tile &tile) {
+void look(const word *p, const Shape &s, int64_t joined, const word *closed, Place &place, Tile &tile) {
   const int64_t taps_x = s.taps_x / joined;
   int64_t top[TALL], left[TALL];
-  const float *image[TALL];
+  const word *image[TALL];
   for (int64_t m = 0; m < TALL; ++m) {
     tile.to[m] = -1;
     if (!place.exists()) continue;
@@ -155,7 +206,7 @@ void look(const float *p, const Shape &s, int64_t joined, const float *closed, P
   tile.seen.clear(), tile.taps.clear();
   for (int64_t i = 0; i < s.taps_y; ++i)
     for (int64_t j = 0; j < taps_x; ++j) {
-      const float *seen[TALL];
+      const word *seen[TALL];
       bool open = false;
       for (int64_t m = 0; m < TALL; ++m) {
         const int64_t y = top[m] + i * s.dilation_y, x = left[m] + j * s.dilation_x;
@@ -176,31 +227,23 @@ inline T *at(T *tensor, int64_t offset) {  // of one that may be missing
   return tensor ? tensor + offset : tensor;
 }
 
-// How many numbers the conductances of one kind are, of the units of one panel.
-inline int64_t size_of(const Shape &s, int kind) { return s.taps_y * s.taps_x * s.number[kind] * WIDE; }
-
-}  // namespace
-
-// The room that `averaged_convolution` takes, in numbers; torch gives it, and says where memory ends.
-extern "C" int64_t room_of_convolution(const int64_t *sizes) {
+// `packed` is room for the conductances of all panels, one panel after the other, of each first those to E.
+template <class X>
+void averaged_convolution(const X *images, const float *to_E, const float *to_I, const float *leak, word *packed,
+                          const X *shortcut, X *z, X *D, const int64_t *sizes, bool rectify, int threads) {
   Shape s;
   std::memcpy(&s, sizes, sizeof s);
-  return pieces(s.units, WIDE) * (size_of(s, 0) + size_of(s, 1));
-}
-
-extern "C" void averaged_convolution(const float *p, const float *to_E, const float *to_I, const float *leak,
-                                     const float *shortcut, float *z, float *D, float *packed, const int64_t *sizes,
-                                     int rectify, int threads) {
-  Shape s;
-  std::memcpy(&s, sizes, sizeof s);
+  for (int64_t *channels : {&s.channels, s.first, s.first + 1, s.number, s.number + 1}) *channels /= IN_A_WORD<X>;
+  const word *p = (const word *)images;
   const bool whole_rows = s.padding_x == 0 && s.dilation_x == 1 && std::min(s.number[0], s.number[1]) == s.channels;
   const int64_t joined = whole_rows ? s.taps_x : 1;  // taps that are neighbours in memory and are read as one
   const bool pads = s.padding_y > 0 || s.padding_x > 0;
   const int64_t beside = pads && s.rows * s.columns <= SMALL ? TALL : 1;
   const int64_t positions = s.images * s.rows * s.columns, tiles = pieces(positions, TALL), panels = pieces(s.units, WIDE);
   const int64_t together = std::clamp<int64_t>(tiles / (2 * threads), 1, TOGETHER);
-  const int64_t size_of_E = size_of(s, 0), size = size_of_E + size_of(s, 1);
-  const std::vector<float> closed(joined * s.channels);
+  const int64_t size_of_E = s.taps_y * s.taps_x * s.number[0] * WIDE, size_of_I = s.taps_y * s.taps_x * s.number[1] * WIDE;
+  const int64_t size = size_of_E + size_of_I;
+  const std::vector<word> closed(joined * s.channels);
   std::vector<float> leaks(2 * panels * WIDE, 1);
   std::copy(leak, leak + s.units, leaks.data());
   std::copy(leak + s.units, leak + 2 * s.units, leaks.data() + panels * WIDE);
@@ -211,8 +254,8 @@ extern "C" void averaged_convolution(const float *p, const float *to_E, const fl
 #pragma omp for
     for (int64_t q = 0; q < panels; ++q) {
       const int64_t units = std::min(WIDE, s.units - q * WIDE);
-      panel(to_E + q * WIDE * s.unit, s, s.number[0], units, packed + q * size);
-      panel(to_I + q * WIDE * s.unit, s, s.number[1], units, packed + q * size + size_of_E);
+      panel<X>(to_E + q * WIDE * s.unit, s, s.number[0], units, packed + q * size);
+      panel<X>(to_I + q * WIDE * s.unit, s, s.number[1], units, packed + q * size + size_of_E);
     }
 #pragma omp for schedule(dynamic)
     for (int64_t from = 0; from < tiles; from += together) {
@@ -222,8 +265,8 @@ extern "C" void averaged_convolution(const float *p, const float *to_E, const fl
       for (int64_t q = 0; q < panels; ++q)
         for (int64_t t = 0; t < here; ++t) {
           const float *G = packed + q * size, *leak_E = leaks.data() + q * WIDE, *leak_I = leak_E + panels * WIDE;
-          sums(group[t], s.first[0], joined * s.number[0], G, leak_E, E);
-          sums(group[t], s.first[1], joined * s.number[1], G + size_of_E, leak_I, I);
+          sums<X>(group[t], s.first[0], joined * s.number[0], G, leak_E, E);
+          sums<X>(group[t], s.first[1], joined * s.number[1], G + size_of_E, leak_I, I);
           for (int64_t m = 0; m < TALL && group[t].to[m] >= 0; ++m) {
             const int64_t to = group[t].to[m] * s.units + q * WIDE, units = std::min(WIDE, s.units - q * WIDE);
             int64_t u = 0;
@@ -236,3 +279,15 @@ extern "C" void averaged_convolution(const float *p, const float *to_E, const fl
     }
   }
 }
+
+}  // namespace
+
+#define CONDUCTANCE_EXPORT(NAME, X)                                                                                       \
+  extern "C" void averaged_convolution_##NAME(const X *p, const float *to_E, const float *to_I, const float *leak,        \
+                                              float *room, const X *shortcut, X *z, X *D, const int64_t *sizes,           \
+                                              int rectify, int threads) {                                                 \
+    averaged_convolution(p, to_E, to_I, leak, room, shortcut, z, D, sizes, rectify != 0, threads);                        \
+  }
+
+CONDUCTANCE_EXPORT(float32, float)
+CONDUCTANCE_EXPORT(bfloat16, bfloat16)

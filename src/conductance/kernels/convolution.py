@@ -4,7 +4,8 @@ A library writes E' and I' of all units, twice as much as an affine layer's sums
 slow at convolutions in two groups besides. Here a tile of positions and units has its sums in the registers, E' first,
 then I', and z or p is all that is written. The inputs are read where they lie.
 
-For float32 images with the channels last, on processors with AVX512.
+For images with the channels last, on processors with AVX512: float32, and bfloat16 where the processor multiplies that.
+The sums are float32 in any case, so that in bfloat16 nothing has to be split.
 """
 
 import ctypes
@@ -19,14 +20,24 @@ from torch.nn import Parameter
 from torch.nn import functional as F
 
 from conductance.eager import eager
-from conductance.kernels import averaging, native, windows
+from conductance.kernels import averaging, native, rounded, windows
 from conductance.kernels.convolution_gradient import OPTIONS, average_with_gradient, sums_without_memory
+
+TILE = 32  # units
+
+# Where half of a tile's units are missing, libraries are as fast.
+LEAST_UNITS = 17
+
+# In bfloat16, of each kind: of fewer channels a tile is sooner multiplied than found.
+LEAST_CHANNELS = 8
+
+_TYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
 
 class PendingConvolution(NamedTuple):
     """E' of all units, then I', of a convolution that has not been computed."""
 
-    p: Tensor  # (N, C, H, W), channels last
+    p: Tensor  # (N, C, H, W), channels last, float32 or bfloat16
     excitatory: Tensor  # (units, channels, height, width) of the kernel; the first channels excite
     inhibitory: Tensor  # the last ones inhibit; the same ones where both kinds read all
     leak: Tensor  # (2, units)
@@ -48,7 +59,7 @@ class PendingConvolution(NamedTuple):
 
     def joins(self, shortcut: Tensor) -> bool:
         """Whether a residual block's shortcut can be taken into the pass."""
-        plain = type(shortcut) is Tensor and shortcut.dtype == torch.float32 and shortcut.device == self.p.device
+        plain = type(shortcut) is Tensor and shortcut.dtype == self.p.dtype and shortcut.device == self.p.device
         return plain and shortcut.shape == self.shape
 
 
@@ -71,8 +82,12 @@ def pending_convolution(
         sums: computes them in another way.
     """
     tensors = p, excitatory, inhibitory, leak
-    plain = all(type(each) in (Tensor, Parameter) and each.dtype == torch.float32 for each in tensors)
+    if not all(type(each) in (Tensor, Parameter) for each in tensors) or p.dtype not in _TYPES:
+        return None
+    plain = all(each.dtype == torch.float32 for each in tensors[1:])
     if not (plain and eager() and p.numel() and windows.channels_are_last(p) and options.get("groups", 1) == 1):
+        return None
+    if len(excitatory) < LEAST_UNITS or (p.dtype == torch.bfloat16 and not _in_pairs(p, excitatory, inhibitory)):
         return None
     if not all(isinstance(options.get(name), tuple) for name in OPTIONS) or windows.covers(excitatory, p, **options):
         return None
@@ -81,6 +96,13 @@ def pending_convolution(
         return None
     vectors = torch.backends.cpu.get_cpu_capability() == "AVX512"
     return pending if vectors and native.library("convolution") is not None else None
+
+
+def _in_pairs(p: Tensor, excitatory: Tensor, inhibitory: Tensor) -> bool:
+    """Whether the processor multiplies two channels of bfloat16 at once, and those of each kind are even in number."""
+    channels = p.shape[1], excitatory.shape[1], inhibitory.shape[1]
+    even = all(number % 2 == 0 for number in channels)
+    return even and min(channels) >= LEAST_CHANNELS and rounded.has_instructions()
 
 
 def average_convolution(pending: PendingConvolution, rectify: bool, shortcut: Tensor | None = None) -> Tensor:
@@ -126,12 +148,13 @@ def _forward(
         *(*excitatory.shape[2:], down, right, padding_y, padding_x, gap_y, gap_x),
         *(0, channels - numbers[1], *numbers, *excitatory.stride()),
     )
-    library: Any = native.library("convolution")
-    lengths = (ctypes.c_int64 * len(sizes))(*sizes)
-    library.room_of_convolution.restype = ctypes.c_int64
-    room = p.new_empty(library.room_of_convolution(lengths))
     joined = None if shortcut is None else shortcut.contiguous(memory_format=last)
-    tensors = p, excitatory, inhibitory, leak.contiguous(), joined, z, total, room
+    synapses = sum(each[0].numel() for each in (excitatory, inhibitory))
+    room = torch.empty(
+        -(-len(excitatory) // TILE) * TILE * synapses, dtype=p.dtype
+    )  # for conductances in another order
+    tensors = p, excitatory, inhibitory, leak.contiguous(), room, joined, z, total
     addresses = (ctypes.c_void_p(None if tensor is None else tensor.data_ptr() or None) for tensor in tensors)
-    library.averaged_convolution(*addresses, lengths, int(rectify), torch.get_num_threads())
+    run = getattr(native.library("convolution"), f"averaged_convolution_{_TYPES[p.dtype]}")
+    run(*addresses, (ctypes.c_int64 * len(sizes))(*sizes), int(rectify), torch.get_num_threads())
     return z, total

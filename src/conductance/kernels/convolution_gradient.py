@@ -63,18 +63,18 @@ class _Sums(Function):
         p, excitatory, inhibitory, leak = inputs
         if torch.is_grad_enabled():  # to be differentiated again: autograd has to see each operation
             asked = [each for each, is_wanted in zip(inputs, wanted, strict=True) if is_wanted]
-            found = iter(
-                torch.autograd.grad(
-                    _formula(p, excitatory, inhibitory, leak, ctx.options), asked, to_both, create_graph=True
-                )
-            )
+            both = _formula(p, excitatory, inhibitory, leak, ctx.options)
+            found = iter(torch.autograd.grad(both, asked, to_both.float(), create_graph=True))
             return *(next(found) if is_wanted else None for is_wanted in wanted), None, None
-        to_leak = to_both.sum((0, 2, 3)).view(2, -1) if wanted[3] else None
-        return *_gradients(to_both, p, excitatory, inhibitory, ctx.options, wanted[:2]), to_leak, None, None
+        to_leak = to_both.sum((0, 2, 3), dtype=torch.float32).view(2, -1) if wanted[3] else None
+        factors = excitatory.to(p.dtype), inhibitory.to(p.dtype)
+        to_p, to_E, to_I = _gradients(to_both, p, *factors, ctx.options, wanted[:2])
+        return to_p, *(None if each is None else each.float() for each in (to_E, to_I)), to_leak, None, None
 
 
 def _formula(p: Tensor, excitatory: Tensor, inhibitory: Tensor, leak: Tensor, options: dict[str, Any]) -> Tensor:
     """E' of all units, then I', by the library's convolutions."""
+    p = p.float()
     p_E, p_I = p[:, : excitatory.shape[1]], p[:, -inhibitory.shape[1] :]
     return torch.cat([F.conv2d(p_E, excitatory, leak[0], **options), F.conv2d(p_I, inhibitory, leak[1], **options)], 1)
 

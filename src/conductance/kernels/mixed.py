@@ -364,7 +364,7 @@ def average(sums: Sums, axis: int, rectify: bool, dtype: torch.dtype | None = No
     if isinstance(sums, Pending):
         return average_pending(sums, rectify, dtype)
     if isinstance(sums, PendingConvolution):
-        return average_convolution(sums, rectify).to(dtype or torch.float32)
+        return average_convolution(sums, rectify).to(dtype or sums.p.dtype)
     if isinstance(sums, Tensor):
         return averaging.average(sums, axis, rectify, dtype)
     if not eager():

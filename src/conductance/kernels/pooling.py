@@ -185,7 +185,7 @@ def pooled_average(sums: Sums, axis: int, rectify: bool, dtype: torch.dtype | No
         rectify: p instead of z'.
         dtype: type of the result, by default that of ``sums``; of parts the result has the type of ``rest``.
     """
-    if isinstance(sums, PendingConvolution):
+    if isinstance(sums, PendingConvolution) and sums.p.dtype in native.POOLED:
         if sums.learns:
             both = sums_with_gradient(sums)
             found: Tensor = _PooledAverage.apply(both, axis, rectify, partial(_of_convolution, sums, axis, rectify))[0]
@@ -193,7 +193,7 @@ def pooled_average(sums: Sums, axis: int, rectify: bool, dtype: torch.dtype | No
             found = average_convolution(sums, False)
             native.pool(found, _room_for_mean(found, axis), found, axis, rectify)
         return found if dtype is None else found.to(dtype)
-    if isinstance(sums, Pending) and sums.dtype is not None:
+    if isinstance(sums, PendingConvolution) or (isinstance(sums, Pending) and sums.dtype is not None):
         sums = sums.sums()
     if isinstance(sums, SplitSums) and sums.shared is not None:  # z is not rounded before m is subtracted
         dtype, sums = sums.rest.dtype, dense(sums, axis)

@@ -233,7 +233,13 @@ class SynapticSum:
     def _pending_convolution(
         self, p: Tensor, packed: Tensor, leak: Tensor, excitatory: int, sums: Callable[[], Any]
     ) -> Sums | None:
-        if packed.ndim != 4 or not self.is_plain(p, packed):
+        if packed.ndim != 4 or self._cancels(p, packed):
+            return None
+        if (dtype := low_precision(p, packed)) is not None:
+            if dtype != torch.bfloat16 or self.nearly_equal:
+                return None
+            p = p.to(dtype)
+        elif p.dtype != packed.dtype:
             return None
         if _is_stacked(packed, leak):
             to_E, to_I = packed.chunk(2)

@@ -26,11 +26,12 @@ def serves(p: Tensor, conductance: Tensor) -> bool:
     plain = all(type(each) in (Tensor, Parameter) and each.device.type == "cpu" for each in (p, conductance))
     if not plain or p.dtype not in _TYPES or conductance.dtype != torch.float32 or not conductance.is_contiguous():
         return False
-    return native.is_worth_it(conductance.numel()) and _has_instructions() and native.library("rounded") is not None
+    return native.is_worth_it(conductance.numel()) and has_instructions() and native.library("rounded") is not None
 
 
 @cache
-def _has_instructions() -> bool:
+def has_instructions() -> bool:
+    """Whether the processor multiplies bfloat16, and has no units for whole matrices of it."""
     flags = cpu_info()
     return "avx512_bf16" in flags and "amx_bf16" not in flags and torch.backends.cpu.get_cpu_capability() == "AVX512"
 
