@@ -30,9 +30,10 @@ def in_torch_func() -> bool:
 def is_seen_through(grad: torch.Tensor) -> bool:
     """Whether a backward pass that is given this has to consist of operations that torch sees.
 
-    It is differentiated again, or transformed, or many gradients come at once (``is_grads_batched``).
+    It is differentiated again, or transformed, or many gradients come at once (``is_grads_batched``). A compiler takes
+    this package's own operators as they are, see `kernels.gpu.operators`.
     """
-    return torch.is_grad_enabled() or not eager() or torch._C._functorch.is_legacy_batchedtensor(grad)
+    return torch.is_grad_enabled() or transformed() or torch._C._functorch.is_legacy_batchedtensor(grad)
 
 
 def constant_when_compiled(function: Answer) -> Answer:

@@ -33,7 +33,7 @@ def compiled(kernel, capability, types, constants, **options):
 def average_of(kernel, capability, kind, last):
     tile_p, tile_c = average._tile(64, 1024, last)
     tensors = dict.fromkeys(("rest", "z", "total", "grad", "to_rest"), kind)
-    tensors |= dict.fromkeys(("shared", "mean", "leak", "to_shared"), F32)
+    tensors |= dict.fromkeys(("shared", "common", "leak", "to_shared"), F32)
     axis = "c" if last else "p"
     one = {name: 1 for name in kernel.arg_names if name in (f"rest_{axis}", f"in_{axis}", f"out_{axis}")}
     flags = {"RECTIFY": True, "HAS_SHARED": False, "HAS_LEAK": False, "KEEPS_TOTAL": True, "SHARED": 0}
@@ -46,7 +46,7 @@ def product_of(capability, kind, tile):
     constants = {"g_column": 1, "RECTIFY": True, "PRECISION": "tf32", "TOGETHER": 8,
                  "FACTOR": tl.bfloat16 if half else tl.float32,
                  "TILE_M": tile.rows, "TILE_N": tile.units, "TILE_K": tile.synapses}
-    types = {"x": kind, "z": kind, "total": kind, "g": F32, "mean": F32, "leak": F32}
+    types = {"x": kind, "z": kind, "total": kind, "g": F32, "common": F32, "leak": F32}
     return compiled(product._product_kernel, capability, types, constants, num_stages=3)
 
 found = {}
