@@ -56,7 +56,6 @@ __attribute__((target("avx512bf16"))) void sums(const Tile &tile, int64_t first,
     const word *p[TALL], *G = conductances + tap * channels * WIDE;
 #pragma GCC unroll 12
     for (int m = 0; m < TALL; ++m) p[m] = *seen++ + first;
-#pragma GCC unroll 4
     for (int64_t k = 0; k < channels; ++k, G += WIDE) {
       const lanes left = *(const lanes *)G, right = *(const lanes *)(G + LANES);
 #pragma GCC unroll 12
