@@ -10,11 +10,13 @@ Answer = TypeVar("Answer", bound=Callable[..., object])
 
 
 def eager() -> bool:
-    """False inside ``torch.compile``, ``torch.export``, ``torch.jit.trace`` and the transforms of ``torch.func``.
+    """False inside ``torch.compile``, ``torch.export``, ``torch.jit.trace``, the transforms of ``torch.func``, and
+    modes that see each operation (``make_fx``, ``FlopCounterMode``).
 
     They rewrite operations or record them, and miss or refuse those that write into memory given to them.
     """
-    return not (torch.compiler.is_compiling() or torch.jit.is_tracing() or transformed())
+    seen = torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._len_torch_dispatch_stack() > 0
+    return not (seen or transformed())
 
 
 def transformed() -> bool:

@@ -212,8 +212,8 @@ def test_many_gradients_may_be_asked_for_at_once(pooled):
         torch.testing.assert_close(found, torch.stack(wanted), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("joined", [False, True])
-def test_gradients_can_be_differentiated_again(joined):
+@pytest.mark.parametrize("kind", ["average", "joined", "pooled"])
+def test_gradients_can_be_differentiated_again(kind):
     layer = CWAConv2d(8, 6, 3, 2, 1, activation=None)
     p = torch.rand(2, 8, 9, 7).to(memory_format=torch.channels_last)
     shortcut = torch.rand(2, 6, 5, 4)
@@ -223,8 +223,11 @@ def test_gradients_can_be_differentiated_again(joined):
         p, shortcut = p.detach().requires_grad_(), shortcut.detach().requires_grad_()
         sums = layer.open_conductances(p)
         assert isinstance(sums, PendingConvolution) == (p.dtype == torch.float32)
-        z = kernels.joined_average(sums, shortcut, -3) if joined else kernels.average(sums, -3, True)
-        leaves = (p, layer.g, shortcut) if joined else (p, layer.g)
+        if kind == "joined":
+            z = kernels.joined_average(sums, shortcut, -3)
+        else:
+            z = (kernels.pooled_average if kind == "pooled" else kernels.average)(sums, -3, True)
+        leaves = (p, layer.g, shortcut) if kind == "joined" else (p, layer.g)
         found = torch.autograd.grad(z.square().sum(), leaves, create_graph=True)
         return torch.autograd.grad(sum(each.square().sum() for each in found), leaves)
 

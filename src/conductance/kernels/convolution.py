@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 from torch.nn import functional as F
 
 from conductance.eager import eager
@@ -59,8 +58,7 @@ class PendingConvolution(NamedTuple):
 
     def joins(self, shortcut: Tensor) -> bool:
         """Whether a residual block's shortcut can be taken into the pass."""
-        plain = type(shortcut) is Tensor and shortcut.dtype == self.p.dtype and shortcut.device == self.p.device
-        return plain and shortcut.shape == self.shape
+        return native.is_plain(shortcut) and shortcut.dtype == self.p.dtype and shortcut.shape == self.shape
 
 
 def _positions(size: int, taps: int, stride: int, padding: int, dilation: int) -> int:
@@ -81,15 +79,19 @@ def pending_convolution(
         options: those of the convolution.
         sums: computes them in another way.
     """
+    if not eager():
+        return None
     tensors = p, excitatory, inhibitory, leak
-    if not all(type(each) in (Tensor, Parameter) for each in tensors) or p.dtype not in _TYPES:
+    if not all(native.is_plain(each) for each in tensors) or p.dtype not in _TYPES:
         return None
     plain = all(each.dtype == torch.float32 for each in tensors[1:])
-    if not (plain and eager() and p.numel() and windows.channels_are_last(p) and options.get("groups", 1) == 1):
+    if not (plain and p.numel() and windows.channels_are_last(p) and options.get("groups", 1) == 1):
         return None
     if len(excitatory) < LEAST_UNITS or (p.dtype == torch.bfloat16 and not _in_pairs(p, excitatory, inhibitory)):
         return None
-    if not all(isinstance(options.get(name), tuple) for name in OPTIONS) or windows.covers(excitatory, p, **options):
+    if not all(isinstance(options.get(name), tuple) for name in OPTIONS) or not _fit(p, excitatory, inhibitory, leak):
+        return None
+    if windows.covers(excitatory, p, **options):
         return None
     pending = PendingConvolution(p, excitatory, inhibitory, leak, options, sums)
     if min(pending.shape) < 1 or not averaging.is_native(2 * math.prod(pending.shape)):
@@ -103,6 +105,16 @@ def _in_pairs(p: Tensor, excitatory: Tensor, inhibitory: Tensor) -> bool:
     channels = p.shape[1], excitatory.shape[1], inhibitory.shape[1]
     even = all(number % 2 == 0 for number in channels)
     return even and min(channels) >= LEAST_CHANNELS and rounded.has_instructions()
+
+
+def _fit(p: Tensor, excitatory: Tensor, inhibitory: Tensor, leak: Tensor) -> bool:
+    """Whether the sizes do; the library has words for those that do not."""
+    channels, (units, first), last = p.shape[1], excitatory.shape[:2], inhibitory.shape[1]
+    return (
+        leak.shape == (2, units)
+        and len(inhibitory) == units
+        and (first + last == channels or first == last == channels)
+    )
 
 
 def average_convolution(pending: PendingConvolution, rectify: bool, shortcut: Tensor | None = None) -> Tensor:
@@ -136,7 +148,7 @@ def _forward(
     """Z or p, and D where backward is to have it, which holds nothing elsewhere."""
     p, excitatory, inhibitory, leak, options, _ = pending
     last = torch.channels_last
-    z = torch.empty(pending.shape, dtype=p.dtype, memory_format=last)
+    z = torch.empty(pending.shape, dtype=p.dtype, device=p.device, memory_format=last)
     total = torch.empty_like(z) if keep else z.new_empty(0)
     (down, right), (padding_y, padding_x), (gap_y, gap_x) = (options[name] for name in OPTIONS)
     if excitatory.shape[1] == p.shape[1] and padding_x:  # neighbouring taps are read as one where none is padding
@@ -150,11 +162,8 @@ def _forward(
     )
     joined = None if shortcut is None else shortcut.contiguous(memory_format=last)
     synapses = sum(each[0].numel() for each in (excitatory, inhibitory))
-    room = torch.empty(
-        -(-len(excitatory) // TILE) * TILE * synapses, dtype=p.dtype
-    )  # for conductances in another order
+    room = p.new_empty(-(-len(excitatory) // TILE) * TILE * synapses)  # for conductances in another order
     tensors = p, excitatory, inhibitory, leak.contiguous(), room, joined, z, total
-    addresses = (ctypes.c_void_p(None if tensor is None else tensor.data_ptr() or None) for tensor in tensors)
     run = getattr(native.library("convolution"), f"averaged_convolution_{_TYPES[p.dtype]}")
-    run(*addresses, (ctypes.c_int64 * len(sizes))(*sizes), int(rectify), torch.get_num_threads())
+    run(*native.addresses(tensors), (ctypes.c_int64 * len(sizes))(*sizes), int(rectify), torch.get_num_threads())
     return z, total

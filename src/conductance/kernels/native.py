@@ -23,6 +23,8 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from conductance.errors import InputError
+
 TYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
 POOLED = {torch.float32: "float", torch.float64: "double"}  # for z less its mean is a difference
 
@@ -108,10 +110,14 @@ def is_worth_it(numbers: int) -> bool:
     return numbers >= LEAST and os.environ.get("CONDUCTANCE_NATIVE", "1") != "0"
 
 
+def is_plain(tensor: Tensor) -> bool:
+    """Whether C++ can read the numbers of a tensor: an ordinary one on a CPU, with the signs that lie in memory."""
+    return type(tensor) in (Tensor, Parameter) and tensor.device.type == "cpu" and not tensor.is_neg()
+
+
 def takes(both: Tensor, axis: int) -> bool:
-    """Whether the passes read this tensor as it lies in memory: an ordinary one on a CPU, of a known type."""
-    plain = type(both) in (Tensor, Parameter) and both.device.type == "cpu" and both.numel() > 0
-    return both.dtype in TYPES and plain and _rows(both, axis) is not None
+    """Whether the passes read this tensor as it lies in memory: a plain one of a known type."""
+    return both.dtype in TYPES and is_plain(both) and both.numel() > 0 and _rows(both, axis) is not None
 
 
 def forward(
@@ -176,7 +182,7 @@ def backward(
         common = common.contiguous()
         shape = list(z.shape)
         shape[axis] = width
-        to_shared = torch.empty(shape, dtype=common.dtype, memory_format=layout(to_rest))
+        to_shared = torch.empty(shape, dtype=common.dtype, device="cpu", memory_format=layout(to_rest))
     grad, z, total, shortcut = _in_order_of(to_rest, grad.to(z.dtype), z, total, shortcut)
     tensors = grad, z, total, common, shortcut, to_rest, to_shortcut, to_shared
     _call(f"backward_{_name(to_rest, to_shared, z)}", tensors, to_rest, axis, width, rectify)
@@ -307,6 +313,23 @@ def _run(
     name: str, tensors: Sequence[Tensor | None], order: tuple[int, int, int], width: int = 0, option: int = 0
 ) -> None:
     threads = max(1, min(torch.get_num_threads(), math.prod(order) // PER_THREAD))
-    addresses = (ctypes.c_void_p(None if tensor is None else tensor.data_ptr()) for tensor in tensors)
     sizes = (ctypes.c_int64(size) for size in (*order, width))
-    getattr(library(), name)(*addresses, *sizes, int(option), threads)
+    read = readable(tensors)
+    getattr(library(), name)(*addresses(read), *sizes, int(option), threads)
+
+
+def readable(tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """The same numbers for C++, their signs in memory: where numbers have been conjugated, torch keeps signs apart.
+
+    Raises:
+        InputError: one of them does not lie on the CPU.
+    """
+    for tensor in tensors:
+        if tensor is not None and tensor.device.type != "cpu":
+            raise InputError(f"tensors lie on cpu and on {tensor.device}: move all of them to one device")
+    return [None if tensor is None else tensor.resolve_neg() for tensor in tensors]
+
+
+def addresses(tensors: Sequence[Tensor | None]) -> list[ctypes.c_void_p]:
+    """Where their numbers lie; nowhere for one that is missing, or empty."""
+    return [ctypes.c_void_p(None if tensor is None else tensor.data_ptr() or None) for tensor in tensors]

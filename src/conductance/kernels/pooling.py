@@ -163,7 +163,7 @@ class _PooledAverage(Function):
     def backward(ctx: Any, grad: Tensor | None, grad_z: Tensor | None, grad_total: Tensor | None) -> tuple[Any, ...]:
         z, total, mean = ctx.saved_tensors
         axis, rectify = ctx.how
-        if grad is not None and not is_seen_through(grad):
+        if grad is not None and not is_seen_through(grad) and grad_z is grad_total is None:
             out = averaging.empty_twice(z, axis)
             native.pooled_backward(grad, z, total, mean, out, axis, rectify)
             return out, None, None, None

@@ -165,14 +165,14 @@ def _float16_scale(p: Tensor, packed: Tensor, leak: Tensor) -> Tensor | None:
 
 
 def _sums(p: Tensor, packed: Tensor, valence: Valence | None, leak: Tensor, synaptic_sum: "SynapticSum") -> Sums:
-    if valence is None:
-        return synaptic_sum.shared(p, packed, leak)
     axis = channel_axis(packed)
-    if p.ndim < -axis or p.shape[axis] != valence.channels:
+    channels = packed.shape[1] * synaptic_sum.options.get("groups", 1) if valence is None else valence.channels
+    if p.ndim < -axis or p.shape[axis] != channels:
         raise InputError(
-            f"p has the shape {tuple(p.shape)}; its axis {axis} must hold the {valence.channels} presynaptic channels"
+            f"p has the shape {tuple(p.shape)}; its axis {axis} must hold the {channels} presynaptic channels"
         )
-    if valence.doubled_input or not valence.class_values or (packed.ndim == 2 and _is_stacked(packed, leak)):
+    stacked = packed.ndim == 2 and _is_stacked(packed, leak)
+    if valence is None or valence.doubled_input or not valence.class_values or stacked:
         return synaptic_sum.shared(p, packed, leak)
     p = valence.sort_channels(p, axis)
     if valence.class_values == (1.0, -1.0):

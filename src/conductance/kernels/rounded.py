@@ -13,7 +13,6 @@ from functools import cache
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 from conductance.kernels import native
 from conductance.kernels.onednn import cpu_info
@@ -23,7 +22,7 @@ _TYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
 def serves(p: Tensor, conductance: Tensor) -> bool:
     """Whether the products take these, a matrix of float32 conductances and open probabilities of either type."""
-    plain = all(type(each) in (Tensor, Parameter) and each.device.type == "cpu" for each in (p, conductance))
+    plain = native.is_plain(p) and native.is_plain(conductance)
     if not plain or p.dtype not in _TYPES or conductance.dtype != torch.float32 or not conductance.is_contiguous():
         return False
     return native.is_worth_it(conductance.numel()) and has_instructions() and native.library("rounded") is not None
@@ -108,6 +107,8 @@ def _run(
     pairs = getattr(library, f"pairs_of_{name}")
     pairs.restype = ctypes.c_int64
     room = torch.empty(pairs(*lengths, threads), dtype=torch.int32, device="cpu")  # torch says where memory ends
-    addresses = (ctypes.c_void_p(tensor.data_ptr()) for tensor in (*tensors, room))
+    read = native.readable((*tensors, room))
     numbers = *(matrix.stride(0) for matrix in matrices), *twice
-    getattr(library, f"{name}_{_TYPES[dtype]}")(*addresses, *map(ctypes.c_int64, numbers), *lengths, threads)
+    getattr(library, f"{name}_{_TYPES[dtype]}")(
+        *native.addresses(read), *map(ctypes.c_int64, numbers), *lengths, threads
+    )

@@ -5,7 +5,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 from conductance.eager import eager
 from conductance.kernels import native
@@ -13,16 +12,17 @@ from conductance.kernels import native
 
 def serve(parameter: Tensor, *others: Tensor) -> bool:
     """Whether the passes take this parameter and what is read with it: float32, on a CPU, in one dense layout."""
+    if not eager():
+        return False
     dense = parameter.is_contiguous() or parameter.is_contiguous(memory_format=torch.channels_last)
     alike = all(
-        type(each) in (Tensor, Parameter)
-        and each.device.type == "cpu"
+        native.is_plain(each)
         and each.dtype == torch.float32
         and each.shape == parameter.shape
         and each.stride() == parameter.stride()
         for each in (parameter, *others)
     )
-    return dense and alike and eager() and native.is_worth_it(parameter.numel()) and native.library("steps") is not None
+    return dense and alike and native.is_worth_it(parameter.numel()) and native.library("steps") is not None
 
 
 def adam(
@@ -70,6 +70,5 @@ def subtract(parameter: Tensor, step: Tensor, least: float) -> None:
 
 def _run(name: str, tensors: tuple[Tensor, ...], sizes: tuple[int, ...], *numbers: ctypes.c_float) -> None:
     threads = max(1, min(torch.get_num_threads(), math.prod(sizes[:2]) // native.PER_THREAD))
-    addresses = (ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors)
-    getattr(native.library("steps"), name)(*addresses, *map(ctypes.c_int64, sizes), *numbers, threads)
+    getattr(native.library("steps"), name)(*native.addresses(tensors), *map(ctypes.c_int64, sizes), *numbers, threads)
     torch.autograd.graph.increment_version(tensors[0])  # so that autograd knows what it can no longer use
