@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from conductance import kernels
 from conductance.errors import InputError
-from conductance.kernels import SplitSums, SynapticSum, linear, native, rounded
+from conductance.kernels import SplitSums, SynapticSum, convolution, linear, native, rounded
 from conductance.kernels.convolution import PendingConvolution
 from conductance.nn import AbsNormConv2d, AbsNormLinear, CWAConv2d, CWALinear
 
@@ -22,6 +22,8 @@ def _small_is_large(monkeypatch):
     """Small tensors take the way of large ones."""
     monkeypatch.setattr(native, "LEAST", 1)
     monkeypatch.setattr(linear, "LEAST", 1)
+    for least in ("LEAST_UNITS", "LEAST_CHANNELS"):
+        monkeypatch.setattr(convolution, least, 1)
     kernels.use_average("native")
 
 
