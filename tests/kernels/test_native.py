@@ -178,3 +178,21 @@ def test_small_tensors_build_nothing(monkeypatch):
     kernels.average(torch.rand(10, 20), -1, True)
     monkeypatch.setenv("CONDUCTANCE_NATIVE", "0")
     kernels.average(torch.rand(2, native.LEAST), -1, True)
+
+
+@needs_a_compiler
+@pytest.mark.usefixtures("anew")
+@pytest.mark.parametrize("kernel", ["native", "blocked"])
+@pytest.mark.parametrize("what", ["average", "pooled", "joined"])
+def test_second_derivatives_take_every_path(what, kernel):
+    """By the result, by z and by D, in a last pass that nobody differentiates again."""
+    kernels.use_average(kernel)
+    generator = torch.Generator().manual_seed(0)
+    both = torch.rand(2, 8, 3, generator=generator, dtype=torch.float64).add(0.2).requires_grad_()
+    shortcut = torch.rand(2, 4, 3, generator=generator, dtype=torch.float64).requires_grad_()
+    run = {
+        "average": lambda both, _: kernels.average(both, -2, False),
+        "pooled": lambda both, _: kernels.pooled_average(both, -2, False),
+        "joined": lambda both, shortcut: kernels.joined_average(both, shortcut.add(1), -2),  # open everywhere
+    }[what]
+    assert torch.autograd.gradgradcheck(lambda *leaves: run(*leaves).square(), (both, shortcut), atol=1e-4)
