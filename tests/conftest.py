@@ -14,6 +14,7 @@ if not torch.cuda.is_available():  # Triton decides when it is imported, which t
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from longest import LONGEST_FIRST
 
 # A machine that is only to check its GPU need have no more than torch, numpy and pytest; `conductance.bench.gpu` runs
 # the tests that do with these.
@@ -37,37 +38,6 @@ def pytest_ignore_collect(collection_path):
     if HAS_HYPOTHESIS or collection_path.suffix != ".py":
         return None
     return True if "import given" in collection_path.read_text() else None
-
-
-# Several processes share the tests, a file at a time. A long one that is begun last has them wait for it.
-LONGEST_FIRST = (
-    "docs/test_tutorials.py",
-    "launch/test_local.py",
-    "docs/test_site.py",
-    "estimators/test_contract.py",
-    "docs/test_output.py",
-    "estimators/test_estimators.py",
-    "tuning/test_search.py",
-    "reproduction/test_reproduce.py",
-    "cli/test_cli.py",
-    "bench/test_gpu.py",
-    "cli/test_several_processes.py",
-    "runs/test_faults.py",
-    "cli/test_numbers.py",
-    "kernels/test_native.py",
-    "runs/test_checkpoint_file.py",
-    "transform/test_exported_networks.py",
-    "studies/test_circuit_studies.py",
-    "circuits/test_circuit_membranes.py",
-    "runs/test_kills.py",
-    "live/test_live_page.py",
-    "biophysics/test_joined.py",
-    "report/test_report_page.py",
-    "biophysics/test_simulation.py",
-    "training/test_sharded_training.py",
-    "test_wheel.py",
-    "test_printable.py",
-)
 
 
 def pytest_collection_modifyitems(items):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import LONGEST_FIRST
+from longest import LONGEST_FIRST
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src/conductance"

@@ -135,16 +135,16 @@ def _build(folder, built):
 
 @needs_a_compiler
 def test_processes_that_build_at_once_do_not_disturb_each_other(tmp_path):
-    """The compiler, three times: some 5 seconds."""
+    """The compiler, twice: some 4 seconds."""
     context = multiprocessing.get_context("forkserver")  # it imports torch once
     context.set_forkserver_preload([__name__])
     built = context.SimpleQueue()
-    processes = [context.Process(target=_build, args=(str(tmp_path), built)) for _ in range(3)]
+    processes = [context.Process(target=_build, args=(str(tmp_path), built)) for _ in range(2)]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
-    assert [built.get() for _ in processes] == [True] * 3
+    assert [built.get() for _ in processes] == [True] * 2
     assert [file.suffix for file in (tmp_path / "conductance").iterdir()] == [".so"]
 
 

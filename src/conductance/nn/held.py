@@ -27,7 +27,8 @@ class HeldLayer(ConductanceLayer):
 
     def release(self) -> None:
         """Compute them anew at each call, as any layer does."""
-        self._held = self._packed = None
+        for name in ("_held", "_packed"):  # removed, so that no layer shows what it once held
+            vars(self).pop(name, None)
 
     def synaptic_conductances(self, p: Tensor) -> kernels.Sums:
         """E' of all units, then I', from what is held, or from the parameters."""
