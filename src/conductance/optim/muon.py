@@ -102,6 +102,7 @@ def _move_by_pieces(parameter: Tensor, direction: Tensor, group: Group) -> None:
             steps.subtract(flat, step.view_as(flat), group["least"])
         else:
             moved.sub_(step)
+        del step  # before the next one takes as much memory
     if not limited:
         limit([parameter], group)
 
