@@ -1,6 +1,8 @@
 """The table of what lacks computing: what is done leaves it."""
 
+import json
 import shlex
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,22 +24,31 @@ def answered(run):
     Predictions(np.zeros(4, int), np.zeros(4, int)).write(run / "predictions.npz")
 
 
+def trained(place, preset, seed, name=None):
+    """A finished run of a preset, with answers, whatever it is called."""
+    run = write_run(place, dataset="cifar10", seed=seed, epochs=get_preset(preset).epochs)
+    config = replace(get_preset(preset), name=name or preset, seed=seed)
+    (run / "config.json").write_text(json.dumps(config.to_dict()))
+    answered(run)
+    return run
+
+
 def lines(table):
     return {line.split(" | ")[0].removeprefix("| "): line.split(" | ")[1:] for line in table.splitlines()[2:]}
 
 
 def test_a_finished_run_is_missing_no_longer(tmp_path):
-    name = "cifar10-cnn-cwa-pooled"
-    for seed in (0, 2):
-        run = {"dataset": "cifar10", "name": name, "seed": seed, "epochs": 3}
-        answered(write_run(tmp_path / "pooled" / f"{name}-seed{seed}", **run))
+    preset, pooled, retrained = "cifar10-cnn-cwa-pooled", tmp_path / "pooled", tmp_path / "retrained"
+    trained(pooled / "0", preset, 0)
+    trained(pooled / "2", preset, 2, name="by-another-name")
     found = lines(missing(load_runs([tmp_path])))
-    assert found[f"{name}, 30 epochs"][:2] == ["1", "39.0 s"]
+    assert found[f"{preset}, 30 epochs"][:2] == ["1", "39.0 s"]
     assert found["cifar10-cnn-cwa, 30 epochs"][0] == "0, 1, 2"
-    last = write_run(tmp_path / "retrained" / f"{name}-seed1", **{**run, "seed": 1})
-    assert f"{name}, 30 epochs" in lines(missing(load_runs([tmp_path])))  # it can be compared with nothing
+    last = trained(retrained / "1", preset, 1)
+    (last / "predictions.npz").unlink()
+    assert f"{preset}, 30 epochs" in lines(missing(load_runs([tmp_path])))  # it can be compared with nothing
     answered(last)
-    assert f"{name}, 30 epochs" not in lines(missing(load_runs([tmp_path])))
+    assert f"{preset}, 30 epochs" not in lines(missing(load_runs([tmp_path])))
 
 
 def test_each_command_trains_what_it_says():

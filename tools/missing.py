@@ -1,7 +1,7 @@
 """What has not been measured and lacks nothing but computing: runs and studies, with the command of each."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from statistics import fmean
@@ -39,6 +39,11 @@ class Wanted:
     def whole(self) -> int:
         """Epochs of each run."""
         return self.epochs or get_preset(self.preset).epochs
+
+    def is_met_by(self, run: Run) -> bool:
+        """Whether a run is one of these, whatever it is called."""
+        config = replace(get_preset(self.preset), epochs=self.whole)
+        return run.config == replace(config, name=run.config.name, seed=run.config.seed)
 
     @property
     def command(self) -> str:
@@ -79,7 +84,7 @@ def missing(runs: Sequence[Run]) -> str:
 def _runs(finished: Sequence[Run]) -> Iterator[list[str]]:
     for wanted in WANTED:
         here = [run for run in finished if {SECTION, ALSO} & {*Path(run.path).parts} and run.predictions is not None]
-        own = {run.seed for run in here if run.settings["name"] == wanted.name}
+        own = {run.seed for run in here if wanted.is_met_by(run)}
         left = [str(seed) for seed in range(SEEDS) if seed not in own]
         if left:
             time = _time(finished, wanted.preset, wanted.whole)
