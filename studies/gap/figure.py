@@ -28,6 +28,7 @@ FAMILIES = {
 }
 RUNS = {
     "pooled": "a pooled interneuron",
+    "pooled-longer": "a pooled interneuron",
     "taught": "a teacher",
     "taught-long": "a teacher",
     "taught-longer": "a teacher",
