@@ -40,9 +40,9 @@ lint: $(STAMP)  ## style
 types: $(STAMP)  ## static types
 	$(BIN)/mypy
 
-# Four processes on two cores: some often wait for a browser, a cluster or a process that it started.
+# Three processes on two cores (four take longer): one often waits for a browser, a cluster or a process that it started.
 check: $(STAMP)  ## the tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 COUNT ?= 20000
 SEED ?= 0
