@@ -1,6 +1,6 @@
-"""Files of tests that take longest, the longest first.
+"""The test files that take longest, the longest first.
 
-Several processes share the tests, a file at a time. A long one that is begun last has them wait for it.
+Several processes share the tests, a file at a time. When a long one starts last, the others wait for it.
 """
 
 LONGEST_FIRST = (

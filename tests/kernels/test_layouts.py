@@ -146,6 +146,15 @@ def potential(both, axis):
     return (E - I) / (E + I)
 
 
+def drawn_sums(data, shape, dtype, kernel):
+    """Room, axis, E' and I', and the same in float64; the kernel is chosen."""
+    room = Room(data.draw)
+    kernels.use_average(kernel)
+    rows, units, positions, axis = shape
+    both = room.positive(rows, 2 * units, *positions, dtype=dtype).requires_grad_()
+    return room, axis, both, exact(both)
+
+
 def opened(z, found, rectify):
     """p, of the units that are open in the result, for rounding decides it at z = 0."""
     return z * (found > 0) if rectify else z
@@ -154,11 +163,7 @@ def opened(z, found, rectify):
 @random_layouts
 @given(st.data(), shapes(), st.sampled_from([torch.float32, torch.float64]), st.booleans(), KERNELS)
 def test_averages(data, shape, dtype, rectify, kernel):
-    room = Room(data.draw)
-    kernels.use_average(kernel)
-    rows, units, positions, axis = shape
-    both = room.positive(rows, 2 * units, *positions, dtype=dtype).requires_grad_()
-    leaf = exact(both)
+    room, axis, both, leaf = drawn_sums(data, shape, dtype, kernel)
     found = kernels.average(both, axis, rectify)
     E, I = leaf.detach().chunk(2, axis)
     plain = potential(leaf, axis)
@@ -173,11 +178,7 @@ def test_averages(data, shape, dtype, rectify, kernel):
 @random_layouts
 @given(st.data(), shapes(), st.sampled_from([torch.float32, torch.float64]), st.booleans(), KERNELS)
 def test_averages_with_a_pooled_interneuron(data, shape, dtype, rectify, kernel):
-    room = Room(data.draw)
-    kernels.use_average(kernel)
-    rows, units, positions, axis = shape
-    both = room.positive(rows, 2 * units, *positions, dtype=dtype).requires_grad_()
-    leaf = exact(both)
+    room, axis, both, leaf = drawn_sums(data, shape, dtype, kernel)
     found = kernels.pooled_average(both, axis, rectify)
     z = potential(leaf, axis)
     mean = z.mean(axis, keepdim=True)

@@ -24,10 +24,10 @@ from conductance.kernels.convolution_gradient import OPTIONS, average_with_gradi
 
 TILE = 32  # units
 
-# Where half of a tile's units are missing, libraries are as fast.
+# With fewer units half of the tile is empty, and the library is as fast.
 LEAST_UNITS = 17
 
-# In bfloat16, of each kind: of fewer channels a tile is sooner multiplied than found.
+# Of each kind, in bfloat16. With fewer, finding a tile's inputs takes longer than multiplying them.
 LEAST_CHANNELS = 8
 
 _TYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
@@ -108,7 +108,7 @@ def _in_pairs(p: Tensor, excitatory: Tensor, inhibitory: Tensor) -> bool:
 
 
 def _fit(p: Tensor, excitatory: Tensor, inhibitory: Tensor, leak: Tensor) -> bool:
-    """Whether the sizes do; the library has words for those that do not."""
+    """Whether the sizes match. Where they do not, torch's own convolution raises the error."""
     channels, (units, first), last = p.shape[1], excitatory.shape[:2], inhibitory.shape[1]
     return (
         leak.shape == (2, units)
@@ -145,7 +145,7 @@ def potential_and_total(pending: PendingConvolution) -> tuple[Tensor, Tensor]:
 def _forward(
     pending: PendingConvolution, shortcut: Tensor | None, rectify: bool, keep: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Z or p, and D where backward is to have it, which holds nothing elsewhere."""
+    """Z or p; and D if ``keep``, for backward, else an empty tensor."""
     p, excitatory, inhibitory, leak, options, _ = pending
     last = torch.channels_last
     z = torch.empty(pending.shape, dtype=p.dtype, device=p.device, memory_format=last)

@@ -115,8 +115,8 @@ def _accumulate(
     count = trainer.num_processes
     sizes = [examples_in(batch) for batch in step]
     (total,) = trainer.processes.sum([sum(sizes)])
-    wrapped = not trainer.sharded  # for this precision
-    precision = nullcontext if wrapped else trainer.accelerator.autocast
+    # a network that is not sharded was wrapped for its precision
+    precision = trainer.accelerator.autocast if trainer.sharded else nullcontext
     losses = []
     for number, (batch, size) in enumerate(zip(step, sizes, strict=True), start=1):
         inputs, targets = to_device(batch, trainer.device)

@@ -50,8 +50,8 @@ class Tally:
             loss: its mean loss.
             size: its number of examples.
             correct: how many of them were answered correctly; None if the targets are not classes.
-            data: its inputs and targets. They are searched for NaN and infinite values, unless it is known already that
-                the loss is none: on a GPU that would be waited for.
+            data: its inputs and targets, which are searched for NaN and infinite values. On a CPU a finite loss spares
+                the search; on a GPU, reading the loss would wait for the device.
         """
         self.losses.append(loss.detach())
         self.sizes.append(size)

@@ -116,7 +116,6 @@ def next_trial(study: "Study", search: Search, held: ExitStack) -> "Trial | None
         search: what is searched.
         held: keeps the lock of the trial's folder until it is closed.
     """
-
     search.out.mkdir(parents=True, exist_ok=True)
     with FileLock(search.out / ".lock"):
         for left in left_behind(study, search):
